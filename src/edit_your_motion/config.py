@@ -1,0 +1,222 @@
+"""Everything that can be set, as frozen typed values; YAML in and out; an unknown key is an error."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edit_your_motion.errors import ConfigError
+
+STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+OPENPOSE_CONTROLNET = "lllyasviel/sd-controlnet-openpose"
+
+
+class Section(BaseModel):
+    """A group of settings: frozen, and closed to keys that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BaseConfig(Section):
+    """The pretrained networks."""
+
+    base: str = Field(STABLE_DIFFUSION, description="Folder or hub name of a base in the Stable Diffusion 1.5 layout.")
+    controlnet: str = Field(OPENPOSE_CONTROLNET, description="Folder or hub name of an openpose ControlNet for it.")
+    motion_adapter: str | None = Field(
+        None, description="Folder or hub name of an AnimateDiff adapter to use in place of new temporal attention."
+    )
+
+
+class VideoConfig(Section):
+    """Which frames, at which size."""
+
+    frames: int = Field(8, ge=1, le=4096, description="Number of frames to edit.")
+    size: str = Field(
+        "512",
+        description="'512' (a square), '768x512' (width x height), or 'auto' (the source's shape, about 512x512).",
+    )
+    fit: Literal["crop", "pad"] = Field("crop", description="How a picture of another shape is brought to the size.")
+    fps: float | None = Field(
+        None, gt=0, le=240, description="Take frames at this rate (frames/s); default: every frame of the file."
+    )
+    stride: int = Field(1, ge=1, le=1000, description="Take every n-th frame (after --video.fps).")
+    start: float = Field(0.0, ge=0, description="Where in the source to begin, seconds.")
+    reference_start: float = Field(0.0, ge=0, description="Where in the reference to begin, seconds.")
+    sound: bool = Field(False, description="Carry the reference's sound along, as the motion follows it.")
+
+
+class PeopleConfig(Section):
+    """How people are found."""
+
+    backend: str = Field("blazepose", description="Finds keypoints and masks: blazepose, rtmlib.")
+    person: int | None = Field(
+        None, ge=1, description="Which person of the source, counted from the left; default: the largest."
+    )
+    reference_person: int | None = Field(None, ge=1, description="Which person of the reference.")
+    smooth: bool = Field(True, description="Smooth keypoints over time (One Euro filter, both directions).")
+    fill_gaps: bool = Field(True, description="Fill short gaps in the keypoints.")
+    keypoints: Path | None = Field(
+        None, description="Ready keypoints of the source: our JSON, OpenPose JSON files, or a skeleton video."
+    )
+    masks: Path | None = Field(None, description="Ready person masks of the source: a folder of pictures or a video.")
+    reference_keypoints: Path | None = Field(None, description="Ready keypoints of the reference.")
+
+
+class AlignmentConfig(Section):
+    """How the reference's skeletons are brought to the source person's place and proportions."""
+
+    method: Literal["paper", "limbs", "none"] = Field(
+        "paper", description="Algorithm 1 of the paper, limb-length retargeting, or nothing."
+    )
+
+
+class NetworkConfig(Section):
+    """What the inflated network is made of."""
+
+    frame_attention: Literal["recurrent", "spatial", "sparse-causal", "previous"] = Field(
+        "recurrent", description="Keys and values of the frame attention; 'recurrent' is RCA (Eq. 9)."
+    )
+    motion_attention: bool = Field(True, description="Adapt ControlNet's residuals by motion attention (MA).")
+    conditioning_scale: float = Field(1.0, ge=0, le=4, description="Strength of ControlNet.")
+
+
+class StageConfig(Section):
+    """One stage of tuning."""
+
+    trains: tuple[Literal["temporal-attention", "motion-attention", "frame-attention"], ...] = Field(
+        description="The parts that train; all else is frozen."
+    )
+    pixels: Literal["person", "whole"] = Field(description="Frames with the background masked, or whole ones.")
+    iterations: int = Field(300, ge=0, le=100_000, description="Optimiser steps.")
+    learning_rate: float = Field(3e-5, gt=0, le=1, description="Of AdamW.")
+
+
+MOTION_STAGE = StageConfig(trains=("temporal-attention", "motion-attention"), pixels="person")
+APPEARANCE_STAGE = StageConfig(trains=("frame-attention", "motion-attention"), pixels="whole")
+
+
+class TuningConfig(Section):
+    """The two stages (STL, section III.D), and how they are run."""
+
+    motion: StageConfig = Field(MOTION_STAGE, description="Stage 1.")
+    appearance: StageConfig = Field(APPEARANCE_STAGE, description="Stage 2.")
+    optimizer: Literal["adamw", "adamw-8bit"] = Field("adamw", description="8-bit needs a CUDA GPU.")
+    weight_decay: float = Field(1e-2, ge=0, description="Of AdamW.")
+    clip_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    gradient_checkpointing: bool = Field(True, description="Recompute activations: less memory, a third more time.")
+    checkpoint_every: int = Field(50, ge=1, description="Steps between two checkpoints.")
+
+    @property
+    def stages(self) -> tuple[StageConfig, ...]:
+        """The stages in order."""
+        return (self.motion, self.appearance)
+
+
+class InversionConfig(Section):
+    """DDIM inversion of the source (Eq. 17)."""
+
+    steps: int = Field(50, ge=1, le=1000, description="DDIM steps.")
+    skeleton: bool = Field(True, description="Whether the source's skeletons condition the inversion.")
+    guidance_scale: float = Field(1.0, ge=0, le=30, description="Classifier-free guidance; 1 is none.")
+
+
+class SamplingConfig(Section):
+    """DDIM sampling of the edit."""
+
+    steps: int = Field(50, ge=1, le=1000, description="DDIM steps.")
+    guidance_scale: float = Field(1.0, ge=0, le=30, description="Classifier-free guidance; 1 is none.")
+    negative_prompt: str = Field("", description="What guidance leads away from.")
+
+
+class RuntimeConfig(Section):
+    """The machine."""
+
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
+        "auto", description="auto: bf16 on a GPU that has it, fp16 on another GPU, fp32 on a CPU."
+    )
+    seed: int = Field(33, ge=0, lt=2**63, description="Of tuning's noise and timesteps.")
+
+
+class TuneConfig(Section):
+    """What makes a tuned person out of a source."""
+
+    source: str | None = Field(None, description="Video, picture, GIF or folder of frames with the person.")
+    prompt: str = Field("", description="What the source shows: 'a man in a striped shirt is dancing'.")
+    model: BaseConfig = BaseConfig()
+    video: VideoConfig = VideoConfig()
+    people: PeopleConfig = PeopleConfig()
+    network: NetworkConfig = NetworkConfig()
+    tuning: TuningConfig = TuningConfig()
+    inversion: InversionConfig = InversionConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+
+
+class ApplyConfig(Section):
+    """What gives a tuned person a reference's motion."""
+
+    reference: str | None = Field(None, description="Video, GIF or folder of frames with the motion.")
+    edit_prompt: str | None = Field(None, description="Prompt for the edit; default: the source's.")
+    video: VideoConfig = VideoConfig()
+    people: PeopleConfig = PeopleConfig()
+    alignment: AlignmentConfig = AlignmentConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+
+
+class EditConfig(TuneConfig, ApplyConfig):
+    """One whole edit: tune, then apply."""
+
+
+AnyConfig = TypeVar("AnyConfig", bound=Section)
+
+
+def parse_config(kind: type[AnyConfig], *layers: Mapping[str, Any]) -> AnyConfig:
+    """The configuration that nested values describe, laid over the defaults; later layers win.
+
+    Raises:
+        ConfigError: for an unknown key or a value of the wrong kind, with the key's full name.
+    """
+    try:
+        return kind.model_validate(merge(kind().model_dump(), *layers))
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {_explain(problem)}" for problem in error.errors())
+        raise ConfigError(problems) from None
+
+
+def load_config(path: Path) -> dict[str, Any]:
+    """The nested values of a YAML file, not yet checked against a configuration.
+
+    Raises:
+        ConfigError: if the file cannot be read, is no YAML, or is no mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"expected a YAML configuration at {path}: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"expected a mapping of settings in {path}, got {type(values).__name__}")
+    return values
+
+
+def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings laid over one another; the later one wins, key by key."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            below = merged.get(key)
+            merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def dump_config(config: Section) -> str:
+    """The configuration as YAML, complete and in the order of its definition; loads back to an equal one."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+
+
+def _explain(problem: Any) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "no such setting; 'eym config' prints all of them"
+    return f"{problem['msg'][0].lower()}{problem['msg'][1:]}, got {problem['input']!r}"

@@ -1,0 +1,71 @@
+"""What can go wrong, as one tree.
+
+::
+
+    EditYourMotionError
+    ├── ConfigError            a configuration key or value that we do not understand (also a ValueError)
+    ├── InputError             a file that a user gave cannot be used
+    │   ├── VideoError         not a video, truncated, no frames, too few frames
+    │   ├── PersonError        nobody found, an empty mask, keypoints that do not fit the frames
+    │   └── CheckpointError    missing files, pickles, parts that do not fit each other
+    ├── ModelFileError         a downloadable model file is absent, cannot be fetched, or has the wrong checksum
+    ├── MissingExtraError      an optional dependency is not installed (also an ImportError)
+    └── ResourceError          the machine ran out of something
+        ├── DiskFullError
+        └── OutOfMemoryError
+
+Every message says what was expected, what came, and what to do.
+"""
+
+
+class EditYourMotionError(Exception):
+    """Any failure that a user can do something about; the command line prints its message and exits with 1."""
+
+
+class ConfigError(EditYourMotionError, ValueError):
+    """A configuration key or value that we do not understand."""
+
+
+class InputError(EditYourMotionError):
+    """A file that a user gave cannot be used."""
+
+
+class VideoError(InputError):
+    """Not a video, truncated, without frames, or with fewer frames than were asked for."""
+
+
+class PersonError(InputError):
+    """Nobody was found, a mask is empty, or keypoints do not fit the frames."""
+
+
+class CheckpointError(InputError):
+    """A checkpoint folder lacks files, holds pickles, or does not fit its companions."""
+
+
+class ModelFileError(EditYourMotionError):
+    """A downloadable model file is absent, cannot be fetched, or has the wrong checksum."""
+
+
+class MissingExtraError(EditYourMotionError, ImportError):
+    """An optional dependency is not installed.
+
+    Args:
+        package: the package that could not be imported.
+        extra: the extra of ours that installs it.
+        purpose: what needs it, as the subject of a sentence ("the rtmlib pose backend").
+    """
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs the package '{package}': pip install 'edit-your-motion[{extra}]'")
+
+
+class ResourceError(EditYourMotionError):
+    """The machine ran out of something."""
+
+
+class DiskFullError(ResourceError):
+    """No room was left for a result; nothing half-written remains."""
+
+
+class OutOfMemoryError(ResourceError):
+    """Memory ran out; the message names the settings to lower."""

@@ -1,0 +1,67 @@
+"""The motion attention module (MA): ControlNet's skeleton features adapted to the U-Net's own (Eqs. 7, 8, 15; Fig. 4)."""
+
+from collections.abc import Sequence
+
+from diffusers.models.attention_processor import Attention
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from edit_your_motion.nn.temporal_attention import TemporalAttention, zero_output
+
+
+class SiteMotionAttention(nn.Module):
+    """MA at one site, where one ControlNet residual joins the U-Net: f_sk = MA(f_cn, z_u).
+
+    Three pre-norm residual steps: self-attention over the ControlNet tokens of a frame (Eq. 7), cross-attention
+    with Q from its result and K, V from the U-Net's feature of the same site (Eq. 8), attention over time.
+    All output projections start at zero: a fresh module returns f_cn bit for bit.
+
+    Args:
+        width: channels of the site.
+        heads: number of attention heads; divides `width`.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.norm_self = nn.LayerNorm(width)
+        self.self_attention = zero_output(Attention(query_dim=width, heads=heads, dim_head=width // heads))
+        self.norm_cross = nn.LayerNorm(width)
+        self.norm_unet = nn.LayerNorm(width)
+        self.cross_attention = zero_output(
+            Attention(query_dim=width, cross_attention_dim=width, heads=heads, dim_head=width // heads)
+        )
+        self.temporal_attention = TemporalAttention(width, heads)
+
+    def forward(
+        self, control: Float[Tensor, "bf c lh lw"], feature: Float[Tensor, "bf c lh lw"], frames: int
+    ) -> Float[Tensor, "bf c lh lw"]:
+        """f_sk, to be added to the U-Net's feature in the place of ControlNet's residual.
+
+        Args:
+            control: f_cn, ControlNet's residual.
+            feature: z_u, the U-Net's feature that the residual is about to be added to.
+            frames: how many of the batch belong to one clip.
+        """
+        lh = control.shape[2]
+        tokens = rearrange(control, "bf c lh lw -> bf (lh lw) c")
+        context = self.norm_unet(rearrange(feature, "bf c lh lw -> bf (lh lw) c"))
+        tokens = tokens + self.self_attention(self.norm_self(tokens))
+        tokens = tokens + self.cross_attention(self.norm_cross(tokens), encoder_hidden_states=context)
+        tokens = tokens + self.temporal_attention(tokens, frames)
+        return rearrange(tokens, "bf (lh lw) c -> bf c lh lw", lh=lh)
+
+
+class MotionAttention(nn.Module):
+    """One `SiteMotionAttention` for every ControlNet residual, the mid one last.
+
+    Args:
+        widths: channels of the sites, in the order of ControlNet's residuals.
+        heads: number of attention heads at each site.
+    """
+
+    def __init__(self, widths: Sequence[int], heads: Sequence[int]) -> None:
+        super().__init__()
+        self.sites = nn.ModuleList(
+            SiteMotionAttention(width, count) for width, count in zip(widths, heads, strict=True)
+        )

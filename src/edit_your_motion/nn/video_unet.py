@@ -1,0 +1,305 @@
+"""The Stable Diffusion U-Net, inflated to video and joined to ControlNet by motion attention."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from diffusers.models.attention import BasicTransformerBlock
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.models.unets.unet_motion_model import MotionAdapter
+from einops import rearrange, repeat
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from edit_your_motion.errors import CheckpointError
+from edit_your_motion.nn.motion_attention import MotionAttention, SiteMotionAttention
+from edit_your_motion.nn.recurrent_causal_attention import FrameAttention, FrameAttentionKind
+from edit_your_motion.nn.temporal_attention import TemporalAttention
+
+Part = Literal["temporal-attention", "motion-attention", "frame-attention"]
+"""What can be tuned: temporal attention (or the motion adapter), MA, and RCA."""
+
+PARTS: tuple[Part, ...] = get_args(Part)
+
+PLAIN_BLOCKS = {"CrossAttnDownBlock2D", "DownBlock2D", "UNetMidBlock2DCrossAttn", "CrossAttnUpBlock2D", "UpBlock2D"}
+
+
+class InflatedTransformerBlock(nn.Module):
+    """A stock transformer block that looks at other frames (section III.C).
+
+    Frame attention (takes the place and the weights of ``attn1``) -> text cross-attention -> temporal attention
+    (new) -> feed-forward. Everything but the two frame-crossing attentions is the stock block's own.
+
+    Args:
+        block: the stock block.
+        kind: of frame attention; recurrent causal attention by default.
+        temporal: whether to add the temporal attention.
+    """
+
+    def __init__(self, block: BasicTransformerBlock, kind: FrameAttentionKind, temporal: bool) -> None:
+        super().__init__()
+        if block.norm_type != "layer_norm" or block.attn2 is None or block.only_cross_attention:
+            raise CheckpointError("expected the transformer blocks of Stable Diffusion 1.5, got another kind")
+        self.norm1, self.norm2, self.norm3 = block.norm1, block.norm2, block.norm3
+        self.attn1 = FrameAttention(block.attn1, kind)
+        self.attn2 = block.attn2
+        self.attn_temp = (
+            TemporalAttention(block.dim, block.num_attention_heads).to(block.norm1.weight) if temporal else None
+        )
+        self.ff = block.ff
+
+    def forward(
+        self,
+        hidden_states: Float[Tensor, "bf n d"],
+        attention_mask: None = None,
+        encoder_hidden_states: Float[Tensor, "bf m e"] | None = None,
+        encoder_attention_mask: None = None,
+        timestep: None = None,
+        cross_attention_kwargs: dict[str, int] | None = None,
+        class_labels: None = None,
+    ) -> Float[Tensor, "bf n d"]:
+        """The stock block's signature; ``cross_attention_kwargs`` carries the number of frames of a clip."""
+        if cross_attention_kwargs is None:
+            raise TypeError(
+                "an inflated block needs cross_attention_kwargs={'frames': …}; call VideoUNet, not its unet"
+            )
+        frames = cross_attention_kwargs["frames"]
+        hidden = hidden_states
+        hidden = self.attn1(self.norm1(hidden), frames) + hidden
+        hidden = self.attn2(self.norm2(hidden), encoder_hidden_states=encoder_hidden_states) + hidden
+        if self.attn_temp is not None:
+            hidden = self.attn_temp(hidden, frames) + hidden
+        return self.ff(self.norm3(hidden)) + hidden
+
+
+class VideoUNet(nn.Module):
+    """The inflated U-Net: noise prediction for all frames of a clip at once.
+
+    Frames are folded into the batch, so the 1x3x3 convolutions of the inflated network are the stock 2-D ones.
+    With fresh parts it equals the stock network on every single-frame clip. Attaching swaps the transformer
+    blocks of `unet`; `detach` puts the stock ones back and leaves the network bit for bit as it came.
+
+    Args:
+        unet: a 2-D U-Net with the architecture of Stable Diffusion 1.5, of any width.
+        frame_attention: what takes the place of its self-attention.
+        motion_attention: whether MA adapts the ControlNet residuals; without, they are added as they come.
+        motion_adapter: an AnimateDiff motion adapter that takes the place of the temporal attention.
+
+    Raises:
+        CheckpointError: if `unet` has another architecture, or `motion_adapter` another shape than `unet`.
+    """
+
+    def __init__(
+        self,
+        unet: UNet2DConditionModel,
+        *,
+        frame_attention: FrameAttentionKind = "recurrent",
+        motion_attention: bool = True,
+        motion_adapter: MotionAdapter | None = None,
+    ) -> None:
+        super().__init__()
+        _check_architecture(unet)
+        self.unet = unet
+        self.gradient_checkpointing = False
+        self._stock_blocks: list[tuple[nn.ModuleList, int, tuple[BasicTransformerBlock]]] = []
+        blocks = [
+            (module.transformer_blocks, index)
+            for module in unet.modules()
+            if isinstance(module, Transformer2DModel)
+            for index in range(len(module.transformer_blocks))
+        ]
+        for siblings, index in blocks:
+            stock = siblings[index]
+            # In a tuple, so that the stock block does not count among this network's modules.
+            self._stock_blocks.append((siblings, index, (stock,)))
+            siblings[index] = InflatedTransformerBlock(stock, frame_attention, temporal=motion_adapter is None)
+        widths = _residual_widths(unet)
+        heads = _heads_by_width(unet)
+        self.motion_attention = (
+            MotionAttention(widths, [heads[width] for width in widths]).to(unet.conv_in.weight)
+            if motion_attention
+            else None
+        )
+        self.motion_adapter = motion_adapter
+        if motion_adapter is not None:
+            _check_motion_adapter(motion_adapter, unet)
+
+    def detach(self) -> UNet2DConditionModel:
+        """Puts the stock transformer blocks back and returns the 2-D U-Net, bit for bit as it was attached."""
+        for siblings, index, (stock,) in self._stock_blocks:
+            siblings[index] = stock.to(self.unet.conv_in.weight)
+        self._stock_blocks.clear()
+        return self.unet
+
+    def parameters_of(self, part: Part) -> dict[str, nn.Parameter]:
+        """Everything that belongs to `part`, by name."""
+        return {name: parameter for name, parameter in self.named_parameters() if _part_of(name) == part}
+
+    def forward(
+        self,
+        z: Float[Tensor, "b f c lh lw"],
+        t: Int[Tensor, " b"],
+        text: Float[Tensor, "b n d"],
+        residuals: Sequence[Float[Tensor, "_ _ _ _"]] | None = None,
+    ) -> Float[Tensor, "b f c lh lw"]:
+        """The predicted noise of every frame.
+
+        Args:
+            z: noisy latents.
+            t: timestep of each clip.
+            text: embedding of each clip's prompt.
+            residuals: ControlNet's residuals, frames folded into the batch, the mid one last.
+        """
+        unet, f = self.unet, z.shape[1]
+        hidden = rearrange(z, "b f c lh lw -> (b f) c lh lw")
+        time = unet.time_embedding(unet.get_time_embed(hidden, repeat(t, "b -> (b f)", f=f)))
+        layers = _Layers(time, repeat(text, "b n d -> (b f) n d", f=f), f, self.gradient_checkpointing)
+
+        hidden = unet.conv_in(hidden)
+        skips = [hidden]
+        for block, motion in zip(unet.down_blocks, self._motion_modules("down_blocks"), strict=True):
+            for resnet, attention, over_time in zip(block.resnets, _attentions(block), motion, strict=True):
+                hidden = layers.run(hidden, resnet, attention, over_time)
+                skips.append(hidden)
+            for downsample in block.downsamplers or ():
+                hidden = downsample(hidden)
+                skips.append(hidden)
+
+        # MA sees each skip as the encoder left it; the mid block runs on the encoder's plain output.
+        *side_residuals, mid_residual = residuals or [None] * (len(skips) + 1)
+        *side_attentions, mid_attention = (
+            self.motion_attention.sites if self.motion_attention else [None] * (len(skips) + 1)
+        )
+        skips = [
+            layers.join(skip, residual, attention)
+            for skip, residual, attention in zip(skips, side_residuals, side_attentions, strict=True)
+        ]
+
+        mid = unet.mid_block
+        hidden = layers.run(hidden, mid.resnets[0])
+        (motion,) = self._motion_modules("mid_block")
+        for resnet, attention, over_time in zip(mid.resnets[1:], mid.attentions, motion, strict=True):
+            hidden = layers.run(hidden, None, attention, over_time)
+            hidden = layers.run(hidden, resnet)
+        hidden = layers.join(hidden, mid_residual, mid_attention)
+
+        for block, motion in zip(unet.up_blocks, self._motion_modules("up_blocks"), strict=True):
+            for resnet, attention, over_time in zip(block.resnets, _attentions(block), motion, strict=True):
+                hidden = layers.run(torch.cat([hidden, skips.pop()], dim=1), resnet, attention, over_time)
+            for upsample in block.upsamplers or ():
+                hidden = upsample(hidden, skips[-1].shape[-2:])
+
+        noise = unet.conv_out(unet.conv_act(unet.conv_norm_out(hidden)))
+        return rearrange(noise, "(b f) c lh lw -> b f c lh lw", f=f)
+
+    def _motion_modules(self, place: Literal["down_blocks", "mid_block", "up_blocks"]) -> list[list[nn.Module | None]]:
+        """The motion adapter's module after each layer of each block, or None where it has none."""
+        blocks = getattr(self.unet, place) if place != "mid_block" else [self.unet.mid_block]
+        layer_counts = [len(block.attentions if place == "mid_block" else block.resnets) for block in blocks]
+        adapters = getattr(self.motion_adapter, place, None)
+        if adapters is None:
+            return [[None] * count for count in layer_counts]
+        return [list(block.motion_modules) for block in ([adapters] if place == "mid_block" else adapters)]
+
+
+@dataclass(frozen=True)
+class _Layers:
+    """What is the same for every layer of one forward pass, and the passage through a layer."""
+
+    time: Float[Tensor, "bf e"]
+    text: Float[Tensor, "bf n d"]
+    frames: int
+    gradient_checkpointing: bool
+
+    def run(
+        self,
+        hidden: Tensor,
+        resnet: nn.Module | None,
+        attention: nn.Module | None = None,
+        motion: nn.Module | None = None,
+    ) -> Tensor:
+        """`hidden` after a residual block, a spatial transformer, and a motion module, where there are such."""
+
+        def layer(hidden: Tensor) -> Tensor:
+            if resnet is not None:
+                hidden = resnet(hidden, self.time)
+            if attention is not None:
+                frames = {"frames": self.frames}
+                hidden = attention(
+                    hidden, encoder_hidden_states=self.text, cross_attention_kwargs=frames, return_dict=False
+                )[0]
+            if motion is not None:
+                hidden = motion(hidden, num_frames=self.frames)
+            return hidden
+
+        return self._checkpointed(layer, hidden)
+
+    def join(self, feature: Tensor, residual: Tensor | None, attention: SiteMotionAttention | None) -> Tensor:
+        """The U-Net's `feature` with ControlNet's `residual` added, as MA adapts it (Eq. 15)."""
+        if residual is None:
+            return feature
+        if attention is None:
+            return feature + residual
+
+        def adapt(feature: Tensor) -> Tensor:
+            return feature + attention(residual, feature, self.frames)
+
+        return self._checkpointed(adapt, feature)
+
+    def _checkpointed(self, function: Callable[[Tensor], Tensor], hidden: Tensor) -> Tensor:
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            # The re-entrant form drops every gradient where `hidden` itself needs none, as in the first layers here.
+            return checkpoint(function, hidden, use_reentrant=False)
+        return function(hidden)
+
+
+def _part_of(name: str) -> Part | None:
+    """The part that a parameter of a `VideoUNet` belongs to; None for what is never tuned."""
+    if name.startswith("motion_attention."):
+        return "motion-attention"
+    if name.startswith("motion_adapter.") or ".attn_temp." in name:
+        return "temporal-attention"
+    return "frame-attention" if ".attn1." in name else None
+
+
+def _attentions(block: nn.Module) -> list[nn.Module | None]:
+    """The spatial transformer after each residual block, or None in a block without."""
+    return list(getattr(block, "attentions", ())) or [None] * len(block.resnets)
+
+
+def _check_architecture(unet: UNet2DConditionModel) -> None:
+    config = unet.config
+    kinds = {*config.down_block_types, config.mid_block_type, *config.up_block_types}
+    additions = [
+        name
+        for name in ("class_embed_type", "addition_embed_type", "encoder_hid_dim_type", "time_cond_proj_dim")
+        if config.get(name) is not None
+    ]
+    if unknown := sorted(str(kind) for kind in kinds - PLAIN_BLOCKS) + additions:
+        raise CheckpointError(
+            f"expected a U-Net with the architecture of Stable Diffusion 1.5, got one with {', '.join(unknown)}"
+        )
+
+
+def _residual_widths(unet: UNet2DConditionModel) -> list[int]:
+    """Channels at each of ControlNet's residuals: conv_in, every layer and downsampler, the mid block."""
+    widths = [unet.conv_in.out_channels]
+    for block in unet.down_blocks:
+        widths += [resnet.out_channels for resnet in block.resnets]
+        widths += [downsampler.out_channels for downsampler in block.downsamplers or ()]
+    return [*widths, unet.mid_block.resnets[-1].out_channels]
+
+
+def _heads_by_width(unet: UNet2DConditionModel) -> dict[int, int]:
+    """Attention heads of the U-Net's transformer blocks, by their width."""
+    blocks = (module for module in unet.modules() if isinstance(module, InflatedTransformerBlock))
+    return {block.attn1.to_q.in_features: block.attn1.heads for block in blocks}
+
+
+def _check_motion_adapter(adapter: MotionAdapter, unet: UNet2DConditionModel) -> None:
+    expected = tuple(unet.config.block_out_channels)
+    if (widths := tuple(adapter.config.block_out_channels)) != expected:
+        raise CheckpointError(f"expected a motion adapter of the U-Net's widths {expected}, got one of widths {widths}")

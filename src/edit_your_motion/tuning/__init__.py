@@ -1,0 +1,1 @@
+"""One-shot fine-tuning of the inflated network on one clip."""

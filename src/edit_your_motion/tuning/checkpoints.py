@@ -1,0 +1,137 @@
+"""The state of an unfinished tuning as one safetensors file: parameters, optimiser, place and random state."""
+
+import errno
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from edit_your_motion.errors import CheckpointError, ConfigError, DiskFullError
+
+
+@dataclass(frozen=True)
+class TuningState:
+    """Where a tuning stands.
+
+    Args:
+        fingerprint: of everything that decides the result; a checkpoint of another tuning is refused.
+        stage: index of the stage under way.
+        step: optimiser steps done in this stage.
+        parameters: every tuned parameter by name.
+        optimizer: ``state_dict`` of the stage's optimiser.
+        scaler: ``state_dict`` of the gradient scaler; empty unless tuning in fp16.
+        random: state of the generator that draws noise and timesteps.
+        losses: of every step so far, all stages.
+    """
+
+    fingerprint: str
+    stage: int
+    step: int
+    parameters: Mapping[str, Tensor]
+    optimizer: Mapping[str, Any]
+    scaler: Mapping[str, Any]
+    random: Tensor
+    losses: list[float] = field(default_factory=list)
+
+
+def save_state(path: Path, state: TuningState) -> None:
+    """Writes the state, whole or not at all.
+
+    Raises:
+        DiskFullError: if there is no room for it; the file of before is left as it was.
+    """
+    tensors = {f"parameter.{name}": value.detach() for name, value in state.parameters.items()}
+    tensors["random"] = state.random
+    slots: dict[str, dict[str, Any]] = {}
+    for index, values in state.optimizer["state"].items():
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer.{index}.{name}"] = value
+            else:
+                slots.setdefault(str(index), {})[name] = value
+    rest = {
+        "fingerprint": state.fingerprint,
+        "stage": state.stage,
+        "step": state.step,
+        "groups": state.optimizer["param_groups"],
+        "slots": slots,
+        "scaler": dict(state.scaler),
+        "losses": state.losses,
+    }
+    save_tensors(path, tensors, {"state": json.dumps(rest)})
+
+
+def load_state(path: Path, fingerprint: str) -> TuningState:
+    """The state that `save_state` wrote.
+
+    Raises:
+        CheckpointError: if the file is damaged.
+        ConfigError: if it belongs to a tuning with another fingerprint.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+            rest = json.loads((file.metadata() or {})["state"])
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"expected a tuning checkpoint at {path}, got a damaged file ({error}); delete it"
+        ) from error
+    if rest["fingerprint"] != fingerprint:
+        raise ConfigError(
+            f"the unfinished tuning at {path} was made with another source or other settings; "
+            "choose another output folder, or start over with --restart"
+        )
+    slots: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in rest["slots"].items()}
+    for name, value in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, slot = name.split(".", 2)
+            slots.setdefault(int(index), {})[slot] = value
+    return TuningState(
+        fingerprint=fingerprint,
+        stage=rest["stage"],
+        step=rest["step"],
+        parameters={
+            name.removeprefix("parameter."): value for name, value in tensors.items() if name.startswith("parameter.")
+        },
+        optimizer={"state": slots, "param_groups": rest["groups"]},
+        scaler=rest["scaler"],
+        random=tensors["random"],
+        losses=rest["losses"],
+    )
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Writes a safetensors file, whole or not at all.
+
+    Raises:
+        DiskFullError: if there is no room for it.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, part, dict(metadata or {}))
+        os.replace(part, path)
+    except (OSError, SafetensorError) as error:
+        part.unlink(missing_ok=True)
+        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
+            raise DiskFullError(f"no room on the disk for {path}; free some and run the same command again") from error
+        raise
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file.
+
+    Raises:
+        CheckpointError: if the file is absent or damaged.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"expected a safetensors file at {path}, got {error}") from error

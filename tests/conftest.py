@@ -1,0 +1,45 @@
+"""Shape checking in every test run, and the fixtures that several test files share."""
+
+from pathlib import Path
+
+from jaxtyping import install_import_hook
+
+install_import_hook("edit_your_motion", "beartype.beartype")
+
+import pytest  # noqa: E402  (the hook has to be installed before anything imports the package)
+
+
+@pytest.fixture(scope="session")
+def clips() -> Path:
+    """The real test clips that lie beside a checkout of the project; a test that asks for them skips without."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "clips"
+    if not folder.is_dir():
+        pytest.skip(f"no test clips at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny base, ControlNet and motion adapter in the layout of Stable Diffusion 1.5."""
+    from edit_your_motion.tiny import make_base, make_controlnet, make_motion_adapter
+
+    folder = tmp_path_factory.mktemp("checkpoints")
+    make_base(folder / "base")
+    make_controlnet(folder / "controlnet", folder / "base")
+    make_motion_adapter(folder / "adapter", folder / "base")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def people_models() -> None:
+    """BlazePose's model files in the cache, downloaded where it lacks them; a test that asks skips if that fails."""
+    from edit_your_motion.errors import ModelFileError
+    from edit_your_motion.model_files import fetch
+
+    try:
+        fetch("pose-detection")
+        fetch("pose-landmark-full")
+    except ModelFileError as problem:
+        if "sha256" in str(problem):
+            raise
+        pytest.skip(str(problem))

@@ -1,0 +1,82 @@
+"""Inversion and sampling against Eq. 6 written out, and against each other."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import DDIMScheduler
+from tiny_network import load_network, random_clip, scheduler
+
+from edit_your_motion.diffusion.ddim import denoising_loss, guide, invert, sample
+
+
+@pytest.fixture()
+def schedule(checkpoints: Path) -> DDIMScheduler:
+    return scheduler(checkpoints)
+
+
+def test_inversion_is_the_mended_equation_6(schedule: DDIMScheduler) -> None:
+    def predict(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return torch.sin(3 * z) + t.view(-1, 1, 1, 1, 1) / 1000
+
+    z = start = torch.randn(1, 2, 4, 4, 4)
+    abar = schedule.alphas_cumprod
+    before = abar[0]  # "set_alpha_to_one" is off in Stable Diffusion: z_0 counts as the least noisy level
+    for t in range(1, 1000, 100):
+        noise = predict(z, torch.tensor([t]))
+        z = (abar[t].sqrt() / before.sqrt()) * (z - (1 - before).sqrt() * noise) + (1 - abar[t]).sqrt() * noise
+        before = abar[t]
+    torch.testing.assert_close(invert(predict, start, schedule, steps=10), z, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("steps", [1, 7, 50])
+def test_sampling_undoes_inversion_exactly_where_the_noise_does_not_depend_on_z(schedule: DDIMScheduler, steps: int) -> None:
+    noise = torch.randn(1000, 3, 4, 8, 8)
+
+    def predict(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return noise[t]
+
+    z = torch.randn(1, 3, 4, 8, 8)
+    torch.testing.assert_close(sample(predict, invert(predict, z, schedule, steps), schedule, steps), z, atol=1e-4, rtol=1e-4)
+
+
+def test_inversion_and_sampling_meet_with_a_network(checkpoints: Path, schedule: DDIMScheduler) -> None:
+    network, clip = load_network(checkpoints), random_clip(lh=4, lw=4)
+
+    def predict(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """The best prediction for standard normal data, off by an untrained network's idea of it."""
+        return (1 - schedule.alphas_cumprod[t]).sqrt() * z + 0.05 * network(z, t, clip.text, clip.skeletons)
+
+    def error(steps: int) -> float:
+        back = sample(predict, invert(predict, clip.whole, schedule, steps), schedule, steps)
+        return float((back - clip.whole).square().mean().sqrt())
+
+    errors = [error(steps) for steps in (5, 10, 50)]
+    assert errors[2] < 0.05
+    assert errors == sorted(errors, reverse=True)
+
+
+def test_sampling_equals_the_schedule_of_diffusers(schedule: DDIMScheduler) -> None:
+    reached: list[int] = []
+    sample(lambda z, t: z, torch.randn(1, 1, 4, 4, 4), schedule, 5, on_step=lambda t, z: reached.append(t))
+    assert reached == [801, 601, 401, 201, 1]
+
+
+def test_no_guidance_never_asks_the_unconditional_network() -> None:
+    def fail(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        raise AssertionError("asked")
+
+    def conditional(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return 2 * z
+
+    assert guide(conditional, fail, 1.0) is conditional
+    guided = guide(conditional, lambda z, t: z, 7.5)
+    assert guided(torch.ones(1), torch.ones(1)).item() == 8.5
+
+
+def test_the_loss_of_the_true_noise_is_zero(schedule: DDIMScheduler) -> None:
+    z, noise, t = torch.randn(2, 3, 4, 4, 4), torch.randn(2, 3, 4, 4, 4), torch.tensor([10, 900])
+    assert denoising_loss(lambda z_t, t: noise, z, noise, t, schedule) == 0
+    abar = schedule.alphas_cumprod[t].view(-1, 1, 1, 1, 1)
+    loss = denoising_loss(lambda z_t, t: z_t, z, noise, t, schedule)
+    torch.testing.assert_close(loss, (abar.sqrt() * z + (1 - abar).sqrt() * noise - noise).square().mean())
