@@ -30,14 +30,18 @@ def test_inversion_is_the_mended_equation_6(schedule: DDIMScheduler) -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 7, 50])
-def test_sampling_undoes_inversion_exactly_where_the_noise_does_not_depend_on_z(schedule: DDIMScheduler, steps: int) -> None:
+def test_sampling_undoes_inversion_exactly_where_the_noise_does_not_depend_on_z(
+    schedule: DDIMScheduler, steps: int
+) -> None:
     noise = torch.randn(1000, 3, 4, 8, 8)
 
     def predict(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         return noise[t]
 
     z = torch.randn(1, 3, 4, 8, 8)
-    torch.testing.assert_close(sample(predict, invert(predict, z, schedule, steps), schedule, steps), z, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        sample(predict, invert(predict, z, schedule, steps), schedule, steps), z, atol=1e-4, rtol=1e-4
+    )
 
 
 def test_inversion_and_sampling_meet_with_a_network(checkpoints: Path, schedule: DDIMScheduler) -> None:

@@ -55,7 +55,7 @@ class PeopleConfig(Section):
         None, ge=1, description="Which person of the source, counted from the left; default: the largest."
     )
     reference_person: int | None = Field(None, ge=1, description="Which person of the reference.")
-    smooth: bool = Field(True, description="Smooth keypoints over time (One Euro filter, both directions).")
+    smooth: bool = Field(True, description="Smooth keypoints over time, without lag.")
     fill_gaps: bool = Field(True, description="Fill short gaps in the keypoints.")
     keypoints: Path | None = Field(
         None, description="Ready keypoints of the source: our JSON, OpenPose JSON files, or a skeleton video."
@@ -68,7 +68,7 @@ class AlignmentConfig(Section):
     """How the reference's skeletons are brought to the source person's place and proportions."""
 
     method: Literal["paper", "limbs", "none"] = Field(
-        "paper", description="Algorithm 1 of the paper, limb-length retargeting, or nothing."
+        "limbs", description="Algorithm 1 of the paper, limb-length retargeting, or nothing."
     )
 
 
@@ -168,6 +168,14 @@ class ApplyConfig(Section):
 
 class EditConfig(TuneConfig, ApplyConfig):
     """One whole edit: tune, then apply."""
+
+    def for_tuning(self) -> TuneConfig:
+        """What of it concerns tuning."""
+        return TuneConfig(**{name: getattr(self, name) for name in TuneConfig.model_fields})
+
+    def for_applying(self) -> ApplyConfig:
+        """What of it concerns applying."""
+        return ApplyConfig(**{name: getattr(self, name) for name in ApplyConfig.model_fields})
 
 
 AnyConfig = TypeVar("AnyConfig", bound=Section)

@@ -12,8 +12,8 @@ from torch.nn.functional import mse_loss
 Predict: TypeAlias = Callable[[Float[Tensor, "b f c lh lw"], Int[Tensor, " b"]], Float[Tensor, "b f c lh lw"]]
 """eps_theta: the predicted noise in z at timestep t, everything else bound."""
 
-OnStep: TypeAlias = Callable[[int, Float[Tensor, "b f c lh lw"]], None]
-"""Called after each step with the timestep it reached and the latents there."""
+OnStep: TypeAlias = Callable[[int, Float[Tensor, "b f c lh lw"]], Float[Tensor, "b f c lh lw"] | None]
+"""Called after each step with its timestep and the latents it reached; may return others to go on with."""
 
 
 def invert(
@@ -72,8 +72,8 @@ def _walk(
     for t in scheduler.timesteps:
         noise = predict(z, t.to(z.device).expand(len(z))).float()
         z = scheduler.step(noise, int(t), z, return_dict=False)[0]
-        if on_step is not None:
-            on_step(int(t), z)
+        if on_step is not None and (replaced := on_step(int(t), z)) is not None:
+            z = replaced
     return z
 
 

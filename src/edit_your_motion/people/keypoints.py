@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int
 
 from edit_your_motion.errors import PersonError
 
@@ -53,6 +53,11 @@ class Keypoints:
     def visible(self, threshold: float = 0.0) -> np.ndarray:
         """Which body joints have a confidence above `threshold`: bool (f, 18)."""
         return self.body[..., 2] > threshold
+
+    def take(self, frames: Int[np.ndarray, " g"]) -> "Keypoints":
+        """The keypoints of the frames with these indices, in this order."""
+        hands, face = (None if points is None else points[frames] for points in (self.hands, self.face))
+        return replace(self, body=self.body[frames], hands=hands, face=face)
 
     def mapped(
         self, scale: Float[np.ndarray, "2"], offset: Float[np.ndarray, "2"], height: int, width: int

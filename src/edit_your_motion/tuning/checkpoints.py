@@ -3,7 +3,8 @@
 import errno
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,10 +76,9 @@ def load_state(path: Path, fingerprint: str) -> TuningState:
         ConfigError: if it belongs to a tuning with another fingerprint.
     """
     try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
-            rest = json.loads((file.metadata() or {})["state"])
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        tensors = load_tensors(path)
+        rest = json.loads(load_metadata(path)["state"])
+    except (CheckpointError, KeyError, ValueError) as error:
         raise CheckpointError(
             f"expected a tuning checkpoint at {path}, got a damaged file ({error}); delete it"
         ) from error
@@ -130,8 +130,24 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: if the file is absent or damaged.
     """
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+
+
+def load_metadata(path: Path) -> dict[str, str]:
+    """The texts in the header of a safetensors file.
+
+    Raises:
+        CheckpointError: if the file is absent or damaged.
+    """
+    with _opened(path) as file:
+        return file.metadata() or {}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+            yield file
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"expected a safetensors file at {path}, got {error}") from error

@@ -3,11 +3,12 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from math import isfinite
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from diffusers import DDIMScheduler
@@ -21,6 +22,7 @@ from edit_your_motion.diffusion.ddim import denoising_loss
 from edit_your_motion.errors import ConfigError, MissingExtraError
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.nn.video_unet import VideoUNet
+from edit_your_motion.progress import Progress, SilentProgress
 from edit_your_motion.tuning.checkpoints import TuningState, load_state, save_state
 
 logger = logging.getLogger(__name__)
@@ -52,6 +54,9 @@ class TuningStep:
     loss: float
 
 
+OnTuningStep: TypeAlias = Callable[[TuningStep], None]
+
+
 @dataclass(frozen=True)
 class Tuning:
     """How to tune, apart from the clip and the network.
@@ -62,6 +67,7 @@ class Tuning:
         seed: of noise and timesteps.
         half: the type of half precision to compute in; None computes in the weights' own.
         checkpoint: where an unfinished tuning is kept; None keeps none.
+        progress: is told how far each stage is.
         on_step: called after each step.
     """
 
@@ -70,7 +76,8 @@ class Tuning:
     seed: int = 0
     half: torch.dtype | None = None
     checkpoint: Path | None = None
-    on_step: Callable[[TuningStep], None] | None = None
+    progress: Progress = field(default_factory=SilentProgress)
+    on_step: OnTuningStep | None = None
 
 
 def tune(network: NoisePredictor, clip: TuningClip, scheduler: DDIMScheduler, tuning: Tuning) -> list[float]:
@@ -126,12 +133,15 @@ class _Run:
             if start is not None:
                 optimizer.load_state_dict({**start.optimizer})
                 scaler.load_state_dict({**start.scaler})
-            for step in range(start.step + 1 if start else 1, stage.iterations + 1):
-                self.losses.append(self._take_step(stage, optimizer, scaler))
-                if self.tuning.checkpoint is not None and step % config.checkpoint_every == 0:
-                    self._save(self.tuning.checkpoint, index, step, optimizer, scaler)
-                if self.tuning.on_step is not None:
-                    self.tuning.on_step(TuningStep(index, step, self.losses[-1]))
+            first = start.step + 1 if start else 1
+            with self.tuning.progress.phase(f"tune, stage {index + 1}", stage.iterations + 1 - first) as advance:
+                for step in range(first, stage.iterations + 1):
+                    self.losses.append(self._take_step(stage, optimizer, scaler))
+                    if self.tuning.checkpoint is not None and step % config.checkpoint_every == 0:
+                        self._save(self.tuning.checkpoint, index, step, optimizer, scaler)
+                    advance()
+                    if self.tuning.on_step is not None:
+                        self.tuning.on_step(TuningStep(index, step, self.losses[-1]))
 
     def _take_step(self, stage: StageConfig, optimizer: Optimizer, scaler: torch.amp.GradScaler) -> float:
         """One optimiser step on a random timestep; its loss."""

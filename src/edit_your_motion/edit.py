@@ -1,0 +1,173 @@
+"""The method on one screen: tune on the source, invert it, sample it with the reference's skeletons."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from edit_your_motion.backbone import Backbone, as_pictures, explain_memory
+from edit_your_motion.config import ApplyConfig, TuneConfig
+from edit_your_motion.diffusion.ddim import OnStep, Predict, guide, invert, sample
+from edit_your_motion.errors import CheckpointError
+from edit_your_motion.nn.noise_predictor import NoisePredictor
+from edit_your_motion.people.alignment import align
+from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.skeleton import draw_skeleton
+from edit_your_motion.person import Person
+from edit_your_motion.preparation import PreparedClip
+from edit_your_motion.progress import Advance, Progress
+from edit_your_motion.tuning.loop import OnTuningStep, Tuning, TuningClip, tune, tuned_parameters
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """The source person performing the reference's motion.
+
+    Args:
+        frames: the edited video.
+        latents: what they were decoded from.
+        skeletons: the reference's keypoints on the source's canvas, which guided the edit.
+    """
+
+    frames: UInt8[np.ndarray, "f h w 3"]
+    latents: Float[Tensor, "1 f c lh lw"]
+    skeletons: Keypoints
+
+
+def tune_person(
+    backbone: Backbone,
+    source: PreparedClip,
+    config: TuneConfig,
+    progress: Progress,
+    *,
+    checkpoint: Path | None = None,
+    on_step: OnTuningStep | None = None,
+) -> Person:
+    """Tunes the network on the source in two stages and inverts the source (section III.D, Eqs. 10-17).
+
+    Args:
+        backbone: the frozen networks.
+        source: frames, masks and keypoints of the person.
+        config: prompt, network, stages, inversion.
+        progress: is told how far each phase is.
+        checkpoint: where an unfinished tuning is kept and gone on with; None keeps none.
+        on_step: called after each step of tuning.
+    """
+    with explain_memory(backbone.device):
+        predictor = backbone.inflate(config.network, config.runtime.seed)
+        frames = source.video.frames
+        clip = TuningClip(
+            person=backbone.encode(frames * source.masks[..., None], progress),
+            whole=backbone.encode(frames, progress),
+            text=backbone.embed(config.prompt),
+            skeletons=_condition(backbone, source.keypoints),
+        )
+        losses = tune(
+            predictor,
+            clip,
+            backbone.base.scheduler,
+            Tuning(
+                config.tuning,
+                conditioning_scale=config.network.conditioning_scale,
+                seed=config.runtime.seed,
+                half=backbone.half,
+                checkpoint=checkpoint,
+                progress=progress,
+                on_step=on_step,
+            ),
+        )
+        predictor.to(backbone.dtype)
+
+        skeletons = clip.skeletons if config.inversion.skeleton else None
+        predict = _bind(backbone, predictor, config, config.prompt, "", skeletons, config.inversion.guidance_scale)
+        with progress.phase("invert", config.inversion.steps) as advance:
+            noise = invert(predict, clip.whole, backbone.base.scheduler, config.inversion.steps, _count(advance, None))
+
+    parameters = {
+        name: value.detach().cpu().clone() for name, value in tuned_parameters(predictor.unet, config.tuning).items()
+    }
+    # Contiguous, as they are after loading: convolutions round differently on other memory layouts.
+    latents, noise = (z.cpu().contiguous() for z in (clip.whole, noise))
+    return Person(config, backbone.digest, parameters, latents, noise, source, losses)
+
+
+def apply_motion(
+    backbone: Backbone,
+    person: Person,
+    reference: PreparedClip,
+    config: ApplyConfig,
+    progress: Progress,
+    *,
+    on_step: OnStep | None = None,
+) -> Edit:
+    """Gives a tuned person the reference's motion: aligned skeletons, DDIM sampling from z* (section III.D).
+
+    Args:
+        backbone: the frozen networks that the person was tuned on.
+        person: from `tune_person`; its tuning is not repeated.
+        reference: keypoints of the motion.
+        config: alignment and sampling.
+        progress: is told how far each phase is.
+        on_step: called after each step of sampling.
+
+    Raises:
+        CheckpointError: if the person was tuned on another base.
+    """
+    if person.base_digest != backbone.digest:
+        raise CheckpointError(f"the person was tuned on another base than this one ('{person.config.model.base}' then)")
+    prompt = person.config.prompt if config.edit_prompt is None else config.edit_prompt
+    sampling = config.sampling
+    with explain_memory(backbone.device):
+        predictor = backbone.inflate(person.config.network, person.config.runtime.seed)
+        person.put_into(predictor)
+
+        aligned = align(reference.keypoints, person.source.keypoints, config.alignment.method)
+        skeletons = _condition(backbone, aligned)
+        predict = _bind(
+            backbone, predictor, person.config, prompt, sampling.negative_prompt, skeletons, sampling.guidance_scale
+        )
+        noise = person.noise[:, loop_frames(person.noise.shape[1], len(reference))].to(backbone.device)
+        with progress.phase("sample", sampling.steps) as advance:
+            latents = sample(predict, noise, backbone.base.scheduler, sampling.steps, _count(advance, on_step))
+        return Edit(backbone.decode(latents, progress), latents.cpu(), aligned)
+
+
+def loop_frames(available: int, wanted: int) -> Int[np.ndarray, " f"]:
+    """Indices of `wanted` frames out of `available`, to and fro (0 1 2 1 0 1 …), so that none jumps."""
+    there_and_back = np.concatenate([np.arange(available), np.arange(available - 2, 0, -1)])
+    return np.resize(there_and_back, wanted)
+
+
+def _condition(backbone: Backbone, keypoints: Keypoints) -> Float[Tensor, "1 f 3 h w"]:
+    """Skeleton pictures as ControlNet takes them."""
+    return as_pictures(draw_skeleton(keypoints))[None].to(backbone.device, backbone.dtype)
+
+
+def _bind(
+    backbone: Backbone,
+    predictor: NoisePredictor,
+    config: TuneConfig,
+    prompt: str,
+    negative_prompt: str,
+    skeletons: Float[Tensor, "1 f 3 h w"] | None,
+    guidance_scale: float,
+) -> Predict:
+    """eps_theta(z, t) with text, skeletons and guidance bound, for latents in fp32."""
+
+    def bound(text: Float[Tensor, "1 n d"]) -> Predict:
+        def predict(z: Tensor, t: Tensor) -> Tensor:
+            return predictor(z.to(backbone.dtype), t, text, skeletons, config.network.conditioning_scale)
+
+        return predict
+
+    return guide(bound(backbone.embed(prompt)), bound(backbone.embed(negative_prompt)), guidance_scale)
+
+
+def _count(advance: Advance, then: OnStep | None) -> OnStep:
+    def on_step(t: int, z: Tensor) -> Tensor | None:
+        advance()
+        return None if then is None else then(t, z)
+
+    return on_step

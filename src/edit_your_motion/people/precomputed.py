@@ -1,0 +1,206 @@
+"""Keypoints and masks that were made elsewhere, in the layouts that people have them in.
+
+==============  ========================================================================================
+``keypoints``   our keypoints file (``keypoints_file.py``)
+``openpose``    OpenPose's JSON, a folder with one file a frame or a single file (``openpose_format.py``)
+``npz``         NumPy arrays: ``body`` (f, 18, 3) with ``height`` and ``width``, ``hands``, ``face``, ``masks``
+``skeletons``   a video or a folder of skeleton pictures in OpenPose's colours
+``masks``       a video or a folder of masks, white person on black; of a folder ``*.mask.*`` (DisCo) if any
+==============  ========================================================================================
+"""
+
+import logging
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from PIL import Image
+
+from edit_your_motion.errors import ConfigError, PersonError
+from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.keypoints_file import FORMAT, check_points, load_keypoints, read_json, read_side
+from edit_your_motion.people.openpose_format import read_openpose, sorted_by_number
+from edit_your_motion.people.skeleton_reading import read_skeletons
+
+PrecomputedKind = Literal["auto", "keypoints", "openpose", "npz", "skeletons", "masks"]
+
+_MAX_UNPACKED = 8 * 1024**3
+_COLOURFUL = 64
+"""Spread of a pixel's channels beyond what compression gives a grey one."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Precomputed:
+    """What a file or folder held.
+
+    Args:
+        keypoints: of one person; None where there were only masks.
+        masks: the person's pixels; None where there were only keypoints.
+    """
+
+    keypoints: Keypoints | None = None
+    masks: Bool[np.ndarray, "f h w"] | None = None
+
+
+def load_precomputed(
+    path: Path | str,
+    kind: PrecomputedKind = "auto",
+    *,
+    height: int | None = None,
+    width: int | None = None,
+    person: int = 0,
+) -> Precomputed:
+    """The keypoints or masks in a file or folder, brought to the size of the video that they belong to.
+
+    Args:
+        path: file or folder.
+        kind: what it is, see the module; "auto" to tell by the content.
+        height: of the video, pixels; None for the file's own. Other sizes are scaled to it, which is logged.
+        width: of the video, pixels; None for the file's own.
+        person: which of the people in OpenPose's files.
+
+    Raises:
+        ConfigError: no such kind, or only one of height and width.
+        PersonError: the content is not of that kind, or damaged, or shows nobody.
+        VideoError: a video or folder of pictures cannot be read.
+    """
+    path = Path(path)
+    if kind not in get_args(PrecomputedKind):
+        raise ConfigError(f"expected a kind of {', '.join(get_args(PrecomputedKind))}, got {kind!r}")
+    if (height is None) != (width is None):
+        raise ConfigError(f"expected both height and width or neither, got {height} and {width}")
+    if not path.exists():
+        raise PersonError(f"{path}: expected a file or folder with keypoints or masks, got nothing: check the path")
+    if kind == "auto":
+        kind = _recognise(path)
+
+    if kind == "keypoints":
+        loaded = Precomputed(keypoints=load_keypoints(path))
+    elif kind == "openpose":
+        loaded = Precomputed(keypoints=read_openpose(path, person=person, height=height, width=width))
+    elif kind == "npz":
+        loaded = _load_arrays(path)
+    else:
+        loaded = _load_pictures(path, kind)
+    return loaded if height is None or width is None else _resized(loaded, path, height, width)
+
+
+def _recognise(path: Path) -> PrecomputedKind:
+    """The kind as far as names and text tell it; "auto" for what has to be looked at."""
+    if path.is_dir():
+        return "openpose" if any(path.glob("*.json")) else "auto"
+    if path.suffix.lower() == ".json":
+        content = read_json(path)
+        return "keypoints" if isinstance(content, dict) and content.get("format") == FORMAT else "openpose"
+    return "npz" if path.suffix.lower() == ".npz" else "auto"
+
+
+def _load_pictures(path: Path, kind: PrecomputedKind) -> Precomputed:
+    frames = _read_pictures(path)
+    if kind == "auto":
+        spread = frames.max(axis=-1) - frames.min(axis=-1)
+        kind = "skeletons" if (spread > _COLOURFUL).sum() > 1e-4 * spread.size else "masks"
+    if kind == "masks":
+        return Precomputed(masks=_as_masks(path, frames))
+    try:
+        return Precomputed(keypoints=read_skeletons(frames))
+    except PersonError as error:
+        raise PersonError(f"{path}: {error}") from error
+
+
+def _read_pictures(path: Path) -> UInt8[np.ndarray, "f h w 3"]:
+    """The frames of a video, or of a folder of pictures in the order of their numbers."""
+    # Keypoints that come as text need no decoder.
+    from edit_your_motion.video import read_video
+
+    masks = sorted_by_number(path.glob("*.mask.*")) if path.is_dir() else []
+    if not masks:
+        return read_video(path).frames
+    pictures = [read_video(file).frames for file in masks]
+    sizes = sorted({picture.shape[1:3] for picture in pictures})
+    if len(sizes) > 1:
+        raise PersonError(f"{path}: expected masks of one size, got {sizes[0]} and {sizes[1]}: make them equal")
+    return np.concatenate(pictures)
+
+
+def _as_masks(path: Path, frames: UInt8[np.ndarray, "f h w 3"]) -> Bool[np.ndarray, "f h w"]:
+    # The middle of the range stays clear of the ringing of JPEG around black and white.
+    masks = frames.mean(axis=-1) >= 127.5
+    if not masks.any():
+        raise PersonError(f"{path}: expected white people on black, got {len(masks)} masks without any white")
+    return masks
+
+
+def _load_arrays(path: Path) -> Precomputed:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > _MAX_UNPACKED:
+            raise PersonError(
+                f"{path}: expected at most {_MAX_UNPACKED} bytes of arrays, got {unpacked}: split the clip"
+            )
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in ("body", "height", "width", "hands", "face", "masks")
+                      if name in archive.files}  # fmt: skip
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise PersonError(f"{path}: expected an npz of plain arrays, got something else ({error})") from error
+    if "body" not in arrays and "masks" not in arrays:
+        raise PersonError(f"{path}: expected arrays named body or masks, got neither: rename them")
+    masks = arrays.get("masks")
+    if masks is not None:
+        if masks.ndim != 3 or masks.dtype.kind not in "bu" or not masks.any():
+            raise PersonError(
+                f"{path}, masks: expected (f, h, w) of bool or 0 and 255 with somebody in it, "
+                f"got {masks.dtype} {masks.shape}"
+            )
+        masks = masks if masks.dtype == bool else masks > masks.max() / 2
+    return Precomputed(keypoints=_arrays_to_keypoints(path, arrays) if "body" in arrays else None, masks=masks)
+
+
+def _arrays_to_keypoints(path: Path, arrays: dict[str, np.ndarray]) -> Keypoints:
+    count = len(arrays["body"]) if arrays["body"].ndim else 0
+    shapes = {"body": (count, 18, 3), "hands": (count, 2, 21, 3), "face": (count, 70, 3)}
+    parts: dict[str, np.ndarray | None] = dict.fromkeys(shapes)
+    for name, shape in shapes.items():
+        values = arrays.get(name)
+        if values is None:
+            continue
+        if values.shape != shape or values.dtype.kind not in "fiu" or not count:
+            raise PersonError(
+                f"{path}, {name}: expected numbers of shape (f, {', '.join(map(str, shape[1:]))}), "
+                f"got {values.dtype} {values.shape}"
+            )
+        parts[name] = values.astype(np.float32)
+    sides = [arrays[name].item() if name in arrays and arrays[name].size == 1 else None for name in ("height", "width")]
+    body = parts["body"]
+    assert body is not None
+    keypoints = Keypoints(
+        body=body,
+        height=read_side(path, "height", sides[0]),
+        width=read_side(path, "width", sides[1]),
+        hands=parts["hands"],
+        face=parts["face"],
+    )
+    try:
+        check_points(keypoints)
+    except PersonError as error:
+        raise PersonError(f"{path}, {error}") from error
+    return keypoints
+
+
+def _resized(loaded: Precomputed, path: Path, height: int, width: int) -> Precomputed:
+    keypoints, masks, smooth = loaded.keypoints, loaded.masks, Image.Resampling.BILINEAR
+    if keypoints is not None and (keypoints.height, keypoints.width) != (height, width):
+        _log.warning("%s: keypoints of %dx%d scaled to %dx%d", path, keypoints.width, keypoints.height, width, height)
+        scale = np.array([width / keypoints.width, height / keypoints.height])
+        keypoints = keypoints.mapped(scale, np.zeros(2), height, width)
+    if masks is not None and masks.shape[1:] != (height, width):
+        _log.warning("%s: masks of %dx%d scaled to %dx%d", path, masks.shape[2], masks.shape[1], width, height)
+        resized = [Image.fromarray(mask).convert("L").resize((width, height), smooth) for mask in masks]
+        masks = np.stack([np.asarray(mask) >= 128 for mask in resized])
+    return Precomputed(keypoints, masks)

@@ -1,0 +1,169 @@
+"""Pictures for looking at results: labelled sheets of frames, and frames side by side."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+from edit_your_motion.errors import VideoError
+from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.skeleton import draw_skeleton
+
+_BACKGROUND = (24, 24, 24)
+_INK = (235, 235, 235)
+_GAP = 4
+_DIM = 0.5
+"""Brightness of a picture that a skeleton lies on, as a share of its own."""
+
+
+def alignment_preview(
+    source_frames: UInt8[np.ndarray, "f h w 3"],
+    source: Keypoints,
+    reference_frames: UInt8[np.ndarray, "g h2 w2 3"],
+    reference: Keypoints,
+    aligned: Keypoints,
+    *,
+    columns: int = 6,
+) -> UInt8[np.ndarray, "height width 3"]:
+    """A sheet to judge an alignment by: both people with their skeletons, and the aligned skeletons on the source.
+
+    Args:
+        source_frames: of the person to be moved.
+        source: their keypoints, as many.
+        reference_frames: of the person whose motion it is.
+        reference: their keypoints, as many.
+        aligned: the reference's keypoints on the source's canvas, as many as the reference's.
+        columns: how many frames to show, spread evenly over each row.
+
+    Raises:
+        VideoError: frames and keypoints do not go together.
+    """
+    below = source_frames[[min(frame, len(source_frames) - 1) for frame in range(len(aligned))]]
+    return contact_sheet(
+        [
+            ("source", overlay_skeleton(source_frames, source)),
+            ("reference", overlay_skeleton(reference_frames, reference)),
+            ("aligned", draw_skeleton(aligned)),
+            ("aligned on source", overlay_skeleton(below, aligned)),
+        ],
+        columns=columns,
+    )
+
+
+def overlay_skeleton(frames: UInt8[np.ndarray, "f h w 3"], keypoints: Keypoints) -> UInt8[np.ndarray, "f h w 3"]:
+    """The frames, dimmed, with the skeletons drawn over them.
+
+    Raises:
+        VideoError: other counts or sizes than the keypoints'.
+    """
+    expected = (len(keypoints), keypoints.height, keypoints.width)
+    if frames.shape[:3] != expected:
+        raise VideoError(
+            "expected as many frames as keypoints, of their canvas's size, {} of {}x{}, got {} of {}x{}".format(
+                *(expected[0], expected[2], expected[1]), *(frames.shape[0], frames.shape[2], frames.shape[1])
+            )
+        )
+    skeletons = draw_skeleton(keypoints)
+    # The brightest channel of a drawn pixel is at least a limb's intensity, so this is 1 on shapes and 0 beside them.
+    cover = np.minimum(skeletons.max(axis=-1, keepdims=True) / 128, 1)
+    return np.rint(frames * _DIM * (1 - cover) + skeletons * cover).clip(0, 255).astype(np.uint8)
+
+
+def contact_sheet(
+    rows: Sequence[tuple[str, UInt8[np.ndarray, "_ _ _ 3"]]], columns: int = 8, *, cell_height: int = 192
+) -> UInt8[np.ndarray, "height width 3"]:
+    """One picture with a labelled row of evenly spread frames for each clip.
+
+    Args:
+        rows: label and frames; lengths and sizes may differ from row to row.
+        columns: the most frames in a row.
+        cell_height: of each shown frame, pixels; its width follows from the frame.
+
+    Raises:
+        VideoError: no rows, or a row without frames.
+    """
+    _check_clips(rows)
+    strips = [_strip(label, frames, columns, cell_height) for label, frames in rows]
+    sheet = Image.new("RGB", (max(strip.width for strip in strips), sum(strip.height for strip in strips)), _BACKGROUND)
+    top = 0
+    for strip in strips:
+        sheet.paste(strip, (0, top))
+        top += strip.height
+    return np.asarray(sheet)
+
+
+def comparison_frames(
+    columns: Sequence[tuple[str, UInt8[np.ndarray, "_ _ _ 3"]]],
+) -> UInt8[np.ndarray, "f height width 3"]:
+    """The clips side by side under their labels, frame by frame, with even sides as video encoders want them.
+
+    Args:
+        columns: label and frames; all as high as the first is made; a single frame stays still beside the others.
+
+    Raises:
+        VideoError: no columns, or clips of several lengths.
+    """
+    _check_clips(columns)
+    lengths = {len(frames) for _, frames in columns} - {1}
+    if len(lengths) > 1:
+        got = ", ".join(f"{label}: {len(frames)}" for label, frames in columns)
+        raise VideoError(f"expected clips of one length to compare, got {got}: cut them to the shortest")
+    count = lengths.pop() if lengths else 1
+    height = columns[0][1].shape[1]
+    bar = max(20, height // 16)
+
+    shown = []
+    for label, frames in columns:
+        scaled = np.stack([np.asarray(_scaled(frame, height)) for frame in frames])
+        title = _title(label, scaled.shape[2], bar)
+        titled = np.concatenate([np.broadcast_to(title, (len(scaled), *title.shape)), scaled], axis=1)
+        shown.append(np.broadcast_to(titled, (count, *titled.shape[1:])))
+    joined = np.concatenate(shown, axis=2)
+    odd = ((0, 0), (0, joined.shape[1] % 2), (0, joined.shape[2] % 2), (0, 0))
+    return np.pad(joined, odd, mode="edge")
+
+
+def _check_clips(clips: Sequence[tuple[str, np.ndarray]]) -> None:
+    if not clips:
+        raise VideoError("expected at least one clip to show, got none")
+    for label, frames in clips:
+        if not frames.size:
+            raise VideoError(f"expected frames to show as {label!r}, got none")
+
+
+def _strip(label: str, frames: UInt8[np.ndarray, "f h w 3"], columns: int, cell_height: int) -> Image.Image:
+    chosen = np.unique(np.linspace(0, len(frames) - 1, min(columns, len(frames))).round().astype(int))
+    cells = [_scaled(frames[index], cell_height) for index in chosen]
+    bar = max(18, cell_height // 9)
+    # A label is shown whole, however narrow the one frame under it.
+    needed = int(_font(bar).getlength(label)) + 4 * _GAP
+    width = max(needed, sum(cell.width + _GAP for cell in cells) + _GAP)
+    strip = Image.new("RGB", (width, bar + cell_height + 2 * _GAP), _BACKGROUND)
+    strip.paste(Image.fromarray(_title(label, width, bar)), (0, 0))
+    left = _GAP
+    for index, cell in zip(chosen, cells, strict=True):
+        strip.paste(cell, (left, bar + _GAP))
+        corner = (left + _GAP, bar + _GAP + cell_height - _GAP)
+        ImageDraw.Draw(strip).text(
+            corner, f"{index}", _INK, _font(bar), anchor="ls", stroke_width=2, stroke_fill=(0, 0, 0)
+        )
+        left += cell.width + _GAP
+    return strip
+
+
+def _title(label: str, width: int, height: int) -> UInt8[np.ndarray, "h w 3"]:
+    bar = Image.new("RGB", (width, height), _BACKGROUND)
+    ImageDraw.Draw(bar).text((2 * _GAP, height / 2), label, _INK, _font(height), anchor="lm")
+    return np.asarray(bar)
+
+
+def _font(bar: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    return ImageFont.load_default(0.7 * bar)
+
+
+def _scaled(frame: UInt8[np.ndarray, "h w 3"], height: int) -> Image.Image:
+    picture = Image.fromarray(frame)
+    if picture.height == height:
+        return picture
+    return picture.resize((max(1, round(picture.width * height / picture.height)), height), Image.Resampling.LANCZOS)

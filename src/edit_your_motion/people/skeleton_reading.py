@@ -1,0 +1,201 @@
+"""Keypoints read off skeleton pictures: each OpenPose joint is a disc of its own hue, each limb a dimmer ellipse.
+
+Bright spots of a joint's hue are its candidates; noise, blurred colours and the hands' dots give more than one. The
+limbs are a tree, so the best choice of one candidate (or none) a joint is found exactly by dynamic programming over it:
+a spot counts for its size, a pair for the share of the line between that shows the limb's colour.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float32, Int, UInt8
+from scipy.ndimage import gaussian_filter, maximum_filter
+
+from edit_your_motion.errors import PersonError
+from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
+from edit_your_motion.people.skeleton import JOINT_COLOURS, LIMB_INTENSITY, LIMBS
+
+_JOINTS = len(BODY_JOINTS)
+_ROOT = 1
+_BRIGHT = 0.75
+"""Brightness above which a pixel cannot be a limb's."""
+_DIM = 0.3
+_SATURATED = 0.4
+_HUE_WIDTH = 0.7
+"""In steps from one joint's hue to the next, 20 degrees."""
+_LEAST_QUALITY = 0.2
+_MOST_CANDIDATES = 48
+_LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
+_LUMA = JOINT_COLOURS / 255 @ _LUMA_WEIGHTS
+_SAMPLES = np.linspace(0.15, 0.85, 15)
+_OCCLUDED = 0.6
+"""What a point of a limb counts that something bright lies over, as against 1 where the limb itself shows."""
+_SUPPORTED = 0.5
+_LIKE = 0.35
+"""Likeness above which a pixel has a limb's colour: within 14 degrees of hue."""
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """Hue in steps of the joints' colours (NaN for grey and black), and brightness as a share of that full colour's."""
+
+    hue: Float32[np.ndarray, "h w"]
+    brightness: Float32[np.ndarray, "h w"]
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """The spots that may be a joint: where they are, and how much of a whole disc each is (0..1)."""
+
+    points: Float[np.ndarray, "n 2"]
+    quality: Float[np.ndarray, "n"]
+
+
+def read_skeletons(
+    frames: UInt8[np.ndarray, "f h w 3"], *, on_frame: Callable[[int, int], None] | None = None
+) -> Keypoints:
+    """The body keypoints of the most complete skeleton in each picture.
+
+    Args:
+        frames: skeletons in OpenPose's colours on black, RGB; compression and resizing are tolerated.
+        on_frame: called after each frame with how many are done and how many there are.
+
+    Returns:
+        Keypoints in pixels of the pictures. A joint's confidence is the mean of its disc's completeness and of how well
+        its limbs are seen; one without any limb is taken for noise.
+
+    Raises:
+        PersonError: no picture shows a skeleton.
+    """
+    body = np.zeros((len(frames), _JOINTS, 3), np.float32)
+    for index, frame in enumerate(frames):
+        body[index] = _read_skeleton(frame)
+        if on_frame is not None:
+            on_frame(index + 1, len(frames))
+    if not (body[..., 2] > 0).any():
+        raise PersonError(
+            f"expected skeletons in OpenPose's colours on black, found none in {len(frames)} pictures: "
+            "give the pictures that the ControlNet takes"
+        )
+    return Keypoints(body=body, height=frames.shape[1], width=frames.shape[2])
+
+
+def _read_skeleton(frame: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "18 3"]:
+    body = np.zeros((_JOINTS, 3), np.float32)
+    picture, offset = _classify(frame)
+    candidates = _find_candidates(picture)
+    chosen = _choose(picture, candidates)
+    for joint, index in enumerate(chosen):
+        if index is None:
+            continue
+        point = candidates[joint].points[index]
+        supports = [
+            _support(picture, candidates[end].points[chosen[end]], point, limb)
+            for limb, ends in enumerate(LIMBS)
+            if joint in ends
+            for end in [sum(ends) - joint]
+            if chosen[end] is not None
+        ]
+        if supports and max(supports) >= _SUPPORTED:
+            body[joint] = (*(point + offset), min(1.5 * candidates[joint].quality[index], 1) * np.mean(supports))
+    return body
+
+
+def _classify(frame: UInt8[np.ndarray, "h w 3"]) -> tuple[_Picture, Float[np.ndarray, "2"]]:
+    """The part of a frame that is not black, and where (x, y) that part begins."""
+    lit = frame.max(axis=-1) > 255 * _DIM
+    rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
+    top, left = (max(0, int(found[0]) - 2) if len(found) else 0 for found in (rows, columns))
+    bottom, right = (int(found[-1]) + 3 if len(found) else 1 for found in (rows, columns))
+    lit = lit[top:bottom, left:right]
+    pixels = frame[top:bottom, left:right][lit].astype(np.float32) / 255
+    value, low = pixels.max(axis=-1), pixels.min(axis=-1)
+    red, green, blue = pixels.T
+    angle = np.arctan2(np.sqrt(3) * (green - blue), 2 * red - green - blue) / (2 * np.pi) * _JOINTS % _JOINTS
+    # Compression halves the resolution of colour but not of luma, which therefore tells discs from limbs best; only
+    # blue has so little of it that the value has to.
+    whole = np.interp(angle, np.arange(_JOINTS + 1), np.append(_LUMA, _LUMA[0]))
+    hue, brightness = np.full(lit.shape, np.nan, np.float32), np.zeros(lit.shape, np.float32)
+    hue[lit] = np.where(value - low > _SATURATED * value, angle, np.nan)
+    brightness[lit] = pixels @ _LUMA_WEIGHTS + (1 - whole) * value
+    return _Picture(hue, brightness), np.array([left, top], float)
+
+
+def _find_candidates(picture: _Picture) -> list[_Candidates]:
+    bright = np.clip((picture.brightness - LIMB_INTENSITY) / (1 - LIMB_INTENSITY), 0, 1)
+    y, x = np.nonzero((bright > 0) & ~np.isnan(picture.hue))
+    hue, bright = picture.hue[y, x], bright[y, x]
+    near = [bright * _likeness(hue, joint) for joint in range(_JOINTS)]
+    areas = [spots.sum() for spots in near if spots.any()]
+    radius = float(np.clip(np.sqrt(np.median(areas) / np.pi), 1.0, 32.0)) if areas else 1.0
+    return [_peaks(y[spots > 0.02], x[spots > 0.02], spots[spots > 0.02], radius) for spots in near]
+
+
+def _likeness(hue: Float32[np.ndarray, "*any"], colour: int) -> Float32[np.ndarray, "*any"]:
+    """How near a hue is to a joint's colour: 1 at it, next to nothing at its neighbours'."""
+    steps = (hue - colour + _JOINTS / 2) % _JOINTS - _JOINTS / 2
+    return np.exp(-((steps / _HUE_WIDTH) ** 2))
+
+
+def _peaks(
+    y: Int[np.ndarray, "n"], x: Int[np.ndarray, "n"], spots: Float32[np.ndarray, "n"], radius: float
+) -> _Candidates:
+    """Where there is most of a joint's colour within a disc's reach, and how much as a share of a whole disc's."""
+    if not len(spots):
+        return _Candidates(np.zeros((0, 2)), np.zeros(0))
+    reach = 2 * int(np.ceil(radius)) + 1
+    top, left = y.min() - 2 * reach, x.min() - 2 * reach
+    likely = np.zeros((y.max() - top + 2 * reach + 1, x.max() - left + 2 * reach + 1), np.float32)
+    likely[y - top, x - left] = spots
+    density = gaussian_filter(likely, radius / 2, mode="constant")
+    whole = 1 - np.exp(-2)
+    row, column = np.nonzero((density == maximum_filter(density, reach)) & (density > _LEAST_QUALITY * whole))
+    strongest = np.argsort(-density[row, column])[:_MOST_CANDIDATES]
+    row, column = row[strongest], column[strongest]
+    steps = np.arange(-(reach // 2), reach // 2 + 1)
+    rows, columns = row[:, None, None] + steps[:, None], column[:, None, None] + steps
+    weight = likely[rows, columns]
+    total = weight.sum(axis=(1, 2))
+    centres = [(weight * places).sum(axis=(1, 2)) / total + 0.5 for places in (columns + left, rows + top)]
+    return _Candidates(np.stack(centres, axis=-1), np.minimum(density[row, column] / whole, 1).astype(float))
+
+
+def _choose(picture: _Picture, candidates: Sequence[_Candidates]) -> list[int | None]:
+    """Which candidate each joint takes, None for none: the best total over the tree of limbs."""
+    below: dict[int, list[tuple[int, int]]] = {joint: [] for joint in range(_JOINTS)}
+    for limb, (start, end) in enumerate(LIMBS):
+        below[start].append((end, limb))
+    order = [_ROOT]
+    for joint in order:
+        order += [child for child, _ in below[joint]]
+
+    # The last entry of each list stands for a joint that is not there.
+    scores = [np.append(found.quality - 0.25, 0.0) for found in candidates]
+    picks: dict[int, np.ndarray] = {}
+    for joint in reversed(order):
+        for child, limb in below[joint]:
+            pairs = np.zeros((len(scores[joint]), len(scores[child])))
+            pairs[:-1, :-1] = 2 * (_supports(picture, candidates[joint], candidates[child], limb) - _SUPPORTED)
+            totals = pairs + scores[child]
+            picks[child] = totals.argmax(axis=1)
+            scores[joint] = scores[joint] + totals.max(axis=1)
+
+    chosen = {_ROOT: int(scores[_ROOT].argmax())}
+    for joint in order:
+        for child, _ in below[joint]:
+            chosen[child] = int(picks[child][chosen[joint]])
+    counts = [len(found.points) for found in candidates]
+    return [chosen[joint] if chosen[joint] < counts[joint] else None for joint in range(_JOINTS)]
+
+
+def _supports(picture: _Picture, starts: _Candidates, ends: _Candidates, limb: int) -> Float[np.ndarray, "n m"]:
+    supports = [[_support(picture, start, end, limb) for end in ends.points] for start in starts.points]
+    return np.array(supports).reshape(len(starts.points), len(ends.points))
+
+
+def _support(picture: _Picture, start: np.ndarray, end: np.ndarray, limb: int) -> float:
+    """The share of the line between two points that shows the limb, or what may lie over it."""
+    x, y = (start[:, None] + (end - start)[:, None] * _SAMPLES).astype(int)
+    covered = _OCCLUDED * (picture.brightness[y, x] > _BRIGHT)
+    return float(np.fmax(_likeness(picture.hue[y, x], limb) > _LIKE, covered).mean())

@@ -1,0 +1,278 @@
+"""From a file to what the method works on: frames at the working size, one person's keypoints and mask in each."""
+
+import logging
+import math
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Int
+from PIL import Image
+
+from edit_your_motion.config import PeopleConfig, VideoConfig
+from edit_your_motion.errors import PersonError
+from edit_your_motion.people.backends import load_backend
+from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.keypoints_file import load_keypoints, save_keypoints
+from edit_your_motion.people.precomputed import load_precomputed
+from edit_your_motion.people.smoothing import SmoothingConfig, fill_mask_gaps, steady_keypoints
+from edit_your_motion.people.tracking import Track, follow_person
+from edit_your_motion.progress import Progress
+from edit_your_motion.video import Fit, Video, fit_frame, parse_size, probe, read_video, repeat_frames, write_video
+
+logger = logging.getLogger(__name__)
+
+DETECTION_SIDE = 512
+"""People are looked for in pictures whose short side has at least so many pixels, whatever the working size."""
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedClip:
+    """A clip and the person in it.
+
+    Args:
+        video: frames at the working size.
+        keypoints: of the person, on the frames' canvas.
+        masks: the person's pixels.
+        found: share of the frames in which the person was found, before gaps were filled, [0, 1].
+        warnings: what a user should be told.
+    """
+
+    video: Video
+    keypoints: Keypoints
+    masks: Bool[np.ndarray, "f h w"]
+    found: float = 1.0
+    warnings: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.video.frames)
+
+    def repeated(self, count: int) -> "PreparedClip":
+        """A clip of a single frame, `count` frames long."""
+        return replace(
+            self,
+            video=repeat_frames(self.video, count),
+            keypoints=self.keypoints.take(np.zeros(count, int)),
+            masks=self.masks.repeat(count, axis=0),
+        )
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The size to work at, pixels, and how frames of another shape are brought to it."""
+
+    height: int
+    width: int
+    how: str = "crop"
+    warnings: tuple[str, ...] = field(default=())
+
+
+def choose_canvas(path: str, config: VideoConfig, multiple: int, native_side: int) -> Canvas:
+    """The working size that the configuration asks for.
+
+    Args:
+        path: the source.
+        config: has the size and the fit.
+        multiple: what the networks need both sides to be multiples of, pixels.
+        native_side: side of the square that the base was trained on, pixels; "auto" keeps to its area.
+    """
+    info = probe(path)
+    height, width = parse_size(config.size, (info.height, info.width), multiple, native_side**2)
+    wanted = config.size.strip().lower()
+    asked = wanted in {"auto", f"{width}x{height}", str(width) if width == height else ""}
+    warning = f"the size {config.size} became {width}x{height}: sides are multiples of {multiple}"
+    return Canvas(height, width, config.fit, () if asked else (warning,))
+
+
+def prepare_source(
+    path: str, canvas: Canvas, video: VideoConfig, people: PeopleConfig, progress: Progress
+) -> PreparedClip:
+    """The person to be edited, on the canvas.
+
+    Raises:
+        VideoError: if the file cannot be read or is too short.
+        PersonError: if nobody is found, or ready keypoints or masks do not fit the frames.
+    """
+    still = probe(path).frames == 1
+    count = 1 if still else video.frames
+    zoom = max(1, math.ceil(DETECTION_SIDE / min(canvas.height, canvas.width)))
+    fit = Fit(canvas.height * zoom, canvas.width * zoom, canvas.how)
+    large = _read(path, video, video.start, count, fit, progress)
+    size = Fit(canvas.height, canvas.width)
+    small = replace(large, frames=np.stack([fit_frame(frame, size) for frame in large.frames]))
+    sought = _Sought(people.person, people.keypoints, people.masks, chosen=_chosen_frames(video, video.start, small))
+    clip = _find_person(large, small, sought, people, progress)
+    if not clip.masks.any(axis=(1, 2)).all():
+        empty = np.flatnonzero(~clip.masks.any(axis=(1, 2))) + 1
+        raise PersonError(
+            f"expected a mask of the person in every frame of {path}, got empty ones in frames {_listed(empty)}; "
+            "start elsewhere (--video.start), or give masks (--people.masks)"
+        )
+    clip = replace(clip, warnings=(*canvas.warnings, *clip.warnings))
+    return clip.repeated(video.frames) if still and video.frames > 1 else clip
+
+
+def prepare_reference(
+    path: str, frames: int, video: VideoConfig, people: PeopleConfig, progress: Progress
+) -> PreparedClip:
+    """The person whose motion is wanted, in frames of the reference's own shape.
+
+    Args:
+        path: the reference.
+        frames: how many to take.
+        video: start, rate and stride.
+        people: how to find the person.
+        progress: is told how far it is.
+
+    Raises:
+        VideoError: if the file cannot be read or is too short.
+        PersonError: if nobody is found, or ready keypoints do not fit the frames.
+    """
+    info = probe(path)
+    scale = DETECTION_SIDE / min(info.height, info.width)
+    fit = Fit(2 * round(info.height * scale / 2), 2 * round(info.width * scale / 2))
+    clip = _read(path, video, video.reference_start, frames, fit, progress)
+    chosen = _chosen_frames(video, video.reference_start, clip)
+    sought = _Sought(people.reference_person, people.reference_keypoints, None, chosen, needs_masks=False)
+    return _find_person(clip, clip, sought, people, progress)
+
+
+def save_prepared(folder: Path, clip: PreparedClip) -> None:
+    """Writes keypoints, masks and frames of a clip, to look at, correct by hand, and give back."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_keypoints(folder / "keypoints.json", clip.keypoints)
+    masks = folder / "masks"
+    masks.mkdir(exist_ok=True)
+    for index, mask in enumerate(clip.masks):
+        Image.fromarray(mask.astype(np.uint8) * 255).save(masks / f"{index:05d}.png")
+    write_video(folder / "frames.mp4", clip.video.frames, clip.video.fps, crf=8)
+
+
+def load_prepared(folder: Path) -> PreparedClip:
+    """What `save_prepared` wrote.
+
+    Raises:
+        VideoError: if the frames are missing or damaged.
+        PersonError: if keypoints or masks are missing, damaged, or of other frames.
+    """
+    video = read_video(folder / "frames.mp4")
+    keypoints = load_keypoints(folder / "keypoints.json")
+    masks = load_precomputed(folder / "masks", "masks", height=keypoints.height, width=keypoints.width).masks
+    assert masks is not None
+    frames = video.frames[:, : keypoints.height, : keypoints.width]  # the encoder pads odd sides
+    if not len(frames) == len(keypoints) == len(masks):
+        raise PersonError(
+            f"expected as many frames as keypoints and masks in {folder}, got {len(frames)}, {len(keypoints)} and {len(masks)}"
+        )
+    return PreparedClip(replace(video, frames=frames), keypoints, masks)
+
+
+def _read(path: str, video: VideoConfig, start: float, count: int, fit: Fit, progress: Progress) -> Video:
+    with progress.phase(f"read {Path(path).name}", count) as advance:
+        return read_video(
+            path,
+            start=start,
+            frames=count,
+            stride=video.stride,
+            fps=video.fps,
+            fit=fit,
+            on_frame=lambda count: advance(),
+        )
+
+
+@dataclass(frozen=True)
+class _Sought:
+    """Whom to find in a clip, and what is known of them already.
+
+    Args:
+        person: which one, from the left, from 1; None for the largest.
+        keypoints: ready keypoints.
+        masks: ready masks.
+        chosen: the clip's frames as indices into the whole file; None where times decided.
+        needs_masks: whether masks are of use.
+    """
+
+    person: int | None
+    keypoints: Path | None
+    masks: Path | None
+    chosen: Int[np.ndarray, " f"] | None
+    needs_masks: bool = True
+
+
+def _chosen_frames(video: VideoConfig, start: float, clip: Video) -> Int[np.ndarray, " f"] | None:
+    if video.fps is not None:
+        return None
+    return round(start * float(clip.fps * video.stride)) + video.stride * np.arange(len(clip.frames))
+
+
+def _find_person(large: Video, small: Video, sought: _Sought, people: PeopleConfig, progress: Progress) -> PreparedClip:
+    """The person on the canvas of `small`: from what is ready, else found in `large`, the same frames in larger."""
+    count, height, width = small.frames.shape[:3]
+    keypoints, masks = _load_ready(sought, height, width, count)
+    found, warnings = 1.0, ()
+    if keypoints is None or (masks is None and sought.needs_masks):
+        track = _follow(large, sought.person, people, progress)
+        found, warnings = float(track.found.mean()), track.warnings
+        if keypoints is None:
+            scale = np.array([width / large.frames.shape[2], height / large.frames.shape[1]])
+            smoothing = SmoothingConfig(smooth=people.smooth, fill_gaps=people.fill_gaps)
+            keypoints = track.keypoints.mapped(scale, np.zeros(2), height, width)
+            keypoints = steady_keypoints(keypoints, smoothing, frame_rate=small.fps)
+        if masks is None:
+            masks = _shrink(track.masks, height, width)
+            if people.fill_gaps and masks.any():
+                masks = fill_mask_gaps(masks)
+    if masks is None:
+        masks = np.zeros((count, height, width), bool)
+    return PreparedClip(small, keypoints, masks, found, tuple(warnings))
+
+
+def _load_ready(
+    sought: _Sought, height: int, width: int, count: int
+) -> tuple[Keypoints | None, Bool[np.ndarray, "f h w"] | None]:
+    """The ready keypoints and masks of the frames in question, each None where none are given."""
+    keypoints = masks = None
+    if sought.keypoints is not None:
+        person = (sought.person or 1) - 1
+        keypoints = load_precomputed(sought.keypoints, height=height, width=width, person=person).keypoints
+        if keypoints is None:
+            raise PersonError(f"expected keypoints at {sought.keypoints}, found masks only")
+        keypoints = keypoints.take(_pick(len(keypoints), sought.chosen, count, sought.keypoints))
+    if sought.masks is not None:
+        masks = load_precomputed(sought.masks, height=height, width=width).masks
+        if masks is None:
+            raise PersonError(f"expected masks at {sought.masks}, found keypoints only")
+        masks = masks[_pick(len(masks), sought.chosen, count, sought.masks)]
+    return keypoints, masks
+
+
+def _pick(available: int, chosen: Int[np.ndarray, " f"] | None, count: int, path: Path) -> Int[np.ndarray, " f"]:
+    """Which of the ready frames go with the clip's: all of them if as many, else those that were chosen of the file."""
+    if available == count:
+        return np.arange(count)
+    if chosen is not None and available > chosen[-1]:
+        return chosen
+    raise PersonError(
+        f"expected {path} to go with the {count} frames of the clip or with the whole file, got {available}"
+    )
+
+
+def _follow(video: Video, person: int | None, people: PeopleConfig, progress: Progress) -> Track:
+    backend = load_backend(people.backend, fetch=True)
+    height, width = video.frames.shape[1:3]
+    with progress.phase("find the person", len(video.frames)) as advance:
+        detections = backend.detect(video.frames, on_frame=lambda done, total: advance())
+    track = follow_person(detections, height, width, person=person)
+    for warning in track.warnings:
+        logger.warning("%s: %s", video.source, warning)
+    return track
+
+
+def _shrink(masks: Bool[np.ndarray, "f h w"], height: int, width: int) -> Bool[np.ndarray, "f h2 w2"]:
+    pictures = (Image.fromarray(mask.astype(np.uint8) * 255) for mask in masks)
+    return np.stack([np.asarray(picture.resize((width, height), Image.Resampling.BOX)) >= 128 for picture in pictures])
+
+
+def _listed(numbers: Int[np.ndarray, " n"], most: int = 8) -> str:
+    shown = ", ".join(map(str, numbers[:most]))
+    return shown if len(numbers) <= most else f"{shown} and {len(numbers) - most} more"

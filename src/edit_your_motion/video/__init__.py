@@ -1,0 +1,19 @@
+"""Video in and out: choose, fit, read and write frames; frame rate and sound are carried along."""
+
+from edit_your_motion.video.clip import Video, VideoInfo, repeat_frames
+from edit_your_motion.video.fit import Fit, fit_frame, fit_transform, parse_size
+from edit_your_motion.video.reading import probe, read_video
+from edit_your_motion.video.writing import write_video
+
+__all__ = [
+    "Fit",
+    "Video",
+    "VideoInfo",
+    "fit_frame",
+    "fit_transform",
+    "parse_size",
+    "probe",
+    "read_video",
+    "repeat_frames",
+    "write_video",
+]

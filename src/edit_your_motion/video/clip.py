@@ -1,0 +1,97 @@
+"""A clip in memory, and what a file says of itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from einops import repeat
+from jaxtyping import UInt8
+
+from edit_your_motion.errors import ConfigError, VideoError
+
+# What lies beyond these is no clip but a damaged or hostile file: pixels, frames per second, seconds.
+LARGEST_SIDE = 16384
+LARGEST_RATE = 1000
+LONGEST = 24 * 3600
+STILL_RATE = Fraction(30)
+
+
+def check_sides(path: Path, width: int, height: int) -> None:
+    """Passes frames of a sane size.
+
+    Raises:
+        VideoError: a side is longer than 16384 pixels.
+    """
+    if max(width, height) > LARGEST_SIDE:
+        raise VideoError(f"{path} is {width}x{height}, at most {LARGEST_SIDE} a side: shrink it")
+
+
+@dataclass(frozen=True, eq=False)
+class Video:
+    """Frames at a constant rate, and where they were taken from.
+
+    Args:
+        frames: RGB, 0 to 255.
+        fps: frames per second at which they play at their true speed.
+        source: the file or folder they come from; its sound can be carried along.
+        start: where the first frame lies in the source, in seconds from the source's first frame.
+    """
+
+    frames: UInt8[np.ndarray, "f h w 3"]
+    fps: Fraction
+    source: Path | None = None
+    start: float = 0.0
+
+    @property
+    def duration(self) -> float:
+        """Playing time in seconds."""
+        return float(len(self.frames) / self.fps)
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a file or folder says of itself; nothing here needed more than one frame to be decoded.
+
+    Args:
+        frames: how many there are, None where the file does not say.
+        fps: mean frames per second; of an animated picture, those of its first delay.
+        width: in square pixels, after rotation.
+        height: in square pixels, after rotation.
+        duration: in seconds, None where the file does not say.
+        has_audio: whether there is a sound track.
+    """
+
+    frames: int | None
+    fps: Fraction
+    width: int
+    height: int
+    duration: float | None
+    has_audio: bool
+
+
+@dataclass(frozen=True)
+class TimedFrame:
+    """One frame of a source: when it is shown, in seconds from the first one, and a way to its pixels.
+
+    The pixels are asked for, not held: a frame that nobody chooses is never converted to RGB.
+    """
+
+    time: Fraction
+    duration: Fraction
+    pixels: Callable[[], UInt8[np.ndarray, "h w 3"]]
+
+
+def repeat_frames(video: Video, count: int) -> Video:
+    """The one frame of `video` (a single picture), `count` times.
+
+    Raises:
+        ConfigError: the count is below 1, or the video has more than one frame.
+    """
+    if count < 1 or len(video.frames) != 1:
+        raise ConfigError(
+            f"a single picture is repeated once or more, got {len(video.frames)} frames to repeat {count} times: "
+            "give one picture and a count of at least 1"
+        )
+    return replace(video, frames=repeat(video.frames, "1 h w c -> f h w c", f=count))

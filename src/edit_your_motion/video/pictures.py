@@ -1,0 +1,161 @@
+"""Frames from pictures: a single one, an animated one, a folder of them."""
+
+import re
+import struct
+import warnings
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from edit_your_motion.errors import VideoError
+from edit_your_motion.video.clip import STILL_RATE, TimedFrame, VideoInfo, check_sides
+
+# What Pillow may try: pictures that people have, and none of its rarely trodden decoders.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+ANIMATED = frozenset({"GIF", "WEBP", "PNG"})
+ORIENTATION = 0x0112
+# What Pillow's decoders raise for bytes that make no sense.
+DAMAGE = (OSError, EOFError, SyntaxError, ValueError, IndexError, struct.error)
+# Browsers and FFmpeg play a delay too short to be meant as a tenth of a second.
+SHORTEST_DELAY, USUAL_DELAY = Fraction(1, 100), Fraction(1, 10)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The picture, its size checked before a pixel is decoded; what goes wrong in the block is put down to the file."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the sides are checked below
+            image = Image.open(path, formats=FORMATS)
+        with image:
+            check_sides(path, *image.size)
+            yield image
+    except UnidentifiedImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise VideoError(f"{path} claims to be absurdly large ({error}): shrink the picture") from error
+    except DAMAGE as error:
+        raise VideoError(f"{path} breaks off or is damaged ({error}): get the whole file") from error
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the file's content, whatever its name, is a picture."""
+    try:
+        with _opened(path):
+            return True
+    except UnidentifiedImageError:
+        return False
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height after the EXIF orientation."""
+    turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+    return (image.height, image.width) if turned else image.size
+
+
+def _pixels(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+    """The current frame, upright, in RGB; what is transparent becomes black."""
+    upright = ImageOps.exif_transpose(image)
+    if upright.has_transparency_data:
+        opaque = upright.convert("RGBA")
+        upright = Image.alpha_composite(Image.new("RGBA", opaque.size, (0, 0, 0, 255)), opaque)
+    return np.asarray(upright.convert("RGB"))
+
+
+def _delay(image: Image.Image) -> Fraction:
+    """How long the current frame of an animated picture is shown, in seconds."""
+    seconds = Fraction(image.info.get("duration", 0) or 0) / 1000
+    return seconds if seconds > SHORTEST_DELAY else USUAL_DELAY
+
+
+def _frame_count(image: Image.Image) -> int:
+    """1 for every format but the animated ones: further pages and a camera's previews are no frames."""
+    return int(getattr(image, "n_frames", 1)) if image.format in ANIMATED else 1
+
+
+def _load(image: Image.Image, index: int, path: Path) -> None:
+    """Decode one frame of an open picture."""
+    try:
+        image.seek(index)
+        image.load()
+    except DAMAGE as error:
+        count = _frame_count(image)
+        raise VideoError(
+            f"{path} breaks off: {index} of its {count} frames could be read ({error}): get the whole file"
+        ) from error
+
+
+def probe_picture(path: Path, fps: Fraction | None) -> VideoInfo:
+    """What a picture says of itself; a single one lasts one frame at `fps` (30 unless given)."""
+    with _opened(path) as image:
+        count = _frame_count(image)
+        if count > 1:
+            _load(image, 0, path)  # WebP tells the delay of a frame only once that is decoded
+        rate = 1 / _delay(image) if count > 1 else fps or STILL_RATE
+        width, height = _upright_size(image)
+    return VideoInfo(count, rate, width, height, float(count / rate), has_audio=False)
+
+
+def iterate_picture(path: Path, fps: Fraction | None) -> Generator[TimedFrame, None, None]:
+    """The frames of a picture, one or, where it is animated, many, each with its own delay."""
+    with _opened(path) as image:
+        count, time = _frame_count(image), Fraction(0)
+        for index in range(count):
+            _load(image, index, path)
+            shown = _delay(image) if count > 1 else 1 / (fps or STILL_RATE)
+            yield TimedFrame(time, shown, _pixels(image).copy)
+            time += shown
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """The pictures of a folder in natural order, frame2 before frame10; hidden files are passed over.
+
+    Raises:
+        VideoError: the folder holds no pictures, or pictures of different sizes.
+    """
+    paths = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+    if not paths:
+        raise VideoError(f"{folder} holds no pictures: expected frames named {', '.join(sorted(SUFFIXES))}")
+    paths.sort(key=lambda path: [(int(part or 0), text) for text, part in re.findall(r"(\D*)(\d*)", path.name)])
+    sizes: dict[tuple[int, int], Path] = {}
+    for path in paths:
+        try:
+            with _opened(path) as image:
+                sizes.setdefault(_upright_size(image), path)
+        except UnidentifiedImageError as error:
+            raise VideoError(f"{path} is named like a picture and is none: remove or replace it") from error
+    if len(sizes) > 1:
+        (first, one), (second, other), *_ = sizes.items()
+        raise VideoError(
+            f"the frames of {folder} differ in size: {one.name} is {first[0]}x{first[1]}, "
+            f"{other.name} {second[0]}x{second[1]}: make them equal"
+        )
+    return paths
+
+
+def probe_folder(folder: Path, fps: Fraction | None) -> VideoInfo:
+    """What a folder of frames amounts to at `fps` (30 unless given)."""
+    paths, rate = list_pictures(folder), fps or STILL_RATE
+    with _opened(paths[0]) as image:
+        width, height = _upright_size(image)
+    return VideoInfo(len(paths), rate, width, height, float(len(paths) / rate), has_audio=False)
+
+
+def _first_pixels(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+    with closing(iterate_picture(path, None)) as frames:
+        return next(frames).pixels()
+
+
+def iterate_folder(folder: Path, fps: Fraction | None) -> Generator[TimedFrame, None, None]:
+    """The pictures of a folder as frames at `fps` (30 unless given); of an animated picture the first frame."""
+    period = 1 / (fps or STILL_RATE)
+
+    for index, path in enumerate(list_pictures(folder)):
+        yield TimedFrame(index * period, period, partial(_first_pixels, path))

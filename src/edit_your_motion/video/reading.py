@@ -1,0 +1,181 @@
+"""Read a clip: from a file or a folder, the frames that were asked for and no others."""
+
+import math
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import replace
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from edit_your_motion.errors import ConfigError, VideoError
+from edit_your_motion.video.clip import LARGEST_RATE, TimedFrame, Video, VideoInfo
+from edit_your_motion.video.containers import iterate_container, probe_container
+from edit_your_motion.video.fit import Fit, fit_frame
+from edit_your_motion.video.pictures import is_picture, iterate_folder, iterate_picture, probe_folder, probe_picture
+
+LARGEST_CLIP = 4 * 2**30
+MOST_FRAMES = 20_000
+
+
+def _checked_path(path: Path | str) -> Path:
+    path = Path(path)
+    if not path.exists():
+        raise VideoError(f"{path} does not exist: expected a video, a picture or a folder of frames")
+    if not (path.is_file() or path.is_dir()):
+        raise VideoError(f"{path} is neither a file nor a folder: expected a video, a picture or a folder of frames")
+    return path.absolute()
+
+
+def _checked_rate(fps: float | int | Fraction | None) -> Fraction | None:
+    if fps is None:
+        return None
+    if not 0 < fps <= LARGEST_RATE:
+        raise ConfigError(f"a frame rate lies above 0 and up to {LARGEST_RATE} frames per second, got {fps}")
+    return Fraction(fps) if isinstance(fps, Fraction | int) else Fraction(fps).limit_denominator(1001)
+
+
+def probe(path: Path | str, *, fps: float | int | Fraction | None = None) -> VideoInfo:
+    """What a video, a picture or a folder of frames says of itself.
+
+    Args:
+        path: the file or folder.
+        fps: frames per second of what has none of its own, a picture or a folder (30 unless given).
+
+    Raises:
+        VideoError: it is missing, no video, or empty.
+    """
+    path, rate = _checked_path(path), _checked_rate(fps)
+    if path.is_dir():
+        return probe_folder(path, rate)
+    return probe_picture(path, rate) if is_picture(path) else probe_container(path)
+
+
+def _iterate(path: Path, start: Fraction, rate: Fraction | None) -> Generator[TimedFrame, None, None]:
+    if path.is_dir():
+        return iterate_folder(path, rate)
+    return iterate_picture(path, rate) if is_picture(path) else iterate_container(path, start)
+
+
+def drop_before(timed: Iterator[TimedFrame], start: Fraction) -> Iterator[TimedFrame]:
+    """The frames from the one nearest to `start` (seconds) on."""
+    return (frame for frame in timed if frame.time + frame.duration / 2 > start)
+
+
+def resample(timed: Iterator[TimedFrame], start: Fraction, rate: Fraction) -> Iterator[TimedFrame]:
+    """The frames that are on show at `start`, `start + 1/rate`, ..., each held until the next one's time.
+
+    The next one is taken early where it is the nearer and less than half a step ahead: times that a container has
+    rounded to its own clock would otherwise repeat one frame and lose the next.
+
+    Args:
+        timed: in the order of their times.
+        start: seconds.
+        rate: frames per second.
+    """
+    step = 1 / rate
+    moment, held = start, None
+    for frame in timed:
+        while frame.time >= moment:
+            early = frame.time - moment
+            taken = frame if held is None or (early < step / 2 and early < moment - held.time) else held
+            yield replace(taken, time=moment, duration=step)
+            moment += step
+        held = frame
+    while held is not None and moment + step / 2 <= held.time + held.duration:
+        yield replace(held, time=moment, duration=step)
+        moment += step
+
+
+def _true_rate(times: list[Fraction], stated: Fraction) -> Fraction:
+    """The stated rate, or a whole number, where it puts the last frame at its own time, else the mean.
+
+    Files round times to their clock, of 1 ms in Matroska and WebP and 10 ms in GIF.
+    """
+    if len(times) < 2 or times[-1] <= times[0]:
+        return stated
+    span, steps = times[-1] - times[0], len(times) - 1
+    for clock in (Fraction(1, 1000), Fraction(1, 100)):
+        for candidate in (stated, Fraction(max(1, round(steps / span)))):
+            if abs(steps / candidate - span) <= clock:
+                return candidate
+    return (steps / span).limit_denominator(10**6)
+
+
+def read_video(
+    path: Path | str,
+    *,
+    start: float | int = 0.0,
+    frames: int | None = None,
+    stride: int = 1,
+    fps: float | int | Fraction | None = None,
+    fit: Fit | None = None,
+    minimum: int = 1,
+    on_frame: Callable[[int], None] | None = None,
+) -> Video:
+    """The chosen frames of a video, an animated or single picture, or a folder of pictures.
+
+    The source is decoded as a stream and only what was chosen is kept, fitted at once. Rotation flags, EXIF
+    orientation and non-square pixels are applied. The rate of the result is that of the source (or `fps`) divided by
+    the stride, so that it plays at its true speed; of a variable frame rate it is the mean, and `fps` makes it even.
+
+    Args:
+        path: the file or folder.
+        start: seconds after the source's first frame; the frame nearest to it comes first.
+        frames: how many to keep; None keeps all up to the end.
+        stride: keep every so many-th frame, at least 1.
+        fps: choose frames by their presentation time at this many per second, above 0 and up to 1000, before the
+            stride; pictures in a folder have no times of their own and play at this rate (30 unless given).
+        fit: size to bring each frame to; None keeps the source's.
+        minimum: with fewer frames than this the clip is of no use to the caller.
+        on_frame: called after each kept frame with how many there are by then.
+
+    Raises:
+        ConfigError: an argument is out of its range.
+        VideoError: missing, no video, broken off before the last frame that was asked for, too short, or too large.
+    """
+    if not (math.isfinite(start) and start >= 0) or stride < 1 or minimum < 1 or (frames is not None and frames < 1):
+        raise ConfigError(
+            "expected start of at least 0 s and frames, stride and minimum of at least 1, "
+            f"got start {start}, frames {frames}, stride {stride}, minimum {minimum}"
+        )
+    path, rate, begin = _checked_path(path), _checked_rate(fps), Fraction(start).limit_denominator(10**6)
+    kept: list[UInt8[np.ndarray, "h w 3"]] = []
+    times: list[Fraction] = []
+    size = 0
+    with closing(_iterate(path, begin, rate)) as timed:
+        chosen = drop_before(timed, begin) if rate is None else resample(timed, begin, rate)
+        for frame in islice(islice(chosen, 0, None, stride), frames):
+            pixels = frame.pixels() if fit is None else fit_frame(frame.pixels(), fit)
+            size += pixels.nbytes
+            if kept and pixels.shape != kept[0].shape:
+                raise VideoError(f"{path} changes its size after {len(kept)} frames: give a size to bring all of it to")
+            if size > LARGEST_CLIP or len(kept) == MOST_FRAMES:
+                raise VideoError(
+                    f"{path} has more than the {LARGEST_CLIP // 2**30} GiB or {MOST_FRAMES} frames that a clip may: "
+                    "ask for fewer frames, a larger stride or a smaller size"
+                )
+            kept.append(pixels)
+            times.append(frame.time)
+            if on_frame is not None:
+                on_frame(len(kept))
+    _require(len(kept), frames or minimum, path, start, stride, rate)
+    stated = rate or probe(path).fps
+    return Video(np.stack(kept), _true_rate(times, stated / stride), path, float(times[0]))
+
+
+def _require(count: int, wanted: int, path: Path, start: float | int, stride: int, rate: Fraction | None) -> None:
+    if count >= wanted:
+        return
+    if count == 0:
+        length = probe(path).duration
+        stated = "" if length is None else f" (it lasts {length:.2f} s)"
+        raise VideoError(f"{path} has no frames from {start:g} s on{stated}: lower the start")
+    pace = f" at {float(rate):g} frames per second" if rate else ""
+    raise VideoError(
+        f"{path} has {count} frames from {start:g} s on with stride {stride}{pace}, expected {wanted}: "
+        "lower the number of frames, the stride or the start, or give a longer clip"
+    )

@@ -1,0 +1,186 @@
+"""Write a clip: an mp4 that browsers play, an animated picture or a folder of pictures."""
+
+import errno
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from uuid import uuid4
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
+from jaxtyping import UInt8
+from PIL import Image
+
+from edit_your_motion.errors import ConfigError, DiskFullError, InputError
+from edit_your_motion.video.clip import LONGEST, Video
+from edit_your_motion.video.pictures import is_picture
+from edit_your_motion.video.sound import Sound, read_sound
+
+CONTAINERS = frozenset({".mp4", ".mov", ".m4v", ".mkv"})
+# Frames per second up to which no delay gets so short, on the format's clock, that players take it for a mistake.
+ANIMATED = {".gif": 50, ".webp": 90}
+BT709 = 1  # the same number names the primaries, the transfer curve and the matrix
+AAC_BIT_RATE = 192_000
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` that takes its place once the block ends well, and else disappears.
+
+    Raises:
+        DiskFullError: no room was left.
+        InputError: the place cannot be written to.
+    """
+    temporary = path.with_name(f".{path.stem}-{uuid4().hex[:8]}.partial{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(f"no room is left to write {path}: free some, or choose another disk") from error
+        raise InputError(f"{path} cannot be written ({error.strerror or error}): choose another place") from error
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        elif temporary.exists():
+            temporary.unlink()
+
+
+def write_video(
+    path: Path | str,
+    frames: UInt8[np.ndarray, "f h w 3"],
+    fps: float | int | Fraction,
+    *,
+    sound: Video | None = None,
+    crf: int = 18,
+    on_frame: Callable[[int], None] | None = None,
+) -> None:
+    """Writes the frames to a file or folder, whole or not at all; the ending of its name decides the format.
+
+    `.mp4`, `.mov`, `.m4v`, `.mkv`: H.264 in 4:2:0, BT.709, with AAC sound; an odd side grows by one repeated row or
+    column, which 4:2:0 needs. `.gif` and `.webp`: animated, endless, up to 50 and 90 frames per second; in a GIF equal
+    neighbours become one longer frame. No ending: a new or empty folder of PNG files.
+
+    Args:
+        path: where to; missing parent folders are made.
+        frames: at least one, RGB, 0 to 255.
+        fps: frames per second, above 0; exact where it is a Fraction.
+        sound: the clip whose source's sound goes along, from its start on for as long as the frames last; a clip
+            without a sound track, and a format without sound, leave it out.
+        crf: H.264 quality, 0 (lossless) to 51; 18 is hardly told from the original.
+        on_frame: called after each frame with how many are written.
+
+    Raises:
+        ConfigError: no frames, a rate, quality or ending out of range, or a folder with something in it.
+        VideoError: the sound cannot be read.
+        DiskFullError: no room was left; nothing half-written remains.
+        InputError: the place cannot be written to.
+    """
+    path, suffix = Path(path), Path(path).suffix.lower()
+    if not len(frames) or not (math.isfinite(fps) and fps > 0) or not 0 <= crf <= 51:
+        raise ConfigError(
+            f"expected at least one frame, a rate above 0 and a crf of 0 to 51, got {len(frames)}, {fps} and {crf}"
+        )
+    rate = Fraction(fps) if isinstance(fps, Fraction | int) else Fraction(fps).limit_denominator(10**6)
+    if len(frames) > LONGEST * rate:
+        raise ConfigError(
+            f"a clip lasts up to a day, got {len(frames)} frames at {fps} frames per second: raise the rate"
+        )
+    report = on_frame or (lambda count: None)
+    if suffix in CONTAINERS:
+        track = _sound_of(sound, len(frames) / rate)
+        with written_whole(path) as temporary:
+            _encode(temporary, frames, rate, track, crf, report)
+    elif suffix in ANIMATED:
+        if rate > ANIMATED[suffix]:
+            raise ConfigError(f"{suffix} plays up to {ANIMATED[suffix]} frames per second, got {fps}: write .mp4")
+        with written_whole(path) as temporary:
+            _animate(temporary, frames, rate, report)
+    elif not suffix:
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            raise ConfigError(f"{path} exists already: expected a new or an empty folder, or a name ending in .mp4")
+        with written_whole(path) as temporary:
+            _save_pictures(temporary, frames, report)
+    else:
+        endings = ", ".join(sorted(CONTAINERS | ANIMATED.keys()))
+        raise ConfigError(f"a clip is written to {endings} or a folder (a name without ending), got {path.name!r}")
+
+
+def _sound_of(video: Video | None, duration: Fraction) -> Sound | None:
+    if video is None or video.source is None or not video.source.is_file() or is_picture(video.source):
+        return None
+    return read_sound(video.source, video.start, duration)
+
+
+def _encode(
+    path: Path,
+    frames: UInt8[np.ndarray, "f h w 3"],
+    rate: Fraction,
+    sound: Sound | None,
+    crf: int,
+    report: Callable[[int], None],
+) -> None:
+    height, width = (side + side % 2 for side in frames.shape[1:3])
+    options = {} if path.suffix.lower() == ".mkv" else {"movflags": "+faststart"}
+    with av.open(f"file:{path}", "w", options=options) as container:
+        pictures = container.add_stream("libx264", rate=rate, options={"crf": str(crf)})
+        pictures.width, pictures.height, pictures.pix_fmt = width, height, "yuv420p"
+        codec = pictures.codec_context
+        codec.time_base = 1 / rate
+        codec.colorspace = codec.color_primaries = codec.color_trc = BT709
+        codec.color_range = ColorRange.MPEG
+        track = None
+        if sound is not None:
+            track = container.add_stream("aac", rate=sound.rate, layout=sound.layout, bit_rate=AAC_BIT_RATE)
+        for index, pixels in enumerate(frames):
+            container.mux(pictures.encode(_to_yuv(pixels, height, width, index, 1 / rate)))
+            if sound is not None and track is not None:
+                container.mux(track.encode(sound.cut(index / rate, (index + 1) / rate)))
+            report(index + 1)
+        container.mux(pictures.encode(None))
+        if track is not None:
+            container.mux(track.encode(None))
+
+
+def _to_yuv(
+    pixels: UInt8[np.ndarray, "h w 3"], height: int, width: int, index: int, time_base: Fraction
+) -> av.VideoFrame:
+    missing = ((0, height - pixels.shape[0]), (0, width - pixels.shape[1]), (0, 0))
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(np.pad(pixels, missing, mode="edge")), format="rgb24")
+    frame = picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+    frame.pts, frame.time_base = index, time_base
+    return frame
+
+
+def _delays(count: int, rate: Fraction, unit: int) -> list[int]:
+    """Milliseconds that each frame is shown, multiples of `unit` whose sums stay as close to the rate as they can."""
+    ends = [round(index * 1000 / rate / unit) * unit for index in range(count + 1)]
+    return [later - earlier for earlier, later in pairwise(ends)]
+
+
+def _animate(path: Path, frames: UInt8[np.ndarray, "f h w 3"], rate: Fraction, report: Callable[[int], None]) -> None:
+    is_gif = path.suffix.lower() == ".gif"
+    delays = _delays(len(frames), rate, 10 if is_gif else 1)
+
+    def pictures() -> Iterator[Image.Image]:
+        for index, pixels in enumerate(frames):
+            image = Image.fromarray(pixels)
+            yield image.quantize(256, dither=Image.Dither.FLOYDSTEINBERG) if is_gif else image
+            report(index + 1)
+
+    first, *rest = pictures()
+    first.save(path, save_all=True, append_images=rest, duration=delays, loop=0, quality=90)
+
+
+def _save_pictures(folder: Path, frames: UInt8[np.ndarray, "f h w 3"], report: Callable[[int], None]) -> None:
+    folder.mkdir()
+    for index, pixels in enumerate(frames):
+        Image.fromarray(pixels).save(folder / f"frame{index:05d}.png")
+        report(index + 1)

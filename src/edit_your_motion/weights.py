@@ -1,0 +1,128 @@
+"""Where pretrained networks come from: folders or hub names in the ``diffusers`` layout, safetensors only."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, MotionAdapter, UNet2DConditionModel
+from safetensors import SafetensorError
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from edit_your_motion.errors import CheckpointError
+
+PARTS = ("vae", "text_encoder", "tokenizer", "unet", "scheduler")
+"""Subfolders of a base."""
+
+Loaded = TypeVar("Loaded")
+
+
+@dataclass(frozen=True)
+class Base:
+    """The frozen networks of Stable Diffusion 1.5, or of anything with its architecture, and a ControlNet."""
+
+    vae: AutoencoderKL
+    text_encoder: CLIPTextModel
+    tokenizer: CLIPTokenizer
+    unet: UNet2DConditionModel
+    scheduler: DDIMScheduler
+    controlnet: ControlNetModel
+    motion_adapter: MotionAdapter | None
+
+    @property
+    def pixels_per_latent(self) -> int:
+        """Pixels that one latent cell covers, along one side."""
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    @property
+    def side_multiple(self) -> int:
+        """What the sides of a picture are multiples of, in pixels: no level of the U-Net has a half cell."""
+        return self.pixels_per_latent * 2 ** (len(self.unet.config.block_out_channels) - 1)
+
+    @property
+    def native_side(self) -> int:
+        """Side of the square pictures that the base was trained on, pixels."""
+        return self.unet.config.sample_size * self.pixels_per_latent
+
+
+def load_base(
+    base: str, controlnet: str, motion_adapter: str | None = None, dtype: torch.dtype = torch.float32
+) -> Base:
+    """Loads a base with its ControlNet.
+
+    Args:
+        base: folder or hub name.
+        controlnet: folder or hub name.
+        motion_adapter: folder or hub name of an AnimateDiff adapter, or None.
+        dtype: of the U-Net, the ControlNet, the adapter and the text encoder. The VAE stays in fp32: in fp16 the one
+            of Stable Diffusion 1.5 overflows on some pictures.
+
+    Raises:
+        CheckpointError: if something is missing, is a pickle, or does not belong to the architecture.
+    """
+    if Path(base).is_dir():
+        if missing := [part for part in PARTS if not Path(base, part).is_dir()]:
+            raise CheckpointError(
+                f"expected the folders {', '.join(PARTS)} in {base}, found no {', '.join(missing)}; "
+                "give a base in the diffusers layout of Stable Diffusion 1.5"
+            )
+
+    def load(kind: Callable[..., Loaded], **options: object) -> Loaded:
+        return _load(kind, base, use_safetensors=True, **options)
+
+    vae = load(AutoencoderKL.from_pretrained, subfolder="vae")
+    unet = load(UNet2DConditionModel.from_pretrained, subfolder="unet", torch_dtype=dtype)
+    text_encoder = load(CLIPTextModel.from_pretrained, subfolder="text_encoder", dtype=dtype)
+    tokenizer = _load(CLIPTokenizer.from_pretrained, base, subfolder="tokenizer")
+    scheduler = _load(DDIMScheduler.from_pretrained, base, subfolder="scheduler")
+    _check_fit(vae, unet, text_encoder, scheduler)
+    return Base(
+        vae=vae.eval().requires_grad_(False),
+        text_encoder=text_encoder.eval().requires_grad_(False),
+        tokenizer=tokenizer,
+        unet=unet.eval().requires_grad_(False),
+        # The scheduler of a checkpoint may be of another class whose defaults clip; latents have no fixed range.
+        scheduler=DDIMScheduler.from_config(scheduler.config, clip_sample=False),
+        controlnet=_load(ControlNetModel.from_pretrained, controlnet, use_safetensors=True, torch_dtype=dtype)
+        .eval()
+        .requires_grad_(False),
+        motion_adapter=None
+        if motion_adapter is None
+        else _load(MotionAdapter.from_pretrained, motion_adapter, use_safetensors=True, torch_dtype=dtype).eval(),
+    )
+
+
+def _load(load: Callable[..., Loaded], name: str, **options: object) -> Loaded:
+    """One network or tokenizer, with every failure of the libraries below as one clear error."""
+    part = options.get("subfolder", "weights")
+    try:
+        return load(name, **options)
+    except (OSError, SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        if "safetensors" in str(error) and _has_pickles(Path(name, str(options.get("subfolder", "")))):
+            raise CheckpointError(
+                f"expected safetensors in {name} ({part}), found only pickled weights, which can run anything on "
+                "loading; convert them with a tool that you trust, or take a checkpoint that has safetensors"
+            ) from error
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(
+            f"could not load {part} of {name}: {reason} "
+            "(expected a folder or a hub name in the diffusers layout of Stable Diffusion 1.5)"
+        ) from error
+
+
+def _has_pickles(folder: Path) -> bool:
+    return any(file.suffix in {".bin", ".pt", ".pth", ".ckpt"} for file in folder.glob("*"))
+
+
+def _check_fit(
+    vae: AutoencoderKL, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, scheduler: DDIMScheduler
+) -> None:
+    facts = {
+        "latent channels (VAE, U-Net)": (vae.config.latent_channels, unet.config.in_channels),
+        "text width (text encoder, U-Net)": (text_encoder.config.hidden_size, unet.config.cross_attention_dim),
+        "prediction type (needed, scheduler)": ("epsilon", scheduler.config.prediction_type),
+    }
+    for what, (expected, got) in facts.items():
+        if expected != got:
+            raise CheckpointError(f"the parts of the base do not fit each other: {what} are {expected} and {got}")
