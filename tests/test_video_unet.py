@@ -7,7 +7,7 @@ import torch
 from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
 from tiny_network import TEXT_WIDTH, load_network, load_unet, random_clip, wake
 
-from edit_your_motion.config import APPEARANCE_STAGE, MOTION_STAGE
+from edit_your_motion.config import AppearanceStageConfig, MotionStageConfig
 from edit_your_motion.errors import CheckpointError
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.nn.video_unet import PARTS, VideoUNet
@@ -119,7 +119,7 @@ def test_motion_adapter_equals_animatediff(checkpoints: Path) -> None:
 
 @pytest.mark.parametrize("gradient_checkpointing", [False, True])
 @pytest.mark.parametrize("motion_adapter", [False, True])
-@pytest.mark.parametrize("stage", [MOTION_STAGE, APPEARANCE_STAGE], ids=["motion", "appearance"])
+@pytest.mark.parametrize("stage", [MotionStageConfig(), AppearanceStageConfig()], ids=["motion", "appearance"])
 def test_a_stage_gives_gradients_to_exactly_its_parameters(
     checkpoints: Path, stage: object, motion_adapter: bool, gradient_checkpointing: bool
 ) -> None:
@@ -138,7 +138,7 @@ def test_checkpointing_changes_no_gradient(checkpoints: Path) -> None:
     gradients = []
     for gradient_checkpointing in (False, True):
         network = wake(load_network(checkpoints))
-        with trainable(network, APPEARANCE_STAGE, gradient_checkpointing) as parameters:
+        with trainable(network, AppearanceStageConfig(), gradient_checkpointing) as parameters:
             run(network).square().mean().backward()
             gradients.append([parameter.grad for parameter in parameters.values()])
     assert all(torch.equal(plain, recomputed) for plain, recomputed in zip(*gradients, strict=True))

@@ -6,7 +6,7 @@ import torch
 from diffusers import ControlNetModel, DDIMScheduler, MotionAdapter, UNet2DConditionModel
 from torch import nn
 
-from edit_your_motion.config import MOTION_STAGE, APPEARANCE_STAGE, TuningConfig
+from edit_your_motion.config import AppearanceStageConfig, MotionStageConfig, TuningConfig
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.nn.video_unet import VideoUNet
 from edit_your_motion.tuning.loop import TuningClip
@@ -52,7 +52,7 @@ def random_clip(frames: int = 3, batch: int = 1, lh: int = 8, lw: int = 16, seed
 
 def short_tuning(iterations: int = 3, **settings: object) -> TuningConfig:
     return TuningConfig(
-        motion=MOTION_STAGE.model_copy(update={"iterations": iterations, "learning_rate": 1e-3}),
-        appearance=APPEARANCE_STAGE.model_copy(update={"iterations": iterations, "learning_rate": 1e-3}),
+        motion=MotionStageConfig(iterations=iterations, learning_rate=1e-3),
+        appearance=AppearanceStageConfig(iterations=iterations, learning_rate=1e-3),
         **settings,
     )

@@ -51,6 +51,11 @@ class PeopleConfig(Section):
     """How people are found."""
 
     backend: str = Field("blazepose", description="Finds keypoints and masks: blazepose, rtmlib.")
+    model: Literal["full", "heavy", "lite"] = Field(
+        "full", description="Of blazepose: heavier is more exact and slower."
+    )
+    detector: Path | None = Field(None, description="Of rtmlib: YOLOX ONNX file; default: rtmlib's own download.")
+    pose: Path | None = Field(None, description="Of rtmlib: whole-body ONNX file; default: rtmlib's own download.")
     person: int | None = Field(
         None, ge=1, description="Which person of the source, counted from the left; default: the largest."
     )
@@ -82,26 +87,38 @@ class NetworkConfig(Section):
     conditioning_scale: float = Field(1.0, ge=0, le=4, description="Strength of ControlNet.")
 
 
+Part = Literal["temporal-attention", "motion-attention", "frame-attention"]
+"""What can be tuned: temporal attention (or the motion adapter), MA, and RCA."""
+
+
 class StageConfig(Section):
     """One stage of tuning."""
 
-    trains: tuple[Literal["temporal-attention", "motion-attention", "frame-attention"], ...] = Field(
-        description="The parts that train; all else is frozen."
-    )
+    trains: tuple[Part, ...] = Field(description="The parts that train; all else is frozen.")
     pixels: Literal["person", "whole"] = Field(description="Frames with the background masked, or whole ones.")
     iterations: int = Field(300, ge=0, le=100_000, description="Optimiser steps.")
     learning_rate: float = Field(3e-5, gt=0, le=1, description="Of AdamW.")
 
 
-MOTION_STAGE = StageConfig(trains=("temporal-attention", "motion-attention"), pixels="person")
-APPEARANCE_STAGE = StageConfig(trains=("frame-attention", "motion-attention"), pixels="whole")
+class MotionStageConfig(StageConfig):
+    """Stage 1: temporal features of the person's motion."""
+
+    trains: tuple[Part, ...] = Field(("temporal-attention", "motion-attention"), description="The parts that train.")
+    pixels: Literal["person", "whole"] = Field("person", description="Frames with the background masked, or whole.")
+
+
+class AppearanceStageConfig(StageConfig):
+    """Stage 2: spatial features of appearance and background."""
+
+    trains: tuple[Part, ...] = Field(("frame-attention", "motion-attention"), description="The parts that train.")
+    pixels: Literal["person", "whole"] = Field("whole", description="Frames with the background masked, or whole.")
 
 
 class TuningConfig(Section):
     """The two stages (STL, section III.D), and how they are run."""
 
-    motion: StageConfig = Field(MOTION_STAGE, description="Stage 1.")
-    appearance: StageConfig = Field(APPEARANCE_STAGE, description="Stage 2.")
+    motion: MotionStageConfig = MotionStageConfig()
+    appearance: AppearanceStageConfig = AppearanceStageConfig()
     optimizer: Literal["adamw", "adamw-8bit"] = Field("adamw", description="8-bit needs a CUDA GPU.")
     weight_decay: float = Field(1e-2, ge=0, description="Of AdamW.")
     clip_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
@@ -153,6 +170,15 @@ class TuneConfig(Section):
     inversion: InversionConfig = InversionConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 
+    def identity(self) -> dict[str, Any]:
+        """What decides the tuned person: all but the machine, and what only the reference has to do with."""
+        of_no_account = {
+            "runtime": {"device"},
+            "video": {"reference_start", "sound"},
+            "people": {"reference_person", "reference_keypoints"},
+        }
+        return self.model_dump(mode="json", exclude=of_no_account)
+
 
 class ApplyConfig(Section):
     """What gives a tuned person a reference's motion."""
@@ -166,7 +192,7 @@ class ApplyConfig(Section):
     runtime: RuntimeConfig = RuntimeConfig()
 
 
-class EditConfig(TuneConfig, ApplyConfig):
+class EditConfig(ApplyConfig, TuneConfig):
     """One whole edit: tune, then apply."""
 
     def for_tuning(self) -> TuneConfig:

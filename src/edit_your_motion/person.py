@@ -1,7 +1,6 @@
 """A tuned person: all that is needed to give them any number of motions, as a folder."""
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from torch import Tensor
 from edit_your_motion import __version__
 from edit_your_motion.config import TuneConfig, dump_config, load_config, parse_config
 from edit_your_motion.errors import CheckpointError
+from edit_your_motion.files import written_whole
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.preparation import PreparedClip, load_prepared, save_prepared
 from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors, save_tensors
@@ -69,21 +69,15 @@ class Person:
         Raises:
             DiskFullError: if there is no room for it.
         """
-        part = folder.with_name(f"{folder.name}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        try:
+        with written_whole(folder) as part:
+            part.mkdir()
             metadata = {"base": self.base_digest, "losses": json.dumps(self.losses)}
             save_tensors(part / PARAMETERS, self.parameters, metadata)
             save_tensors(part / LATENTS, {"latents": self.latents, "noise": self.noise})
             save_prepared(part / SOURCE, self.source)
             (part / CONFIG).write_text(dump_config(self.config), encoding="utf-8")
             (part / CARD).write_text(self._card(), encoding="utf-8")
-            if folder.exists():
-                shutil.rmtree(folder)
-            os.replace(part, folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)  # a folder in use cannot be replaced in one go
 
     def _card(self) -> str:
         """A model card."""
@@ -117,6 +111,11 @@ Use: `eym apply THIS_FOLDER REFERENCE_VIDEO`.
 
 Made with edit-your-motion {__version__}, torch {torch.__version__}. The base's licence binds this folder too.
 """
+
+
+def is_person(folder: Path) -> bool:
+    """Whether the folder looks like one that `Person.save` wrote."""
+    return (folder / PARAMETERS).is_file()
 
 
 def load_person(folder: Path) -> Person:

@@ -10,17 +10,30 @@ from jaxtyping import Bool, Int
 from PIL import Image
 
 from edit_your_motion.config import PeopleConfig, VideoConfig
-from edit_your_motion.errors import PersonError
-from edit_your_motion.people.backends import load_backend
+from edit_your_motion.errors import PersonError, VideoError
+from edit_your_motion.people.backends import PeopleBackend, load_backend
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.keypoints_file import load_keypoints, save_keypoints
 from edit_your_motion.people.precomputed import load_precomputed
-from edit_your_motion.people.smoothing import SmoothingConfig, fill_mask_gaps, steady_keypoints
+from edit_your_motion.people.smoothing import SmoothingConfig, fill_mask_gaps, jitter, steady_keypoints
 from edit_your_motion.people.tracking import Track, follow_person
 from edit_your_motion.progress import Progress
-from edit_your_motion.video import Fit, Video, fit_frame, parse_size, probe, read_video, repeat_frames, write_video
+from edit_your_motion.video import (
+    Fit,
+    Video,
+    VideoInfo,
+    fit_frame,
+    parse_size,
+    probe,
+    read_video,
+    repeat_frames,
+    write_video,
+)
 
 logger = logging.getLogger(__name__)
+
+Source = str | Path | Video
+"""A file or folder, or frames in memory."""
 
 DETECTION_SIDE = 512
 """People are looked for in pictures whose short side has at least so many pixels, whatever the working size."""
@@ -35,6 +48,7 @@ class PreparedClip:
         keypoints: of the person, on the frames' canvas.
         masks: the person's pixels.
         found: share of the frames in which the person was found, before gaps were filled, [0, 1].
+        raw_jitter: of the keypoints as they were found, pixels; see `jitter`.
         warnings: what a user should be told.
     """
 
@@ -42,6 +56,7 @@ class PreparedClip:
     keypoints: Keypoints
     masks: Bool[np.ndarray, "f h w"]
     found: float = 1.0
+    raw_jitter: float = 0.0
     warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -67,16 +82,16 @@ class Canvas:
     warnings: tuple[str, ...] = field(default=())
 
 
-def choose_canvas(path: str, config: VideoConfig, multiple: int, native_side: int) -> Canvas:
+def choose_canvas(source: Source, config: VideoConfig, multiple: int, native_side: int) -> Canvas:
     """The working size that the configuration asks for.
 
     Args:
-        path: the source.
+        source: the video to be edited.
         config: has the size and the fit.
         multiple: what the networks need both sides to be multiples of, pixels.
         native_side: side of the square that the base was trained on, pixels; "auto" keeps to its area.
     """
-    info = probe(path)
+    info = _probe(source)
     height, width = parse_size(config.size, (info.height, info.width), multiple, native_side**2)
     wanted = config.size.strip().lower()
     asked = wanted in {"auto", f"{width}x{height}", str(width) if width == height else ""}
@@ -85,7 +100,7 @@ def choose_canvas(path: str, config: VideoConfig, multiple: int, native_side: in
 
 
 def prepare_source(
-    path: str, canvas: Canvas, video: VideoConfig, people: PeopleConfig, progress: Progress
+    source: Source, canvas: Canvas, video: VideoConfig, people: PeopleConfig, progress: Progress
 ) -> PreparedClip:
     """The person to be edited, on the canvas.
 
@@ -93,11 +108,11 @@ def prepare_source(
         VideoError: if the file cannot be read or is too short.
         PersonError: if nobody is found, or ready keypoints or masks do not fit the frames.
     """
-    still = probe(path).frames == 1
+    still = _probe(source).frames == 1
     count = 1 if still else video.frames
     zoom = max(1, math.ceil(DETECTION_SIDE / min(canvas.height, canvas.width)))
     fit = Fit(canvas.height * zoom, canvas.width * zoom, canvas.how)
-    large = _read(path, video, video.start, count, fit, progress)
+    large = _read(source, video, video.start, count, fit, progress)
     size = Fit(canvas.height, canvas.width)
     small = replace(large, frames=np.stack([fit_frame(frame, size) for frame in large.frames]))
     sought = _Sought(people.person, people.keypoints, people.masks, chosen=_chosen_frames(video, video.start, small))
@@ -105,20 +120,20 @@ def prepare_source(
     if not clip.masks.any(axis=(1, 2)).all():
         empty = np.flatnonzero(~clip.masks.any(axis=(1, 2))) + 1
         raise PersonError(
-            f"expected a mask of the person in every frame of {path}, got empty ones in frames {_listed(empty)}; "
-            "start elsewhere (--video.start), or give masks (--people.masks)"
+            f"expected a mask of the person in every frame of {_name(source)}, got empty ones in frames "
+            f"{_listed(empty)}; start elsewhere (--video.start), or give masks (--people.masks)"
         )
     clip = replace(clip, warnings=(*canvas.warnings, *clip.warnings))
     return clip.repeated(video.frames) if still and video.frames > 1 else clip
 
 
 def prepare_reference(
-    path: str, frames: int, video: VideoConfig, people: PeopleConfig, progress: Progress
+    source: Source, frames: int, video: VideoConfig, people: PeopleConfig, progress: Progress
 ) -> PreparedClip:
     """The person whose motion is wanted, in frames of the reference's own shape.
 
     Args:
-        path: the reference.
+        source: the reference.
         frames: how many to take.
         video: start, rate and stride.
         people: how to find the person.
@@ -128,10 +143,10 @@ def prepare_reference(
         VideoError: if the file cannot be read or is too short.
         PersonError: if nobody is found, or ready keypoints do not fit the frames.
     """
-    info = probe(path)
+    info = _probe(source)
     scale = DETECTION_SIDE / min(info.height, info.width)
     fit = Fit(2 * round(info.height * scale / 2), 2 * round(info.width * scale / 2))
-    clip = _read(path, video, video.reference_start, frames, fit, progress)
+    clip = _read(source, video, video.reference_start, frames, fit, progress)
     chosen = _chosen_frames(video, video.reference_start, clip)
     sought = _Sought(people.reference_person, people.reference_keypoints, None, chosen, needs_masks=False)
     return _find_person(clip, clip, sought, people, progress)
@@ -162,22 +177,39 @@ def load_prepared(folder: Path) -> PreparedClip:
     frames = video.frames[:, : keypoints.height, : keypoints.width]  # the encoder pads odd sides
     if not len(frames) == len(keypoints) == len(masks):
         raise PersonError(
-            f"expected as many frames as keypoints and masks in {folder}, got {len(frames)}, {len(keypoints)} and {len(masks)}"
+            f"expected as many frames as keypoints and masks in {folder}, got {len(frames)}, {len(keypoints)} and "
+            f"{len(masks)}"
         )
     return PreparedClip(replace(video, frames=frames), keypoints, masks)
 
 
-def _read(path: str, video: VideoConfig, start: float, count: int, fit: Fit, progress: Progress) -> Video:
-    with progress.phase(f"read {Path(path).name}", count) as advance:
-        return read_video(
-            path,
-            start=start,
-            frames=count,
-            stride=video.stride,
-            fps=video.fps,
-            fit=fit,
-            on_frame=lambda count: advance(),
+def _read(source: Source, video: VideoConfig, start: float, count: int, fit: Fit, progress: Progress) -> Video:
+    with progress.phase(f"read {_name(source)}", count) as advance:
+        if not isinstance(source, Video):
+            stride, rate = video.stride, video.fps
+            return read_video(
+                source, start=start, frames=count, stride=stride, fps=rate, fit=fit, on_frame=lambda _: advance()
+            )
+        first = round(start * float(source.fps))
+        frames = source.frames[first :: video.stride][:count]
+        if len(frames) < count:
+            raise VideoError(
+                f"expected {count} frames from {start:g} s on with stride {video.stride}, got {len(frames)}"
+            )
+        return replace(
+            source, frames=np.stack([fit_frame(frame, fit) for frame in frames]), fps=source.fps / video.stride
         )
+
+
+def _probe(source: Source) -> VideoInfo:
+    if not isinstance(source, Video):
+        return probe(source)
+    count, height, width = source.frames.shape[:3]
+    return VideoInfo(count, source.fps, width, height, source.duration, has_audio=False)
+
+
+def _name(source: Source) -> str:
+    return "frames" if isinstance(source, Video) else Path(source).name
 
 
 @dataclass(frozen=True)
@@ -209,7 +241,7 @@ def _find_person(large: Video, small: Video, sought: _Sought, people: PeopleConf
     """The person on the canvas of `small`: from what is ready, else found in `large`, the same frames in larger."""
     count, height, width = small.frames.shape[:3]
     keypoints, masks = _load_ready(sought, height, width, count)
-    found, warnings = 1.0, ()
+    found, raw_jitter, warnings = 1.0, 0.0, ()
     if keypoints is None or (masks is None and sought.needs_masks):
         track = _follow(large, sought.person, people, progress)
         found, warnings = float(track.found.mean()), track.warnings
@@ -217,6 +249,7 @@ def _find_person(large: Video, small: Video, sought: _Sought, people: PeopleConf
             scale = np.array([width / large.frames.shape[2], height / large.frames.shape[1]])
             smoothing = SmoothingConfig(smooth=people.smooth, fill_gaps=people.fill_gaps)
             keypoints = track.keypoints.mapped(scale, np.zeros(2), height, width)
+            raw_jitter = jitter(keypoints)
             keypoints = steady_keypoints(keypoints, smoothing, frame_rate=small.fps)
         if masks is None:
             masks = _shrink(track.masks, height, width)
@@ -224,7 +257,7 @@ def _find_person(large: Video, small: Video, sought: _Sought, people: PeopleConf
                 masks = fill_mask_gaps(masks)
     if masks is None:
         masks = np.zeros((count, height, width), bool)
-    return PreparedClip(small, keypoints, masks, found, tuple(warnings))
+    return PreparedClip(small, keypoints, masks, found, raw_jitter, tuple(warnings))
 
 
 def _load_ready(
@@ -257,8 +290,17 @@ def _pick(available: int, chosen: Int[np.ndarray, " f"] | None, count: int, path
     )
 
 
+def open_backend(people: PeopleConfig) -> PeopleBackend:
+    """The people backend of the configuration; it may download what it lacks, as a command that needs it was given."""
+    if people.backend == "rtmlib":
+        return load_backend("rtmlib", detector=people.detector, pose=people.pose, fetch=True)
+    if people.backend == "blazepose":
+        return load_backend("blazepose", model=people.model, fetch=True)
+    return load_backend(people.backend)
+
+
 def _follow(video: Video, person: int | None, people: PeopleConfig, progress: Progress) -> Track:
-    backend = load_backend(people.backend, fetch=True)
+    backend = open_backend(people)
     height, width = video.frames.shape[1:3]
     with progress.phase("find the person", len(video.frames)) as advance:
         detections = backend.detect(video.frames, on_frame=lambda done, total: advance())

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 Advance: TypeAlias = Callable[[], None]
 """Called once for each step done."""
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Something that shows how far a phase is."""
 

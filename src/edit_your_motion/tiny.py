@@ -60,15 +60,7 @@ def make_base(
             "text_encoder": make_text_encoder(text_width, vocabulary=len(tokenizer)),
             "unet": make_unet(widths, layers_per_block, heads, text_width),
         }
-    scheduler = DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-    )
-    for name, part in {**parts, "scheduler": scheduler}.items():
+    for name, part in {**parts, "scheduler": make_scheduler()}.items():
         part.save_pretrained(folder / name)
     (folder / "model_index.json").write_text(json.dumps(MODEL_INDEX, indent=2))
     return folder
@@ -110,43 +102,69 @@ def make_motion_adapter(folder: Path, base: Path, *, seed: int = 2) -> Path:
     return folder
 
 
-def make_tokenizer(folder: Path) -> CLIPTokenizer:
-    """Writes a CLIP tokenizer that knows single letters only, and returns it; any text can be tokenized."""
+def make_tokenizer(folder: Path, merges: Sequence[tuple[str, str]] = (), tokens: int = TOKENS) -> CLIPTokenizer:
+    """Writes a CLIP tokenizer and returns it; it knows all single letters, so any text can be tokenized.
+
+    Args:
+        folder: where to write; made if it is absent.
+        merges: pairs that make longer tokens, the most frequent first.
+        tokens: the longest prompt.
+    """
     letters = [chr(code) for code in [*range(33, 127), *range(161, 173), *range(174, 256), *range(256, 324)]]
-    vocabulary = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    longer = dict.fromkeys(first + second for first, second in merges)
+    vocabulary = [*letters, *(f"{letter}</w>" for letter in letters), *longer, "<|startoftext|>", "<|endoftext|>"]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.json").write_text(json.dumps({token: index for index, token in enumerate(vocabulary)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
+    (folder / "merges.txt").write_text("".join(f"{line}\n" for line in ["#version: 0.2", *map(" ".join, merges)]))
     tokenizer = CLIPTokenizer(
-        str(folder / "vocab.json"), str(folder / "merges.txt"), pad_token="<|endoftext|>", model_max_length=TOKENS
+        str(folder / "vocab.json"), str(folder / "merges.txt"), pad_token="<|endoftext|>", model_max_length=tokens
     )
     tokenizer.save_pretrained(folder)
     return tokenizer
 
 
-def make_vae(widths: Sequence[int]) -> AutoencoderKL:
-    """An untrained VAE; its sides shrink by 2 for each of `widths` but the last."""
+def make_vae(
+    widths: Sequence[int], *, latent_channels: int = 4, groups: int = 16, sample_size: int = 64
+) -> AutoencoderKL:
+    """An untrained VAE; its sides shrink by 2 for each of `widths` but the last.
+
+    Args:
+        widths: channels of its levels, multiples of `groups`.
+        latent_channels: 4 in Stable Diffusion 1.5.
+        groups: that the channels are normalised in; 32 in Stable Diffusion 1.5.
+        sample_size: side of the pictures, pixels.
+    """
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * len(widths),
         up_block_types=("UpDecoderBlock2D",) * len(widths),
         block_out_channels=tuple(widths),
         layers_per_block=1,
-        latent_channels=4,
-        norm_num_groups=16,
-        sample_size=64,
+        latent_channels=latent_channels,
+        norm_num_groups=groups,
+        sample_size=sample_size,
     )
 
 
-def make_text_encoder(width: int, vocabulary: int) -> CLIPTextModel:
-    """An untrained CLIP text encoder of two layers."""
+def make_text_encoder(
+    width: int, vocabulary: int, *, layers: int = 2, heads: int = 2, tokens: int = TOKENS
+) -> CLIPTextModel:
+    """An untrained CLIP text encoder.
+
+    Args:
+        width: of its embeddings, a multiple of `heads`.
+        vocabulary: how many tokens there are; the last two begin and end a text.
+        layers: 12 in Stable Diffusion 1.5.
+        heads: attention heads; 12 in Stable Diffusion 1.5.
+        tokens: the longest prompt.
+    """
     config = CLIPTextConfig(
         vocab_size=vocabulary,
         hidden_size=width,
         intermediate_size=2 * width,
         projection_dim=width,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=TOKENS,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        max_position_embeddings=tokens,
         bos_token_id=vocabulary - 2,
         eos_token_id=vocabulary - 1,
         pad_token_id=vocabulary - 1,
@@ -154,12 +172,43 @@ def make_text_encoder(width: int, vocabulary: int) -> CLIPTextModel:
     return CLIPTextModel(config)
 
 
-def make_unet(widths: Sequence[int], layers_per_block: int, heads: int, text_width: int) -> UNet2DConditionModel:
-    """An untrained U-Net in the architecture of Stable Diffusion 1.5: four levels, the last without attention."""
+def make_unet(
+    widths: Sequence[int],
+    layers_per_block: int,
+    heads: int,
+    text_width: int,
+    *,
+    latent_channels: int = 4,
+    sample_size: int = 8,
+) -> UNet2DConditionModel:
+    """An untrained U-Net in the architecture of Stable Diffusion 1.5: four levels, the last without attention.
+
+    Args:
+        widths: channels of its levels, multiples of 32.
+        layers_per_block: residual blocks a level.
+        heads: attention heads.
+        text_width: of the text encoder's embeddings.
+        latent_channels: of the VAE.
+        sample_size: side of the pictures, latent cells.
+    """
     return UNet2DConditionModel(
-        sample_size=8,
+        sample_size=sample_size,
+        in_channels=latent_channels,
+        out_channels=latent_channels,
         block_out_channels=tuple(widths),
         layers_per_block=layers_per_block,
         attention_head_dim=heads,
         cross_attention_dim=text_width,
+    )
+
+
+def make_scheduler() -> DDIMScheduler:
+    """The noise schedule of Stable Diffusion 1.5."""
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
     )

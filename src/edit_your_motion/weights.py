@@ -61,12 +61,11 @@ def load_base(
     Raises:
         CheckpointError: if something is missing, is a pickle, or does not belong to the architecture.
     """
-    if Path(base).is_dir():
-        if missing := [part for part in PARTS if not Path(base, part).is_dir()]:
-            raise CheckpointError(
-                f"expected the folders {', '.join(PARTS)} in {base}, found no {', '.join(missing)}; "
-                "give a base in the diffusers layout of Stable Diffusion 1.5"
-            )
+    if Path(base).is_dir() and (missing := [part for part in PARTS if not Path(base, part).is_dir()]):
+        raise CheckpointError(
+            f"expected the folders {', '.join(PARTS)} in {base}, found no {', '.join(missing)}; "
+            "give a base in the diffusers layout of Stable Diffusion 1.5"
+        )
 
     def load(kind: Callable[..., Loaded], **options: object) -> Loaded:
         return _load(kind, base, use_safetensors=True, **options)

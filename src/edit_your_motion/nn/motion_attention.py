@@ -1,4 +1,4 @@
-"""The motion attention module (MA): ControlNet's skeleton features adapted to the U-Net's own (Eqs. 7, 8, 15; Fig. 4)."""
+"""The motion attention module (MA, Eqs. 7, 8, 15; Fig. 4): ControlNet's skeleton features meet the U-Net's own."""
 
 from collections.abc import Sequence
 

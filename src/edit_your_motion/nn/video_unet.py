@@ -14,13 +14,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from edit_your_motion.config import Part
 from edit_your_motion.errors import CheckpointError
 from edit_your_motion.nn.motion_attention import MotionAttention, SiteMotionAttention
 from edit_your_motion.nn.recurrent_causal_attention import FrameAttention, FrameAttentionKind
 from edit_your_motion.nn.temporal_attention import TemporalAttention
-
-Part = Literal["temporal-attention", "motion-attention", "frame-attention"]
-"""What can be tuned: temporal attention (or the motion adapter), MA, and RCA."""
 
 PARTS: tuple[Part, ...] = get_args(Part)
 

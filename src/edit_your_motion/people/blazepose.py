@@ -32,6 +32,7 @@ DETECTOR_SCORE = 0.2
 """Low, since the landmark network judges afterwards: the detector is unsure of small people beside large ones."""
 TILE_PARTS = (2, 4)
 TILE_QUALITY = 0.75
+TILE_OVERLAP = 0.4
 TILE_FRAMES = 8
 """While nobody is seen, the tiles are searched in every so many frames only."""
 
@@ -69,18 +70,24 @@ class Reading:
         apart = np.linalg.norm(self.points[:BODY_LANDMARKS, :2] - other.points[:BODY_LANDMARKS, :2], axis=1)
         return float(apart.mean() / max(self.region.side, other.region.side))
 
-    def overlap(self, other: "Reading") -> float:
-        """The larger of the shares of the two masks that lie in each other, [0, 1]."""
-        return max(self.share_inside(other), other.share_inside(self))
+    def covers(self, places: Float[np.ndarray, "n 2"]) -> Bool[np.ndarray, "n"]:
+        """Which points of the picture, pixels, lie in this person's mask."""
+        size = len(self.mask)
+        cells = np.floor(self.region.from_picture(places) * size).astype(int)
+        inside = ((cells >= 0) & (cells < size)).all(axis=1)
+        columns, rows = np.clip(cells, 0, size - 1).T
+        return inside & (self.mask[rows, columns] > 0.5)
 
     def share_inside(self, other: "Reading") -> float:
         """The share of this person's mask that lies in the other's, [0, 1]."""
-        size = len(self.mask)
-        down, across = np.nonzero(self.mask > 0.5)
-        places = self.region.to_picture((np.stack([across, down], axis=1) + 0.5) / size)
-        cells = np.floor(other.region.from_picture(places) * size).astype(int)
-        cells = cells[((cells >= 0) & (cells < size)).all(axis=1)]
-        return float(np.sum(other.mask[cells[:, 1], cells[:, 0]] > 0.5) / max(len(down), 1))
+        cells = np.argwhere(self.mask > 0.5)[:, ::-1]
+        inside = other.covers(self.region.to_picture((cells + 0.5) / len(self.mask)))
+        return float(inside.sum() / max(len(cells), 1))
+
+    def overlap(self, other: "Reading") -> float:
+        """The largest share of one's mask, or of this one's landmarks, in the other's mask, [0, 1]."""
+        landmarks = float(other.covers(self.points[:BODY_LANDMARKS, :2]).mean())
+        return max(self.share_inside(other), other.share_inside(self), landmarks)
 
 
 class BlazePose:
@@ -178,9 +185,11 @@ class BlazePose:
             # The detector is blind to people much smaller than its picture, and misses some beside others.
             if search_tiles and (not readings or (not regions and parts == TILE_PARTS[0])):
                 found = [region for part in tile(height, width, parts) for region in self._search(picture, part)]
-                whole = [reading for reading in self._read_all(picture, found) if reading.quality > TILE_QUALITY]
+                sure = [reading for reading in self._read_all(picture, found) if reading.quality > TILE_QUALITY]
                 # A tile may cut a body and so show another one, wherever its joints, in the whole one's place.
-                readings = distinct([*readings, *whole], suspicious=np.inf, shared=0.5)
+                extra = distinct(sure, suspicious=np.inf, shared=TILE_OVERLAP)
+                known = tuple(readings)
+                readings += [one for one in extra if all(one.overlap(other) < TILE_OVERLAP for other in known)]
         return readings
 
     def _search(self, picture: Image.Image, region: Region) -> list[Region]:
@@ -247,7 +256,7 @@ def distinct(
         readings: several of the same person may be among them.
         closest: bodies nearer to each other than this (see `Reading.distance`) are the same.
         suspicious: and so are those nearer than this ...
-        shared: ... if more than this share of one's mask is the other's: a body read upside down.
+        shared: ... if they overlap (see `Reading.overlap`) by more than this: a body read upside down.
     """
     kept: list[Reading] = []
     for reading in sorted(readings, key=lambda reading: -reading.quality):

@@ -25,8 +25,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from edit_your_motion.errors import PersonError
+from edit_your_motion.files import written_whole
 from edit_your_motion.people.keypoints import BODY_JOINTS, FACE_POINTS, HAND_POINTS, Keypoints
-from edit_your_motion.video.writing import written_whole
 
 FORMAT = "edit-your-motion keypoints"
 VERSION = 1

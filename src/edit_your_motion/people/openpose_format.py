@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from edit_your_motion.errors import PersonError
+from edit_your_motion.files import written_whole
 from edit_your_motion.people.keypoints import BODY_JOINTS, FACE_POINTS, HAND_POINTS, Keypoints
 from edit_your_motion.people.keypoints_file import (
     MAX_FRAMES,
@@ -23,7 +24,6 @@ from edit_your_motion.people.keypoints_file import (
     read_number,
     read_side,
 )
-from edit_your_motion.video.writing import written_whole
 
 _BODY_18_OF_25 = (0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)
 _FIELDS = {

@@ -5,6 +5,7 @@ The networks are ONNX files that the user brings; rtmlib runs them, and what the
 
 import contextlib
 import io
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ FindPeople = Callable[[np.ndarray], np.ndarray]
 """A picture (h w 3, blue first) to boxes (n 4)."""
 ReadPose = Callable[..., tuple[np.ndarray, np.ndarray]]
 """A picture (h w 3, red first) and ``bboxes`` (n 4) to points (n 133 2) and scores (n 133)."""
+
+logger = logging.getLogger(__name__)
 
 
 class Rtmlib:
@@ -105,8 +108,8 @@ def to_openpose(
 
 
 def load_rtmlib(
-    detector: str | Path,
-    pose: str | Path,
+    detector: str | Path | None = None,
+    pose: str | Path | None = None,
     *,
     device: str = "cpu",
     masks: bool = True,
@@ -117,11 +120,11 @@ def load_rtmlib(
     """The rtmlib backend on two ONNX files.
 
     Args:
-        detector: a YOLOX person detector, such as the one that rtmlib's `Wholebody` names.
-        pose: a whole-body network of 133 points (RTMW, DWPose), such as `Wholebody` names.
+        detector: a YOLOX person detector; None for the one that rtmlib's `Wholebody` names, which rtmlib downloads.
+        pose: a whole-body network of 133 points (RTMW, DWPose); None for the one that `Wholebody` names.
         device: where rtmlib runs them, "cpu" or "cuda".
         masks: let BlazePose find a mask in each person's box.
-        fetch: download BlazePose's files if they are absent.
+        fetch: download what is absent.
         num_threads: that BlazePose may use.
         min_score: a person whose body's points score less on average is nobody; [0, 1].
 
@@ -131,11 +134,12 @@ def load_rtmlib(
     """
     try:
         import onnxruntime  # noqa: F401  (rtmlib imports it later, and would not name it as missing)
-        from rtmlib import YOLOX, RTMPose
+        from rtmlib import YOLOX, RTMPose, Wholebody
     except ImportError as problem:
         raise MissingExtraError(problem.name or "rtmlib", "rtmlib", "the rtmlib people backend") from None
-    find_people = _open_network(YOLOX, Path(detector), device)
-    read_pose = _open_network(RTMPose, Path(pose), device)
+    published = Wholebody.MODE["balanced"]
+    find_people = _open_network(YOLOX, detector, published["det"], device, fetch)
+    read_pose = _open_network(RTMPose, pose, published["pose"], device, fetch)
     height, width = _input_size(find_people.session, (640, 640))
     find_people.model_input_size = (height, width)
     height, width = _input_size(read_pose.session, (384, 288))
@@ -149,15 +153,22 @@ def load_rtmlib(
     )
 
 
-def _open_network(kind: Callable[..., Any], path: Path, device: str) -> Any:
-    if not path.is_file():
-        # rtmlib takes a path that does not exist for an address to download from.
+def _open_network(kind: Callable[..., Any], path: str | Path | None, address: str, device: str, fetch: bool) -> Any:
+    """The network in a file, or rtmlib's own from where it is published."""
+    if path is None and not fetch:
+        raise ModelFileError(
+            f"expected an ONNX file for rtmlib, got none; give a path, or allow the download of {address}"
+        )
+    # rtmlib takes a path that does not exist for an address to download from.
+    if path is not None and not Path(path).is_file():
         raise ModelFileError(f"expected an ONNX file for rtmlib at {path}, which is not there")
+    name = address if path is None else str(path)
+    logger.info("rtmlib opens %s", name)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            return kind(str(path), backend="onnxruntime", device=device)
-    except Exception as problem:  # onnxruntime's errors have no common base of their own
-        raise ModelFileError(f"{path} is not an ONNX file that rtmlib can run: {problem}") from problem
+            return kind(name, backend="onnxruntime", device=device)
+    except Exception as problem:  # neither onnxruntime's errors nor the download's have a common base of their own
+        raise ModelFileError(f"{name} is not an ONNX file that rtmlib can run: {problem}") from problem
 
 
 def _input_size(session: Any, default: tuple[int, int]) -> tuple[int, int]:

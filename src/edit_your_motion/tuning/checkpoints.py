@@ -1,8 +1,6 @@
 """The state of an unfinished tuning as one safetensors file: parameters, optimiser, place and random state."""
 
-import errno
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from edit_your_motion.errors import CheckpointError, ConfigError, DiskFullError
+from edit_your_motion.errors import CheckpointError, ConfigError
+from edit_your_motion.files import written_whole
 
 
 @dataclass(frozen=True)
@@ -112,16 +111,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     Raises:
         DiskFullError: if there is no room for it.
     """
-    part = path.with_name(f"{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, part, dict(metadata or {}))
-        os.replace(part, path)
-    except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
-        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
-            raise DiskFullError(f"no room on the disk for {path}; free some and run the same command again") from error
-        raise
+    with written_whole(path) as temporary:
+        save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, temporary, dict(metadata or {}))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

@@ -1,15 +1,10 @@
 """Write a clip: an mp4 that browsers play, an animated picture or a folder of pictures."""
 
-import errno
 import math
-import os
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from uuid import uuid4
 
 import av
 import numpy as np
@@ -17,7 +12,8 @@ from av.video.reformatter import ColorRange, Colorspace
 from jaxtyping import UInt8
 from PIL import Image
 
-from edit_your_motion.errors import ConfigError, DiskFullError, InputError
+from edit_your_motion.errors import ConfigError
+from edit_your_motion.files import written_whole
 from edit_your_motion.video.clip import LONGEST, Video
 from edit_your_motion.video.pictures import is_picture
 from edit_your_motion.video.sound import Sound, read_sound
@@ -27,30 +23,6 @@ CONTAINERS = frozenset({".mp4", ".mov", ".m4v", ".mkv"})
 ANIMATED = {".gif": 50, ".webp": 90}
 BT709 = 1  # the same number names the primaries, the transfer curve and the matrix
 AAC_BIT_RATE = 192_000
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` that takes its place once the block ends well, and else disappears.
-
-    Raises:
-        DiskFullError: no room was left.
-        InputError: the place cannot be written to.
-    """
-    temporary = path.with_name(f".{path.stem}-{uuid4().hex[:8]}.partial{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFullError(f"no room is left to write {path}: free some, or choose another disk") from error
-        raise InputError(f"{path} cannot be written ({error.strerror or error}): choose another place") from error
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        elif temporary.exists():
-            temporary.unlink()
 
 
 def write_video(

@@ -1,0 +1,1 @@
+"""Data sets, published numbers and comparisons."""

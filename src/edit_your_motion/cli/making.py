@@ -1,0 +1,44 @@
+"""The commands that write something to start from: config, tiny."""
+
+import sys
+from pathlib import Path
+
+
+def config(*, output: Path | None = None) -> None:
+    """Print every setting with its default, as a file for --config.
+
+    Parameters
+    ----------
+    output
+        File to write instead of printing.
+    """
+    from edit_your_motion.config import EditConfig, dump_config
+    from edit_your_motion.files import written_whole
+
+    text = dump_config(EditConfig())
+    if output is None:
+        sys.stdout.write(text)
+        return
+    with written_whole(output) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def tiny(folder: Path, /, *, widths: tuple[int, int, int, int] = (32, 64, 64, 64), seed: int = 0) -> None:
+    """Make an untrained small base and ControlNet in the layout of Stable Diffusion 1.5, to try things out.
+
+    Parameters
+    ----------
+    folder
+        Gets the folders base and controlnet.
+    widths
+        Channels of the U-Net's four levels, multiples of 32.
+    seed
+        Of the random weights.
+    """
+    from edit_your_motion.cli.progress import set_up_output
+    from edit_your_motion.tiny import make_base, make_controlnet
+
+    set_up_output(quiet=False, verbose=False)
+    base = make_base(folder / "base", widths=widths, seed=seed)
+    make_controlnet(folder / "controlnet", base, seed=seed + 1)
+    sys.stdout.write(f"--base {folder / 'base'} --controlnet {folder / 'controlnet'}\n")

@@ -1,0 +1,224 @@
+"""The method as a pipeline, with the conventions of diffusers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from edit_your_motion.backbone import Backbone, as_pictures
+from edit_your_motion.config import ApplyConfig, BaseConfig, RuntimeConfig, TuneConfig
+from edit_your_motion.edit import apply_motion, tune_person
+from edit_your_motion.errors import ConfigError
+from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.person import Person, is_person, load_person
+from edit_your_motion.preparation import PreparedClip, choose_canvas, prepare_reference, prepare_source
+from edit_your_motion.progress import Progress, SilentProgress
+from edit_your_motion.tuning.loop import OnTuningStep
+from edit_your_motion.video import Video
+
+Clip = str | Path | Video | PreparedClip | UInt8[np.ndarray, "f h w 3"] | Sequence[Image.Image]
+"""A file or folder, or frames: as an array, as pictures, or with the person already found."""
+
+OnStepEnd = Callable[["EditYourMotionPipeline", int, int, dict[str, Tensor]], dict[str, Tensor] | None]
+"""``callback_on_step_end`` of diffusers: pipeline, step, timestep, {"latents"}; may return other latents."""
+
+PRECISIONS: dict[torch.dtype, Literal["fp32", "fp16", "bf16"]] = {
+    torch.float32: "fp32",
+    torch.float16: "fp16",
+    torch.bfloat16: "bf16",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class EditOutput:
+    """An edit.
+
+    Args:
+        frames: by ``output_type``: "np" float (f, h, w, 3) in [0, 1]; "pt" float (f, 3, h, w) in [0, 1]; "pil" a list
+            of pictures; "latent" the latents (1, f, c, lh, lw).
+        skeletons: the reference's keypoints on the source's canvas, which guided the edit.
+    """
+
+    frames: Any
+    skeletons: Keypoints
+
+
+class EditYourMotionPipeline:
+    """Tunes Stable Diffusion on a video of a person, and gives that person other people's motions.
+
+    Example::
+
+        pipeline = EditYourMotionPipeline.from_pretrained(
+            "stable-diffusion-v1-5/stable-diffusion-v1-5", controlnet="lllyasviel/sd-controlnet-openpose"
+        )
+        pipeline.tune("source.mp4", prompt="a man in a striped shirt is doing tai chi")
+        pipeline.save_pretrained("person")
+        frames = pipeline.apply("reference.mp4", output_type="pil").frames
+
+    Args:
+        backbone: the frozen networks.
+        model: their names, kept with every person that is tuned on them.
+        person: a tuned person, if there is one already.
+    """
+
+    def __init__(self, backbone: Backbone, model: BaseConfig, person: Person | None = None) -> None:
+        self.backbone, self.model, self.person = backbone, model, person
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        controlnet: str | Path | None = None,
+        motion_adapter: str | Path | None = None,
+        torch_dtype: torch.dtype | None = None,
+        device: str = "auto",
+    ) -> "EditYourMotionPipeline":
+        """Loads a base, or a person that `save_pretrained` wrote together with the base they were tuned on.
+
+        Args:
+            name: folder or hub name of a base in the layout of Stable Diffusion 1.5, or the folder of a person.
+            controlnet: folder or hub name of an openpose ControlNet; Stable Diffusion 1.5's by default.
+            motion_adapter: folder or hub name of an AnimateDiff adapter to tune in place of new temporal attention.
+            torch_dtype: what to compute in; by default what suits the device.
+            device: "auto", "cpu", "cuda", "mps".
+
+        Raises:
+            CheckpointError: if something is missing or does not fit.
+            ConfigError: if there is no such device or precision.
+        """
+        person = load_person(Path(name)) if is_person(Path(name)) else None
+        model = person.config.model if person else BaseConfig(base=str(name))
+        given = {"controlnet": controlnet, "motion_adapter": motion_adapter}
+        model = model.model_copy(update={key: str(value) for key, value in given.items() if value is not None})
+        if torch_dtype is not None and torch_dtype not in PRECISIONS:
+            raise ConfigError(f"expected torch_dtype to be one of {', '.join(map(str, PRECISIONS))}, got {torch_dtype}")
+        runtime = RuntimeConfig(device=device, precision="auto" if torch_dtype is None else PRECISIONS[torch_dtype])
+        return cls(Backbone.load(model, runtime), model, person)
+
+    def tune(
+        self,
+        source: Clip,
+        prompt: str | None = None,
+        *,
+        config: TuneConfig | None = None,
+        generator: torch.Generator | None = None,
+        checkpoint: Path | None = None,
+        progress: Progress | None = None,
+        callback: OnTuningStep | None = None,
+    ) -> Person:
+        """Tunes on a source and keeps the person for `apply` and `save_pretrained`; also returns them.
+
+        Args:
+            source: the person to be edited.
+            prompt: what the source shows; by default the configuration's.
+            config: everything that can be set.
+            generator: its seed takes the place of the configuration's.
+            checkpoint: file in which an unfinished tuning is kept, to go on with after an interruption.
+            progress: is told how far each phase is.
+            callback: called after each step of tuning.
+
+        Raises:
+            InputError: if the source cannot be used.
+        """
+        config, progress = config or TuneConfig(), progress or SilentProgress()
+        runtime = config.runtime
+        if generator is not None:
+            runtime = runtime.model_copy(update={"seed": generator.initial_seed()})
+        prompt = config.prompt if prompt is None else prompt
+        config = config.model_copy(update={"model": self.model, "prompt": prompt, "runtime": runtime})
+        if not isinstance(source, PreparedClip):
+            clip, base = as_source(source), self.backbone.base
+            canvas = choose_canvas(clip, config.video, base.side_multiple, base.native_side)
+            source = prepare_source(clip, canvas, config.video, config.people, progress)
+        self.person = tune_person(self.backbone, source, config, progress, checkpoint=checkpoint, on_step=callback)
+        return self.person
+
+    def apply(
+        self,
+        reference: Clip,
+        *,
+        config: ApplyConfig | None = None,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | int | None = None,
+        negative_prompt: str | None = None,
+        output_type: Literal["np", "pt", "pil", "latent"] = "np",
+        progress: Progress | None = None,
+        callback_on_step_end: OnStepEnd | None = None,
+    ) -> EditOutput:
+        """The tuned person performing the reference's motion.
+
+        Args:
+            reference: whose motion.
+            config: everything that can be set; the arguments below win over it.
+            num_inference_steps: DDIM steps.
+            guidance_scale: classifier-free guidance; 1 is none.
+            negative_prompt: what guidance leads away from.
+            output_type: form of the frames, see `EditOutput`.
+            progress: is told how far each phase is.
+            callback_on_step_end: called after each step of sampling.
+
+        Raises:
+            ConfigError: if nobody has been tuned yet.
+            InputError: if the reference cannot be used.
+        """
+        if self.person is None:
+            raise ConfigError(
+                "expected a tuned person, there is none yet: call tune(), or load one by from_pretrained()"
+            )
+        config, progress = config or ApplyConfig(), progress or SilentProgress()
+        given = {"steps": num_inference_steps, "guidance_scale": guidance_scale, "negative_prompt": negative_prompt}
+        sampling = config.sampling.model_copy(update={key: value for key, value in given.items() if value is not None})
+        config = config.model_copy(update={"sampling": sampling})
+        if not isinstance(reference, PreparedClip):
+            frames = config.video.frames
+            reference = prepare_reference(as_source(reference), frames, config.video, config.people, progress)
+        steps = iter(range(sampling.steps))
+
+        def on_step(t: int, z: Tensor) -> Tensor | None:
+            step = next(steps)
+            if callback_on_step_end is None:
+                return None
+            return (callback_on_step_end(self, step, t, {"latents": z}) or {}).get("latents")
+
+        edit = apply_motion(self.backbone, self.person, reference, config, progress, on_step=on_step)
+        return EditOutput(_as_type(edit.frames, edit.latents, output_type), edit.skeletons)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Writes the tuned person: only what was tuned, the source's inversion, and the settings.
+
+        Raises:
+            ConfigError: if nobody has been tuned yet.
+        """
+        if self.person is None:
+            raise ConfigError("expected a tuned person to save, there is none yet: call tune()")
+        self.person.save(Path(folder))
+
+
+def as_source(clip: str | Path | Video | np.ndarray | Sequence[Image.Image]) -> str | Path | Video:
+    """Frames in whatever form as a `Video`; a path as it is."""
+    if isinstance(clip, str | Path | Video):
+        return clip
+    frames = (
+        clip if isinstance(clip, np.ndarray) else np.stack([np.asarray(picture.convert("RGB")) for picture in clip])
+    )
+    return Video(frames, Fraction(8))
+
+
+def _as_type(frames: UInt8[np.ndarray, "f h w 3"], latents: Float[Tensor, "1 f c lh lw"], output_type: str) -> Any:
+    if output_type == "np":
+        return frames.astype(np.float32) / 255
+    if output_type == "pt":
+        return as_pictures(frames)
+    if output_type == "pil":
+        return [Image.fromarray(frame) for frame in frames]
+    if output_type == "latent":
+        return latents
+    raise ConfigError(f"expected output_type to be one of np, pt, pil, latent, got '{output_type}'")

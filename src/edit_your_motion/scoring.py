@@ -1,0 +1,93 @@
+"""What can be measured of one edit: against the truth where there is one, against skeletons and source always."""
+
+import logging
+
+import numpy as np
+from jaxtyping import UInt8
+
+from edit_your_motion.config import PeopleConfig
+from edit_your_motion.edit import Edit, loop_frames
+from edit_your_motion.errors import PersonError
+from edit_your_motion.metrics import MetricGap, PersonMasks, PersonPoses, evaluate
+from edit_your_motion.metrics.inputs import FeatureNetworks
+from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.tracking import Track, follow_person
+from edit_your_motion.person import Person
+from edit_your_motion.preparation import DETECTION_SIDE, open_backend
+from edit_your_motion.progress import Progress
+from edit_your_motion.video import Fit, fit_frame
+
+logger = logging.getLogger(__name__)
+
+Scores = dict[str, dict[str, float]]
+"""For "edited" (and for "source", the untouched frames, where there is a truth): value by name of the metric."""
+
+AGAINST_TRUTH = ("psnr", "ssim", "lpips_alexnet")
+
+
+def score_edit(
+    edit: Edit, person: Person, people: PeopleConfig, truth: UInt8[np.ndarray, "f h w 3"] | None, progress: Progress
+) -> Scores:
+    """The metrics of an edit: ``pck`` and ``keypoint_error`` against the skeletons that guided it,
+    ``background_error`` against the source, ``flicker``; and with a truth ``psnr``, ``ssim``, ``lpips``.
+
+    Args:
+        edit: what `apply_motion` made.
+        person: who was edited.
+        people: the backend that looks for the person in the edit.
+        truth: the same person truly doing that motion, frame by frame; None if nobody knows.
+        progress: is told how far it is.
+    """
+    chosen = loop_frames(len(person.source), len(edit.frames))
+    source, masks = person.source.video.frames[chosen], person.source.masks[chosen]
+    scores = {"edited": _score(edit.frames, source, masks, edit.skeletons, people, truth, progress)}
+    if truth is not None:
+        scores["source"] = _score(source, source, masks, edit.skeletons, people, truth, progress)
+    return scores
+
+
+def _score(
+    frames: UInt8[np.ndarray, "f h w 3"],
+    source: UInt8[np.ndarray, "f h w 3"],
+    masks: np.ndarray,
+    skeletons: Keypoints,
+    people: PeopleConfig,
+    truth: UInt8[np.ndarray, "f h w 3"] | None,
+    progress: Progress,
+) -> dict[str, float]:
+    names = [*(AGAINST_TRUTH if truth is not None else ()), *(["flicker"] if len(frames) > 1 else [])]
+    track = _find(frames, people, progress)
+    if track is not None:
+        names += ["pck", "keypoint_error", "background_error"]
+    report = evaluate(
+        frames,
+        truth=truth,
+        source=source,
+        masks=None if track is None else PersonMasks(track.masks, masks),
+        poses=None if track is None else PersonPoses(track.keypoints, skeletons),
+        metrics=names,
+        networks=FeatureNetworks(allow_fetch=True),
+    )
+    scores = {} if track is not None else {"pck": 0.0}
+    for result in report.results:
+        if isinstance(result, MetricGap):
+            logger.warning("%s was not measured: %s; %s", result.name, result.reason, result.remedy)
+        else:
+            scores[result.name.removesuffix("_alexnet")] = result.value
+    return scores
+
+
+def _find(frames: UInt8[np.ndarray, "f h w 3"], people: PeopleConfig, progress: Progress) -> Track | None:
+    """The person in generated frames, on their canvas; None if nobody can be made out."""
+    height, width = frames.shape[1:3]
+    zoom = max(1, -(-DETECTION_SIDE // min(height, width)))
+    large = np.stack([fit_frame(frame, Fit(height * zoom, width * zoom)) for frame in frames])
+    with progress.phase("score", len(frames)) as advance:
+        detections = open_backend(people).detect(large, on_frame=lambda done, total: advance())
+    try:
+        track = follow_person(detections, height * zoom, width * zoom)
+    except PersonError:
+        logger.warning("nobody was found in the edited frames")
+        return None
+    keypoints = track.keypoints.mapped(np.full(2, 1 / zoom), np.zeros(2), height, width)
+    return Track(keypoints, track.masks[:, zoom // 2 :: zoom, zoom // 2 :: zoom], track.found, track.people)

@@ -1,0 +1,222 @@
+"""Whole jobs from files to folders, resumable: what the command line and other faces call."""
+
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from edit_your_motion.backbone import Backbone
+from edit_your_motion.config import ApplyConfig, EditConfig, PeopleConfig, Section, TuneConfig, VideoConfig
+from edit_your_motion.edit import Edit, apply_motion, tune_person
+from edit_your_motion.errors import ConfigError
+from edit_your_motion.measurement import Recorder
+from edit_your_motion.output import RunRecord, write_config, write_edit, write_picture, write_record
+from edit_your_motion.people.preview import contact_sheet, overlay_skeleton
+from edit_your_motion.people.skeleton import draw_skeleton
+from edit_your_motion.person import Person, is_person, load_person
+from edit_your_motion.preparation import (
+    PreparedClip,
+    choose_canvas,
+    prepare_reference,
+    prepare_source,
+    save_prepared,
+)
+from edit_your_motion.progress import Progress
+from edit_your_motion.scoring import Scores, score_edit
+from edit_your_motion.video import Fit, read_video, write_video
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT = "tuning.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class EditResult:
+    """A finished edit.
+
+    Args:
+        folder: where its files are.
+        edit: the frames.
+        scores: whatever was measured.
+    """
+
+    folder: Path
+    edit: Edit
+    scores: Scores
+
+
+def run_edit(
+    config: EditConfig, folder: Path, progress: Progress, *, truth: Path | None = None, restart: bool = False
+) -> EditResult:
+    """Tunes a person on the source and gives them the reference's motion.
+
+    Called again on the same folder, it goes on where it stopped; a person tuned before is not tuned again.
+
+    Args:
+        config: everything; source, reference and prompt are needed.
+        folder: where results go.
+        progress: is told how far it is.
+        truth: a video of the same person truly doing that motion, to score the edit against.
+        restart: throw away what `folder` holds of an edit with other settings.
+
+    Raises:
+        ConfigError: if something needed is missing, or `folder` holds an edit with other settings.
+    """
+    source, reference_path = _needed(config.source, "a source"), _needed(config.reference, "a reference")
+    _needed(config.prompt or None, "a prompt")
+    tuning = config.for_tuning()
+    tuned_before = _tuned_before(folder / "person", tuning, restart)
+    write_config(folder, config)
+    recorder = Recorder(progress)
+    backbone = _load(tuning, recorder)
+    # Both clips first: whatever is wrong with them should come out before the long part.
+    clip = tuned_before.source if tuned_before else _prepare(backbone, source, tuning, recorder)
+    reference = prepare_reference(reference_path, config.video.frames, config.video, config.people, recorder)
+    person = tuned_before or _tune(backbone, clip, tuning, folder, folder / "person", recorder)
+    return _apply(backbone, person, reference, config, config.for_applying(), folder, recorder, truth)
+
+
+def run_tune(config: TuneConfig, folder: Path, progress: Progress, *, restart: bool = False) -> Person:
+    """Tunes a person on the source and saves only what was tuned, with the source's inversion.
+
+    Args:
+        config: everything; source and prompt are needed.
+        folder: of the person.
+        progress: is told how far it is.
+        restart: throw away a person with other settings in `folder`.
+
+    Raises:
+        ConfigError: if something needed is missing, or `folder` holds a person with other settings.
+    """
+    source = _needed(config.source, "a source")
+    _needed(config.prompt or None, "a prompt")
+    if person := _tuned_before(folder, config, restart):
+        logger.info("%s is tuned already", folder)
+        return person
+    recorder = Recorder(progress)
+    backbone = _load(config, recorder)
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    person = _tune(backbone, _prepare(backbone, source, config, recorder), config, unfinished, folder, recorder)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    return person
+
+
+def run_apply(
+    person_folder: Path, config: ApplyConfig, folder: Path, progress: Progress, *, truth: Path | None = None
+) -> EditResult:
+    """Gives a tuned person a reference's motion; nothing is tuned.
+
+    Args:
+        person_folder: from `run_tune`, or ``person`` in the folder of `run_edit`.
+        config: everything; the reference is needed.
+        folder: where results go.
+        progress: is told how far it is.
+        truth: a video of the same person truly doing that motion, to score the edit against.
+
+    Raises:
+        ConfigError: if there is no reference.
+        CheckpointError: if `person_folder` is no tuned person.
+    """
+    reference_path = _needed(config.reference, "a reference")
+    person = load_person(person_folder)
+    recorder = Recorder(progress)
+    reference = prepare_reference(reference_path, config.video.frames, config.video, config.people, recorder)
+    backbone = _load(person.config.model_copy(update={"runtime": config.runtime}), recorder)
+    write_config(folder, config)
+    return _apply(backbone, person, reference, config, config, folder, recorder, truth)
+
+
+def run_prepare(
+    path: str, video: VideoConfig, people: PeopleConfig, folder: Path, progress: Progress, *, multiple: int = 64
+) -> PreparedClip:
+    """Finds the person in a video and writes frames, keypoints, masks and a preview, to correct and to give back.
+
+    Args:
+        path: the video.
+        video: frames and size.
+        people: how to find the person.
+        folder: where results go.
+        progress: is told how far it is.
+        multiple: what the sides are to be multiples of, pixels; 64 for Stable Diffusion 1.5.
+    """
+    canvas = choose_canvas(path, video, multiple, native_side=512)
+    clip = prepare_source(path, canvas, video, people, progress)
+    save_prepared(folder, clip)
+    frames = clip.video.frames
+    skeletons = draw_skeleton(clip.keypoints)
+    write_video(folder / "skeleton.mp4", skeletons, clip.video.fps)
+    masked = frames * clip.masks[..., None]
+    rows = [("frames", frames), ("keypoints", overlay_skeleton(frames, clip.keypoints)), ("mask", masked)]
+    write_picture(folder / "preview.png", contact_sheet(rows))
+    return clip
+
+
+def _needed(value: str | None, what: str) -> str:
+    if value is None:
+        raise ConfigError(f"expected {what}, got none; give it on the command line or in the configuration file")
+    return value
+
+
+def _tuned_before(folder: Path, config: TuneConfig, restart: bool) -> Person | None:
+    """The person in `folder` if they were tuned with this configuration."""
+    if not is_person(folder):
+        return None
+    person = load_person(folder)
+    if person.config.identity() == config.identity():
+        return person
+    if not restart:
+        raise ConfigError(
+            f"{folder} holds a person that was tuned with other settings; choose another --output, or --restart"
+        )
+    shutil.rmtree(folder)
+    return None
+
+
+def _load(config: TuneConfig, recorder: Recorder) -> Backbone:
+    with recorder.phase("load", 1) as advance:
+        backbone = Backbone.load(config.model, config.runtime)
+        advance()
+    recorder.device = backbone.device
+    return backbone
+
+
+def _prepare(backbone: Backbone, source: str, config: TuneConfig, recorder: Recorder) -> PreparedClip:
+    canvas = choose_canvas(source, config.video, backbone.base.side_multiple, backbone.base.native_side)
+    return prepare_source(source, canvas, config.video, config.people, recorder)
+
+
+def _tune(
+    backbone: Backbone, clip: PreparedClip, config: TuneConfig, workplace: Path, folder: Path, recorder: Recorder
+) -> Person:
+    """Tunes, keeping an unfinished state in `workplace`, and saves the person to `folder`."""
+    checkpoint = workplace / CHECKPOINT
+    person = tune_person(backbone, clip, config, recorder, checkpoint=checkpoint)
+    person.save(folder)
+    checkpoint.unlink(missing_ok=True)
+    return person
+
+
+def _apply(
+    backbone: Backbone,
+    person: Person,
+    reference: PreparedClip,
+    config: Section,
+    applying: ApplyConfig,
+    folder: Path,
+    recorder: Recorder,
+    truth: Path | None,
+) -> EditResult:
+    """Samples, writes every file of an edit, and scores it."""
+    edit = apply_motion(backbone, person, reference, applying, recorder)
+    write_edit(folder, person, reference, edit, sound=applying.video.sound)
+    frames, height, width = edit.frames.shape[:3]
+    true_frames = None if truth is None else read_video(truth, frames=frames, fit=Fit(height, width)).frames
+    scores = score_edit(edit, person, applying.people, true_frames, recorder)
+    clips = {"source": person.source, "reference": reference}
+    warnings = tuple(f"{name}: {warning}" for name, clip in clips.items() for warning in clip.warnings)
+    device = backbone.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    write_record(folder, RunRecord(config, name, recorder.phases, scores, warnings, person.losses), clips)
+    return EditResult(folder, edit, scores)
