@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import DDIMScheduler
-from tiny_network import load_network, random_clip, scheduler
 
 from edit_your_motion.diffusion.ddim import denoising_loss, guide, invert, sample
+from tiny_network import load_network, random_clip, scheduler
 
 
-@pytest.fixture()
+@pytest.fixture
 def schedule(checkpoints: Path) -> DDIMScheduler:
     return scheduler(checkpoints)
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_network import load_network, random_clip, scheduler, short_tuning
 
 from edit_your_motion.errors import CheckpointError, ConfigError, MissingExtraError
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.tuning.loop import Tuning, TuningStep, tune, tuned_parameters
+from tiny_network import load_network, random_clip, scheduler, short_tuning
 
 CLIP = random_clip(frames=2, lh=4, lw=8)
 
@@ -49,15 +49,15 @@ def test_resumed_equals_uninterrupted(
     config = short_tuning(3, checkpoint_every=1, gradient_checkpointing=gradient_checkpointing)
     whole, whole_losses = tuned(checkpoints, Tuning(config, seed=5))
 
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     def kill(step: TuningStep) -> None:
         if 3 * step.stage + step.step == killed_after:
-            raise Killed
+            raise KilledError
 
     tuning = Tuning(config, seed=5, checkpoint=tmp_path / "checkpoint.safetensors")
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         tuned(checkpoints, replace(tuning, on_step=kill))
     resumed, losses = tuned(checkpoints, tuning)
     assert losses == whole_losses

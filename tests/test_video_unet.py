@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
-from tiny_network import TEXT_WIDTH, load_network, load_unet, random_clip, wake
 
 from edit_your_motion.config import AppearanceStageConfig, MotionStageConfig
 from edit_your_motion.errors import CheckpointError
@@ -13,6 +12,7 @@ from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.nn.video_unet import PARTS, VideoUNet
 from edit_your_motion.tiny import make_base, make_controlnet
 from edit_your_motion.tuning.loop import trainable
+from tiny_network import TEXT_WIDTH, load_network, load_unet, random_clip, wake
 
 T = torch.tensor([500])
 

@@ -4,6 +4,7 @@ import logging
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -78,7 +79,7 @@ class Canvas:
 
     height: int
     width: int
-    how: str = "crop"
+    how: Literal["crop", "pad"] = "crop"
     warnings: tuple[str, ...] = field(default=())
 
 
@@ -241,7 +242,8 @@ def _find_person(large: Video, small: Video, sought: _Sought, people: PeopleConf
     """The person on the canvas of `small`: from what is ready, else found in `large`, the same frames in larger."""
     count, height, width = small.frames.shape[:3]
     keypoints, masks = _load_ready(sought, height, width, count)
-    found, raw_jitter, warnings = 1.0, 0.0, ()
+    found, raw_jitter = 1.0, 0.0
+    warnings: tuple[str, ...] = ()
     if keypoints is None or (masks is None and sought.needs_masks):
         track = _follow(large, sought.person, people, progress)
         found, warnings = float(track.found.mean()), track.warnings

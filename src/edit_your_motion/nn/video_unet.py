@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 from diffusers.models.attention import BasicTransformerBlock
@@ -167,14 +167,8 @@ class VideoUNet(nn.Module):
                 skips.append(hidden)
 
         # MA sees each skip as the encoder left it; the mid block runs on the encoder's plain output.
-        *side_residuals, mid_residual = residuals or [None] * (len(skips) + 1)
-        *side_attentions, mid_attention = (
-            self.motion_attention.sites if self.motion_attention else [None] * (len(skips) + 1)
-        )
-        skips = [
-            layers.join(skip, residual, attention)
-            for skip, residual, attention in zip(skips, side_residuals, side_attentions, strict=True)
-        ]
+        *side_sites, mid_site = self._sites(residuals, len(skips) + 1)
+        skips = [layers.join(skip, *site) for skip, site in zip(skips, side_sites, strict=True)]
 
         mid = unet.mid_block
         hidden = layers.run(hidden, mid.resnets[0])
@@ -182,7 +176,7 @@ class VideoUNet(nn.Module):
         for resnet, attention, over_time in zip(mid.resnets[1:], mid.attentions, motion, strict=True):
             hidden = layers.run(hidden, None, attention, over_time)
             hidden = layers.run(hidden, resnet)
-        hidden = layers.join(hidden, mid_residual, mid_attention)
+        hidden = layers.join(hidden, *mid_site)
 
         for block, motion in zip(unet.up_blocks, self._motion_modules("up_blocks"), strict=True):
             for resnet, attention, over_time in zip(block.resnets, _attentions(block), motion, strict=True):
@@ -192,6 +186,15 @@ class VideoUNet(nn.Module):
 
         noise = unet.conv_out(unet.conv_act(unet.conv_norm_out(hidden)))
         return rearrange(noise, "(b f) c lh lw -> b f c lh lw", f=f)
+
+    def _sites(
+        self, residuals: Sequence[Tensor] | None, count: int
+    ) -> list[tuple[Tensor | None, SiteMotionAttention | None]]:
+        """ControlNet's residual and the MA module of each site, the mid one last; None where there is none."""
+        nothing = [None] * count
+        present = nothing if residuals is None else residuals
+        modules = nothing if self.motion_attention is None else self.motion_attention.sites
+        return list(zip(present, cast("Sequence[SiteMotionAttention | None]", modules), strict=True))
 
     def _motion_modules(self, place: Literal["down_blocks", "mid_block", "up_blocks"]) -> list[list[nn.Module | None]]:
         """The motion adapter's module after each layer of each block, or None where it has none."""
@@ -263,7 +266,7 @@ def _part_of(name: str) -> Part | None:
     return "frame-attention" if ".attn1." in name else None
 
 
-def _attentions(block: nn.Module) -> list[nn.Module | None]:
+def _attentions(block: Any) -> list[nn.Module | None]:
     """The spatial transformer after each residual block, or None in a block without."""
     return list(getattr(block, "attentions", ())) or [None] * len(block.resnets)
 

@@ -1,0 +1,275 @@
+"""Pretraining: it runs from nothing to a base that loads; it learns; a stopped run ends like one that was not."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import CLIPTokenizer
+
+from edit_your_motion.backbone import Backbone
+from edit_your_motion.errors import CheckpointError, ConfigError
+from edit_your_motion.pretrain import PretrainConfig, export, pretrain
+from edit_your_motion.pretrain.diffusion import PicturePredictor
+from edit_your_motion.pretrain.frames import FramePool, load_shard, render_shards
+from edit_your_motion.pretrain.latents import encoder_digest, pack_picture, unpack_picture
+from edit_your_motion.pretrain.loop import load_average
+from edit_your_motion.pretrain.tokenizer import train_tokenizer
+from edit_your_motion.pretrain.vae import build_vae, encode, gradient_distance
+from edit_your_motion.progress import SilentProgress
+from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors
+from edit_your_motion.weights import load_base
+
+pytest.importorskip("numba")
+
+TINY = {
+    "pictures": {"size": 64, "count": 16, "held_out": 8, "shard": 8},
+    "architecture": {
+        "vae_widths": (8, 8, 16, 16),
+        "vae_groups": 4,
+        "latent_channels": 4,
+        "unet_widths": (32, 32, 32, 32),
+        "heads": 2,
+        "condition_widths": (8, 8, 8, 8),
+        "text_width": 32,
+    },
+    "vae": {"steps": 3, "encoder_steps": 2, "batch": 2, "crop": 32, "warm_up": 0, "sheet_every": 100},
+    "diffusion": {"steps": 3, "batch": 4, "warm_up": 0, "sheet_every": 100, "sheet_steps": 2},
+    "machine": {"device": "cpu", "checkpoint_minutes": 0},
+}
+CAPTIONS = ["a woman in a red dress is dancing in a park", "an old man in a blue shirt is walking on a beach"] * 4
+
+
+def tiny(**changes: dict[str, object]) -> PretrainConfig:
+    return PretrainConfig.model_validate({name: {**values, **changes.get(name, {})} for name, values in TINY.items()})
+
+
+class KilledError(Exception):
+    pass
+
+
+class KillingProgress:
+    """Raises at one step of one phase, as if the process had been killed there."""
+
+    def __init__(self, phase: str, step: int) -> None:
+        self.name, self.step = phase, step
+
+    @contextmanager
+    def phase(self, name: str, total: int) -> Iterator:
+        done = 0
+
+        def advance() -> None:
+            nonlocal done
+            done += 1
+            if (name, done) == (self.name, self.step):
+                raise KilledError
+
+        yield advance
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a whole tiny training."""
+    folder = tmp_path_factory.mktemp("pretrain") / "whole"
+    pretrain(tiny(), folder)
+    return folder
+
+
+@pytest.fixture
+def begun(finished: Path, tmp_path: Path) -> Path:
+    """A folder with the pictures and nothing else."""
+    shutil.copytree(finished / "frames", tmp_path / "begun" / "frames")
+    return tmp_path / "begun"
+
+
+def log_of(folder: Path, name: str) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
+
+
+def test_export_is_a_base_that_loads_and_edits_could_use(finished: Path, tmp_path: Path) -> None:
+    destination = export(finished, tmp_path / "small")
+    base = load_base(str(destination / "base"), str(destination / "controlnet"))
+    assert (base.pixels_per_latent, base.native_side, base.tokenizer.model_max_length) == (8, 64, 32)
+    backbone = Backbone(base, torch.device("cpu"))
+    shard = load_shard(finished / "frames" / "train-00000.safetensors")
+    latents = backbone.encode(shard.frames, SilentProgress())
+    assert latents.shape == (1, 8, 4, 8, 8)
+    # The scaling factor was found on pictures like these, some of them masked.
+    assert 0.5 < latents.std() < 2
+    assert backbone.embed("a woman in a red dress").shape == (1, 32, 32)
+    assert backbone.decode(latents, SilentProgress()).shape == shard.frames.shape
+    assert not list(tmp_path.rglob("*.part"))
+    record = json.loads((destination / "training.json").read_text())
+    assert (record["vae_steps"], record["diffusion_steps"]) == (3, 3)
+
+
+def test_exported_weights_are_the_averages_in_half_precision(finished: Path, tmp_path: Path) -> None:
+    destination = export(finished, tmp_path / "small")
+    exported = load_tensors(destination / "base" / "unet" / "diffusion_pytorch_model.safetensors")
+    state = load_tensors(finished / "diffusion.safetensors")
+    assert exported
+    for name, value in exported.items():
+        assert value.dtype == torch.float16
+        assert torch.equal(value, state[f"parameter.average.unet.{name}"].half())
+
+
+def test_default_sizes_fit_the_repository() -> None:
+    config = PretrainConfig()
+    networks = [build_vae(config), PicturePredictor(config, vocabulary=514 + config.architecture.merges)]
+    assert sum(2 * value.numel() for network in networks for value in network.parameters()) < 80e6
+
+
+@pytest.mark.parametrize(
+    ("phase", "step"), [("train the vae", 1), ("train the vae", 2), ("encode", 1), ("train the diffusion", 2)]
+)
+def test_a_stopped_run_ends_like_one_that_was_not(finished: Path, begun: Path, phase: str, step: int) -> None:
+    with pytest.raises(KilledError):
+        pretrain(tiny(), begun, KillingProgress(phase, step))
+    pretrain(tiny(), begun)
+    for name in ("vae.safetensors", "latents/train-00001.safetensors", "diffusion.safetensors"):
+        expected, got = load_tensors(finished / name), load_tensors(begun / name)
+        assert expected.keys() == got.keys()
+        assert all(torch.equal(expected[key], got[key]) for key in expected), name
+    for name in ("vae", "diffusion"):
+        expected, got = ([line["step"] for line in log_of(folder, name)] for folder in (finished, begun))
+        assert expected == got
+
+
+def test_more_steps_go_on_from_the_last_state(finished: Path, begun: Path) -> None:
+    pretrain(tiny(diffusion={"steps": 1}), begun)
+    pretrain(tiny(), begun)
+    expected, got = (load_tensors(folder / "diffusion.safetensors") for folder in (finished, begun))
+    assert all(torch.equal(expected[key], got[key]) for key in expected)
+
+
+def test_refining_the_decoder_leaves_the_latents_valid(finished: Path, begun: Path) -> None:
+    pretrain(tiny(diffusion={"steps": 0}), begun)
+    before = (begun / "latents" / "train-00000.safetensors").stat().st_mtime_ns
+    networks = []
+    for steps in (3, 5):
+        pretrain(tiny(vae={"steps": steps}, diffusion={"steps": 0}), begun)
+        vae = build_vae(tiny())
+        assert load_average(begun / "vae.safetensors", tiny().fingerprint, vae) == steps
+        networks.append(vae)
+    assert encoder_digest(networks[0]) == encoder_digest(networks[1])
+    assert not torch.equal(networks[0].decoder.conv_in.weight, networks[1].decoder.conv_in.weight)
+    assert (begun / "latents" / "train-00000.safetensors").stat().st_mtime_ns == before
+
+
+def test_another_encoder_encodes_anew(begun: Path, tmp_path: Path) -> None:
+    pretrain(tiny(diffusion={"steps": 1}), begun)
+    shard = begun / "latents" / "train-00000.safetensors"
+    before = load_metadata(shard)["made_with"]
+    with pytest.raises(KilledError):
+        pretrain(tiny(vae={"steps": 5, "encoder_steps": 5}), begun, KillingProgress("train the vae", 2))
+    with pytest.raises(CheckpointError, match="earlier VAE"):
+        export(begun, tmp_path / "small")
+    pretrain(tiny(vae={"steps": 5, "encoder_steps": 5}, diffusion={"steps": 1}), begun)
+    assert load_metadata(shard)["made_with"] != before
+    assert export(begun, tmp_path / "small").is_dir()
+
+
+def test_both_networks_learn(begun: Path) -> None:
+    config = tiny(
+        vae={"steps": 60, "encoder_steps": 60, "learning_rate": 3e-3, "batch": 4, "average": 0.9},
+        diffusion={"steps": 60, "learning_rate": 2e-3, "batch": 8},
+        machine={"checkpoint_minutes": 60},
+    )
+    pretrain(config, begun)
+    for name in ("vae", "diffusion"):
+        losses = [line["loss"] for line in log_of(begun, name) if "loss" in line]
+        assert losses[-1] < 0.9 * losses[0]
+
+
+def test_sheets_show_held_out_pictures_above_what_is_made_of_them(finished: Path) -> None:
+    with Image.open(finished / "sheets" / "diffusion-0000003.png") as sheet:
+        pixels = np.asarray(sheet)
+    shard = load_shard(finished / "frames" / "held-out.safetensors")
+    assert pixels.shape == (4 * 64, 8 * 64, 3)
+    np.testing.assert_array_equal(pixels[:64, :64], shard.frames[0])
+
+
+def test_a_folder_belongs_to_one_architecture(finished: Path) -> None:
+    with pytest.raises(ConfigError, match="choose another folder"):
+        pretrain(tiny(architecture={"heads": 4}), finished)
+
+
+def test_export_says_what_is_missing(begun: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"config\.yaml"):
+        export(begun, tmp_path / "small")
+    with pytest.raises(KilledError):
+        pretrain(tiny(), begun, KillingProgress("encode", 1))
+    with pytest.raises(CheckpointError, match=r"diffusion\.safetensors"):
+        export(begun, tmp_path / "small")
+    assert not (tmp_path / "small").exists()
+
+
+def test_a_shard_is_the_same_whenever_it_is_rendered(finished: Path, tmp_path: Path) -> None:
+    config = tiny()
+    shutil.copy(finished / "frames" / "train-00000.safetensors", tmp_path)
+    paths = render_shards(tmp_path, config.pictures, config.seed, 1, SilentProgress())
+    expected, got = load_shard(finished / "frames" / "train-00001.safetensors"), load_shard(paths[1])
+    np.testing.assert_array_equal(expected.frames, got.frames)
+    assert expected.captions == got.captions
+    assert not np.array_equal(got.frames, load_shard(paths[0]).frames)
+
+
+def test_crops_lie_within_and_meet_the_person(finished: Path) -> None:
+    pool = FramePool([finished / "frames" / "train-00000.safetensors"])
+    generator = torch.Generator().manual_seed(0)
+    for index in range(len(pool)):
+        for _ in range(8):
+            frame, mask = pool.crop(index, 32, torch.rand(4, generator=generator) * 0.75 + 0.25)
+            assert frame.shape == (32, 32, 3)
+            assert mask.any() or not pool.masks[index].any()
+
+
+def test_masked_pictures_are_black_behind_the_person(finished: Path) -> None:
+    shard = load_shard(finished / "frames" / "held-out.safetensors")
+    assert not shard.people[~shard.masks].any()
+    np.testing.assert_array_equal(shard.people[shard.masks], shard.frames[shard.masks])
+
+
+def test_tokenizer_reads_any_text_and_knows_the_captions(tmp_path: Path) -> None:
+    made = train_tokenizer(tmp_path / "tokenizer", CAPTIONS, merges=200, tokens=16)
+    tokenizer = CLIPTokenizer.from_pretrained(tmp_path / "tokenizer")
+    assert tokenizer.model_max_length == 16
+    for caption in CAPTIONS[:2]:
+        ids = tokenizer(caption).input_ids
+        assert ids == made(caption).input_ids
+        # A word is one token; one token begins and one ends the text, with the numbers that the encoder looks for.
+        assert len(ids) == len(caption.split()) + 2
+        assert ids[0] == len(tokenizer) - 2
+        assert ids[-1] == len(tokenizer) - 1
+        assert tokenizer.decode(ids, skip_special_tokens=True).strip() == caption
+    strange = "ein jongleur übt: 42 mal!"
+    ids = tokenizer(strange).input_ids
+    assert tokenizer.decode(ids, skip_special_tokens=True).replace(" ", "") == strange.replace(" ", "")
+
+
+def test_packed_pictures_come_back_and_damaged_ones_are_refused() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    np.testing.assert_array_equal(unpack_picture(pack_picture(picture), 16), picture)
+    for damaged in (pack_picture(picture)[:40], b"nothing"):
+        with pytest.raises(CheckpointError, match="delete the encoded pictures"):
+            unpack_picture(damaged, 16)
+
+
+def test_gradient_distance_sees_edges_and_not_levels() -> None:
+    picture = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert gradient_distance(picture + 0.3, picture) < 1e-6
+    edge = torch.zeros_like(picture)
+    edge[..., 8:] = 1
+    # One column of 15 differs by 1 at full size, one of 7 at half size, and no row: (1/15 + 0 + 1/7 + 0) / 4.
+    torch.testing.assert_close(gradient_distance(picture + edge, picture).item(), (1 / 15 + 1 / 7) / 4)
+
+
+def test_encoding_does_not_depend_on_the_batch(finished: Path) -> None:
+    vae = build_vae(tiny())
+    frames = load_shard(finished / "frames" / "train-00000.safetensors").frames
+    torch.testing.assert_close(encode(vae, frames[3:4])[0], encode(vae, frames)[3], atol=1e-5, rtol=1e-4)
