@@ -10,7 +10,7 @@ from edit_your_motion.errors import ConfigError, InputError
 from edit_your_motion.stage.body import BONE, BONES, PARENTS, bone_transforms, load_cast, skin
 from edit_your_motion.stage.bvh import LEG, read_bvh
 from edit_your_motion.stage.choreography import ROUTINES, choreograph
-from edit_your_motion.stage.mesh import cut, inflate, skin_part, vertex_normals
+from edit_your_motion.stage.mesh import cut, inflate, skin_part
 from edit_your_motion.stage.motion import ACTIONS, Motion, load_motion
 from edit_your_motion.stage.puppet import (
     MARKER,
@@ -21,6 +21,7 @@ from edit_your_motion.stage.puppet import (
     rotation_from_quaternion,
 )
 from edit_your_motion.stage.retarget import frame_from, retarget, swing
+from edit_your_motion.stage.surface import vertex_normals
 
 BONE_PAIRS = [
     (f"{side}_{a}", f"{side}_{b}")

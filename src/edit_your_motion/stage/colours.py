@@ -1,0 +1,74 @@
+"""Colours with names, and the patterns and materials made of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32
+
+COLOURS = {
+    "red": (0.78, 0.13, 0.14), "orange": (0.92, 0.48, 0.12), "yellow": (0.95, 0.80, 0.20), "green": (0.16, 0.55, 0.25),
+    "dark green": (0.10, 0.30, 0.20), "teal": (0.08, 0.52, 0.54), "light blue": (0.48, 0.72, 0.92),
+    "blue": (0.14, 0.32, 0.76), "navy": (0.10, 0.14, 0.34), "purple": (0.44, 0.20, 0.60), "pink": (0.94, 0.56, 0.68),
+    "brown": (0.42, 0.26, 0.15), "beige": (0.84, 0.75, 0.60), "white": (0.94, 0.94, 0.93), "grey": (0.52, 0.53, 0.55),
+    "black": (0.10, 0.10, 0.11),
+}  # fmt: skip
+"""Cloth and paint, by the words that captions use; sRGB in [0, 1]."""
+
+SKIN_TONES = (
+    (0.93, 0.77, 0.67), (0.90, 0.71, 0.58), (0.86, 0.66, 0.51), (0.80, 0.60, 0.45),
+    (0.68, 0.48, 0.34), (0.55, 0.37, 0.26), (0.44, 0.29, 0.20), (0.34, 0.22, 0.16),
+)  # fmt: skip
+
+HAIR_COLOURS = {
+    "black": (0.09, 0.08, 0.08), "dark brown": (0.20, 0.13, 0.09), "brown": (0.36, 0.22, 0.13),
+    "blond": (0.82, 0.66, 0.38), "red": (0.60, 0.25, 0.11), "grey": (0.62, 0.62, 0.63),
+}  # fmt: skip
+
+PLAIN, BANDS, PINSTRIPES, CHECKS, DOTS, FACE, TWO_TONE, WINDOWS, BRICKS, PLANKS, TILES = range(11)
+"""What a material paints: the codes that the rasteriser knows."""
+
+PATTERNS = {"plain": PLAIN, "striped": BANDS, "pinstriped": PINSTRIPES, "checked": CHECKS, "dotted": DOTS}
+"""Patterns of cloth, by the words that captions use."""
+
+Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Cloth:
+    """What a garment is made of.
+
+    Args:
+        colour: a key of `COLOURS`.
+        pattern: a key of `PATTERNS`.
+        accent: the pattern's second colour, a key of `COLOURS`.
+    """
+
+    colour: str
+    pattern: str = "plain"
+    accent: str = "white"
+
+    @property
+    def words(self) -> str:
+        """As a caption says it: "red", or "red striped"."""
+        return self.colour if self.pattern == "plain" else f"{self.colour} {self.pattern}"
+
+    def material(self) -> Float32[np.ndarray, "12"]:
+        """Its row for the rasteriser."""
+        return material(
+            PATTERNS[self.pattern],
+            COLOURS[self.colour],
+            COLOURS[self.accent],
+            size=0.13 if self.pattern in ("checked", "dotted") else 0.11,
+        )
+
+
+def material(
+    kind: int,
+    first: Colour,
+    second: Colour = (0.0, 0.0, 0.0),
+    third: Colour = (0.0, 0.0, 0.0),
+    size: float = 1.0,
+    gloss: float = 0.0,
+) -> Float32[np.ndarray, "12"]:
+    """A row of the rasteriser's table of materials: kind, three colours, size of the pattern in metres, gloss."""
+    return np.array([kind, *first, *second, *third, size, gloss], dtype=np.float32)
