@@ -1,0 +1,122 @@
+"""What a small base is made of, what it sees, and how long it trains."""
+
+from hashlib import sha256
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from edit_your_motion.config import Section
+
+SIDE_MULTIPLE = 64
+"""A VAE of four levels and a U-Net of four: no level has a half cell."""
+
+
+class PicturesConfig(Section):
+    """The rendered pictures."""
+
+    size: int = Field(128, ge=SIDE_MULTIPLE, le=1024, multiple_of=SIDE_MULTIPLE, description="Side, pixels.")
+    count: int = Field(6144, ge=1, le=10_000_000, description="How many to train on.")
+    held_out: int = Field(64, ge=8, le=4096, description="How many others to measure on.")
+    shard: int = Field(256, ge=8, le=4096, multiple_of=8, description="Pictures a file.")
+    takes: int = Field(4, ge=1, le=64, description="Pictures in a row of one person in one place.")
+    masked: float = Field(0.15, ge=0, le=1, description="Share of pictures with everything but the person black.")
+
+
+class ArchitectureConfig(Section):
+    """Sizes of the networks; the layout is that of Stable Diffusion 1.5."""
+
+    vae_widths: tuple[int, int, int, int] = Field((24, 48, 96, 96), description="Channels of the VAE's levels.")
+    vae_groups: int = Field(8, ge=1, description="Groups that the VAE's channels are normalised in.")
+    latent_channels: int = Field(8, ge=1, le=64, description="Channels of the latents.")
+    unet_widths: tuple[int, int, int, int] = Field(
+        (96, 128, 192, 192), description="Channels of the U-Net's levels, multiples of 32."
+    )
+    layers_per_block: int = Field(1, ge=1, le=4, description="Residual blocks a level of the U-Net.")
+    heads: int = Field(4, ge=1, le=32, description="Attention heads of the U-Net.")
+    condition_widths: tuple[int, int, int, int] = Field(
+        (16, 32, 48, 64), description="Channels of the ControlNet's path from skeleton pictures to latent cells."
+    )
+    text_width: int = Field(128, ge=8, le=1024, description="Of the text encoder's embeddings.")
+    text_layers: int = Field(2, ge=1, le=24, description="Of the text encoder.")
+    text_heads: int = Field(4, ge=1, le=32, description="Attention heads of the text encoder.")
+    tokens: int = Field(32, ge=8, le=77, description="Longest prompt, in tokens.")
+    merges: int = Field(500, ge=0, le=10_000, description="Byte pairs that the tokenizer merges.")
+
+
+class TrainingConfig(Section):
+    """How one network is optimised; all but the steps is the same at any length."""
+
+    steps: int = Field(ge=0, description="Optimiser steps.")
+    batch: int = Field(ge=1, le=4096, description="Pictures a step.")
+    learning_rate: float = Field(gt=0, le=1, description="Of AdamW.")
+    warm_up: int = Field(200, ge=0, description="Steps over which the learning rate rises.")
+    weight_decay: float = Field(0.01, ge=0, description="Of AdamW.")
+    clip_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    average: float = Field(0.999, ge=0, lt=1, description="Decay of the running average of the weights.")
+    sheet_every: int = Field(500, ge=1, description="Steps between two sample sheets with held-out measurements.")
+
+
+class VaeConfig(TrainingConfig):
+    """The VAE's training."""
+
+    steps: int = Field(2000, ge=0, description="Optimiser steps.")
+    encoder_steps: int = Field(
+        2000, ge=0, description="Steps with the encoder; later ones refine the decoder alone, and latents stay valid."
+    )
+    batch: int = Field(8, ge=1, le=4096, description="Crops a step.")
+    crop: int = Field(64, ge=16, multiple_of=8, description="Side of a crop, pixels; people are met most often.")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="Of AdamW.")
+    warm_up: int = Field(20, ge=0, description="Steps over which the learning rate rises.")
+    weight_decay: float = Field(0.0, ge=0, description="Of AdamW.")
+    average: float = Field(0.995, ge=0, lt=1, description="Decay of the running average of the weights.")
+    gradient: float = Field(
+        0.1, ge=0, description="Weight of the differences between neighbouring pixels; much of it delays the start."
+    )
+    person: float = Field(1.0, ge=0, description="Extra weight of the person's pixels.")
+    divergence: float = Field(3e-5, ge=0, description="Weight of the latents' divergence from a standard normal.")
+
+
+class DiffusionConfig(TrainingConfig):
+    """The training of U-Net, ControlNet and text encoder together."""
+
+    steps: int = Field(200_000, ge=0, description="Optimiser steps.")
+    batch: int = Field(16, ge=1, le=4096, description="Pictures a step.")
+    learning_rate: float = Field(4e-4, gt=0, le=1, description="Of AdamW.")
+    no_caption: float = Field(0.1, ge=0, le=1, description="Share of pictures with an empty caption.")
+    no_skeleton: float = Field(0.1, ge=0, le=1, description="Share of pictures with a black skeleton picture.")
+    sheet_steps: int = Field(20, ge=1, le=1000, description="DDIM steps for the pictures of a sample sheet.")
+
+
+class MachineConfig(Section):
+    """The machine; nothing here belongs to the result, and a run may go on with other values."""
+
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
+        "auto", description="auto: bf16 on a GPU that has it, fp16 on another GPU, fp32 on a CPU."
+    )
+    threads: int = Field(0, ge=0, le=1024, description="Threads on the CPU; 0 leaves them as they are.")
+    workers: int = Field(1, ge=1, le=256, description="Processes that render.")
+    checkpoint_minutes: float = Field(3.0, ge=0, le=1440, description="Time between two checkpoints; 0: every step.")
+
+
+class PretrainConfig(Section):
+    """A base from nothing."""
+
+    seed: int = Field(0, ge=0, lt=2**31, description="Of pictures, weights, batches and noise.")
+    pictures: PicturesConfig = PicturesConfig()
+    architecture: ArchitectureConfig = ArchitectureConfig()
+    vae: VaeConfig = VaeConfig()
+    diffusion: DiffusionConfig = DiffusionConfig()
+    machine: MachineConfig = MachineConfig()
+
+    @model_validator(mode="after")
+    def _crop_within(self) -> "PretrainConfig":
+        if self.vae.crop > self.pictures.size:
+            raise ValueError(f"vae.crop is {self.vae.crop}; expected at most pictures.size, {self.pictures.size}")
+        return self
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of what a run cannot change on its way: what its checkpoints and pictures are made of."""
+        kept = self.pictures.model_dump(exclude={"count", "masked"}), self.architecture.model_dump(), self.seed
+        return sha256(repr(kept).encode()).hexdigest()

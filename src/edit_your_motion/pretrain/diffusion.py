@@ -1,0 +1,156 @@
+"""The training of U-Net, ControlNet and text encoder: noise prediction on single pictures."""
+
+from copy import deepcopy
+from functools import partial
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, ControlNetModel
+from einops import rearrange
+from jaxtyping import Float, Int, UInt8
+from torch import Generator, Tensor, nn
+from transformers import CLIPTokenizer
+
+from edit_your_motion.diffusion.ddim import Predict, denoising_loss, sample
+from edit_your_motion.pretrain.config import PretrainConfig
+from edit_your_motion.pretrain.frames import FrameShard
+from edit_your_motion.pretrain.latents import Examples, LatentPool, examples_of, tokenize
+from edit_your_motion.pretrain.vae import SHOWN, decode
+from edit_your_motion.tiny import make_scheduler, make_text_encoder, make_unet
+
+
+class PicturePredictor(nn.Module):
+    """The noise in single pictures: U-Net, ControlNet and text encoder as one network.
+
+    Args:
+        config: of the whole base.
+        vocabulary: tokens that the tokenizer knows.
+    """
+
+    def __init__(self, config: PretrainConfig, vocabulary: int) -> None:
+        super().__init__()
+        sizes = config.architecture
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.text_encoder = make_text_encoder(
+                sizes.text_width, vocabulary, layers=sizes.text_layers, heads=sizes.text_heads, tokens=sizes.tokens
+            )
+            self.unet = make_unet(
+                sizes.unet_widths,
+                sizes.layers_per_block,
+                sizes.heads,
+                sizes.text_width,
+                latent_channels=sizes.latent_channels,
+                sample_size=config.pictures.size // 8,
+            )
+            self.controlnet = ControlNetModel.from_unet(
+                self.unet, conditioning_embedding_out_channels=sizes.condition_widths
+            )
+
+    def forward(
+        self,
+        z: Float[Tensor, "b 1 c lh lw"],
+        t: Int[Tensor, " b"],
+        tokens: Int[Tensor, "b n"],
+        skeletons: Float[Tensor, "b 3 h w"],
+    ) -> Float[Tensor, "b 1 c lh lw"]:
+        """The noise in `z`, as predicted for each picture.
+
+        Args:
+            z: noisy latents, as clips of one frame.
+            t: timestep of each picture.
+            tokens: of each caption.
+            skeletons: skeleton pictures in [0, 1].
+        """
+        pictures = rearrange(z, "b 1 c lh lw -> b c lh lw")
+        text = self.text_encoder(tokens)[0]
+        down, mid = self.controlnet(
+            pictures, t, encoder_hidden_states=text, controlnet_cond=skeletons, return_dict=False
+        )
+        noise = self.unet(
+            pictures,
+            t,
+            encoder_hidden_states=text,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=mid,
+            return_dict=False,
+        )[0]
+        return rearrange(noise, "b c lh lw -> b 1 c lh lw")
+
+
+class DiffusionTraining:
+    """U-Net, ControlNet and text encoder that learn together to predict the noise in encoded pictures.
+
+    Args:
+        config: of the whole base.
+        pool: encoded pictures to train on.
+        held_out: rendered pictures to measure on.
+        vae: frozen, with its scaling factor set.
+        tokenizer: of the captions.
+        device: where to compute.
+    """
+
+    name = "diffusion"
+
+    def __init__(
+        self,
+        config: PretrainConfig,
+        pool: LatentPool,
+        held_out: FrameShard,
+        vae: AutoencoderKL,
+        tokenizer: CLIPTokenizer,
+        device: torch.device,
+    ) -> None:
+        self.settings, self.seed, self.device = config.diffusion, config.seed, device
+        self.pool, self.vae, self.scheduler = pool, vae, make_scheduler()
+        self.network = PicturePredictor(config, len(tokenizer)).to(device).train()
+        self.average = deepcopy(self.network).requires_grad_(False).eval()
+        self.shown = held_out
+        self.held_out = examples_of(held_out, vae, tokenizer, vae.config.scaling_factor)
+        self.no_tokens = tokenize(tokenizer, [""])[0]
+
+    def losses(self, step: int, generator: Generator) -> dict[str, Tensor]:
+        """What a step minimises: the squared error of the predicted noise."""
+        settings = self.settings
+        count = settings.batch
+        examples = self.pool.take(torch.randint(len(self.pool), (count,), generator=generator))
+        without = torch.rand(2, count, generator=generator)
+        tokens = torch.where((without[0] < settings.no_caption)[:, None], self.no_tokens, examples.tokens)
+        seen = rearrange(without[1] >= settings.no_skeleton, "b -> b 1 1 1")
+        noise = torch.randn(examples.latents.shape, generator=generator)
+        t = torch.randint(len(self.scheduler.alphas_cumprod), (count,), generator=generator)
+        shown = Examples(examples.latents, tokens, examples.skeletons * seen)
+        return {"noise": self._loss(self.network, shown, noise, t)}
+
+    def _loss(self, network: PicturePredictor, examples: Examples, noise: Tensor, t: Tensor) -> Tensor:
+        z, noise = (rearrange(part, "b c lh lw -> b 1 c lh lw").to(self.device) for part in (examples.latents, noise))
+        return denoising_loss(_bind(network, examples, self.device), z, noise, t.to(self.device), self.scheduler)
+
+    @torch.no_grad()
+    def measure(self) -> dict[str, float]:
+        """The loss on held-out pictures, with the same noise and timesteps each time."""
+        count = len(self.held_out.latents)
+        noise = torch.randn(self.held_out.latents.shape, generator=Generator().manual_seed(self.seed))
+        t = torch.linspace(0, len(self.scheduler.alphas_cumprod) - 1, count).long()
+        return {"noise": self._loss(self.average, self.held_out, noise, t).item()}
+
+    def sheet(self) -> list[UInt8[np.ndarray, "b h w 3"]]:
+        """Held-out pictures, what the VAE keeps of them, their skeletons, and what is generated from these."""
+        examples = self.held_out.first(SHOWN)
+        noise = torch.randn(examples.latents.shape, generator=Generator().manual_seed(self.seed))
+        z = rearrange(noise, "b c lh lw -> b 1 c lh lw").to(self.device)
+        made = sample(_bind(self.average, examples, self.device), z, self.scheduler, self.settings.sheet_steps)
+        skeletons = rearrange(examples.skeletons * 255, "b c h w -> b h w c").round().byte().numpy()
+        return [
+            self.shown.frames[:SHOWN],
+            self._decode(examples.latents.to(self.device)),
+            skeletons,
+            self._decode(rearrange(made, "b 1 c lh lw -> b c lh lw")),
+        ]
+
+    def _decode(self, latents: Float[Tensor, "b c lh lw"]) -> UInt8[np.ndarray, "b h w 3"]:
+        return decode(self.vae, latents / self.vae.config.scaling_factor)
+
+
+def _bind(network: PicturePredictor, examples: Examples, device: torch.device) -> Predict:
+    return partial(network, tokens=examples.tokens.to(device), skeletons=examples.skeletons.to(device))

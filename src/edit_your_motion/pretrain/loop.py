@@ -1,0 +1,237 @@
+"""One loop for every network that trains: steps, running average, log, sample sheets, checkpoints, resuming."""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Generator, Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+
+from edit_your_motion.errors import ConfigError
+from edit_your_motion.pretrain.config import TrainingConfig
+from edit_your_motion.pretrain.samples import write_sheet
+from edit_your_motion.progress import Progress
+from edit_your_motion.tuning.checkpoints import TuningState, load_state, save_state
+
+logger = logging.getLogger(__name__)
+
+BETAS = (0.9, 0.99)
+"""Of AdamW: the second is short, since a small network's gradients shrink fast in its first thousand steps."""
+
+LOG_EVERY = 20
+"""Steps that a line of the log is the mean of."""
+
+
+@runtime_checkable
+class Training(Protocol):
+    """A network that learns something."""
+
+    name: str
+
+    @property
+    def network(self) -> nn.Module:
+        """What trains."""
+        ...
+
+    @property
+    def average(self) -> nn.Module:
+        """The same network with the running average of the weights; what is shown, measured and exported."""
+        ...
+
+    @property
+    def settings(self) -> TrainingConfig:
+        """How it is optimised."""
+        ...
+
+    def losses(self, step: int, generator: Generator) -> dict[str, Tensor]:
+        """The parts of what the step minimises; all chance comes from `generator`, which is on the CPU."""
+        ...
+
+    def measure(self) -> dict[str, float]:
+        """How good the average is on held-out pictures."""
+        ...
+
+    def sheet(self) -> list[UInt8[np.ndarray, "b h w 3"]]:
+        """Rows of pictures to look at."""
+        ...
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where and how a network trains.
+
+    Args:
+        folder: gets the checkpoint ``<name>.safetensors``, the log ``<name>.jsonl`` and the folder ``sheets``.
+        fingerprint: of what checkpoints must agree in.
+        seed: of batches and noise.
+        device: where to compute.
+        half: the type of half precision to compute in, or None.
+        checkpoint_minutes: between two checkpoints.
+        progress: is told of each step.
+    """
+
+    folder: Path
+    fingerprint: str
+    seed: int
+    device: torch.device
+    half: torch.dtype | None
+    checkpoint_minutes: float
+    progress: Progress
+
+
+def train(training: Training, workshop: Workshop) -> None:
+    """Trains up to `training.settings.steps`, going on from the folder's checkpoint; leaves the last state there.
+
+    On a CPU a run that was stopped ends bit for bit as one that was not.
+
+    Raises:
+        CheckpointError: if the checkpoint is damaged.
+        ConfigError: if the checkpoint is of another configuration, or the loss stops being a number.
+        DiskFullError: if there is no room for a checkpoint.
+    """
+    _Run(training, workshop).to_the_end()
+
+
+def checkpoint_file(folder: Path, name: str) -> Path:
+    """Where the state of a network's training is kept."""
+    return folder / f"{name}.safetensors"
+
+
+def load_average(path: Path, fingerprint: str, network: nn.Module) -> int:
+    """Puts a checkpoint's averaged weights into the network, and returns the steps that they took."""
+    state = load_state(path, fingerprint)
+    _restore(network, "average", state.parameters)
+    return state.step
+
+
+class _Run:
+    """One call of `train`: what its steps share."""
+
+    def __init__(self, training: Training, workshop: Workshop) -> None:
+        self.training, self.workshop = training, workshop
+        self.path = checkpoint_file(workshop.folder, training.name)
+        self.log = workshop.folder / f"{training.name}.jsonl"
+        self.parameters: list[Tensor] = list(training.network.parameters())
+        settings = training.settings
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=settings.learning_rate, betas=BETAS, fused=True)
+        self.scaler = torch.amp.GradScaler(workshop.device.type, enabled=workshop.half == torch.float16)
+        self.generator = Generator().manual_seed(workshop.seed)
+        self.saved = time.monotonic()
+
+    def to_the_end(self) -> None:
+        training, settings = self.training, self.training.settings
+        first = self._resume()
+        lines: list[dict[str, float]] = []
+        began = time.monotonic()
+        with self.workshop.progress.phase(f"train the {training.name}", settings.steps - first) as advance:
+            for step in range(first, settings.steps):
+                lines.append(self._take_step(step))
+                done, last = step + 1, step + 1 == settings.steps
+                if done % LOG_EVERY == 0 or last:
+                    rate = len(lines) * settings.batch / (time.monotonic() - began)
+                    means = {key: sum(line[key] for line in lines) / len(lines) for key in lines[-1]}
+                    self._write_line({"step": done, **means, "pictures_per_second": rate})
+                    lines.clear()
+                    began = time.monotonic()
+                if done % settings.sheet_every == 0 or last:
+                    self._show(done)
+                if last or time.monotonic() - self.saved >= 60 * self.workshop.checkpoint_minutes:
+                    self._save(done)
+                advance()
+
+    def _take_step(self, step: int) -> dict[str, float]:
+        """One optimiser step; the parts of its loss."""
+        settings, workshop = self.training.settings, self.workshop
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.learning_rate * min(1.0, (step + 1) / max(1, settings.warm_up))
+            group["weight_decay"] = settings.weight_decay
+        with torch.autocast(workshop.device.type, workshop.half, enabled=workshop.half is not None):
+            losses = self.training.losses(step, self.generator)
+        loss = torch.stack(list(losses.values())).sum()
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        clip_grad_norm_(self.parameters, settings.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad()
+        self._follow(step)
+        values = {"loss": loss.item(), **{name: part.item() for name, part in losses.items()}}
+        if not isfinite(values["loss"]):
+            raise ConfigError(
+                f"the {self.training.name}'s loss became {values['loss']} at step {step + 1}; lower its learning rate "
+                f"({settings.learning_rate}) or train in fp32, and run again: it goes on from the last checkpoint"
+            )
+        return values
+
+    @torch.no_grad()
+    def _follow(self, step: int) -> None:
+        """Moves the running average; it forgets the random start within the first steps."""
+        decay = min(self.training.settings.average, (1 + step) / (10 + step))
+        torch._foreach_lerp_([*self.training.average.parameters()], self.parameters, 1 - decay)
+
+    def _show(self, done: int) -> None:
+        training = self.training
+        self._write_line({"step": done, **{f"held_out_{name}": value for name, value in training.measure().items()}})
+        write_sheet(self.workshop.folder / "sheets" / f"{training.name}-{done:07d}.png", training.sheet())
+
+    def _write_line(self, values: Mapping[str, float | int]) -> None:
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(json.dumps({name: round(value, 6) for name, value in values.items()}) + "\n")
+
+    def _save(self, done: int) -> None:
+        training = self.training
+        parameters = {
+            f"{kind}.{name}": value
+            for kind, network in (("network", training.network), ("average", training.average))
+            for name, value in network.named_parameters()
+        }
+        state = TuningState(
+            self.workshop.fingerprint,
+            0,
+            done,
+            parameters,
+            self.optimizer.state_dict(),
+            self.scaler.state_dict(),
+            self.generator.get_state(),
+        )
+        save_state(self.path, state)
+        self.saved = time.monotonic()
+
+    def _resume(self) -> int:
+        """Puts the checkpoint's state in place; the steps that are done."""
+        if not self.path.is_file():
+            self.log.unlink(missing_ok=True)
+            return 0
+        state = load_state(self.path, self.workshop.fingerprint)
+        _restore(self.training.network, "network", state.parameters)
+        _restore(self.training.average, "average", state.parameters)
+        self.optimizer.load_state_dict({**state.optimizer})
+        self.scaler.load_state_dict({**state.scaler})
+        self.generator.set_state(state.random)
+        self._forget_after(state.step)
+        logger.info("going on with the %s from step %d", self.training.name, state.step)
+        return state.step
+
+    def _forget_after(self, step: int) -> None:
+        """Takes what will be written again out of the log."""
+        lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.is_file() else []
+        # A run may have been killed in the middle of its last line.
+        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+        part = self.log.with_name(f"{self.log.name}.part")
+        part.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        os.replace(part, self.log)
+
+
+@torch.no_grad()
+def _restore(network: nn.Module, kind: str, values: Mapping[str, Tensor]) -> None:
+    for name, parameter in network.named_parameters():
+        parameter.copy_(values[f"{kind}.{name}"])

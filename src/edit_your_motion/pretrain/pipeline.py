@@ -1,0 +1,105 @@
+"""The whole training on one screen: render, train the VAE, encode, train the diffusion."""
+
+import os
+from pathlib import Path
+
+import torch
+from transformers import CLIPTokenizer
+
+from edit_your_motion.backbone import choose_device, choose_dtype
+from edit_your_motion.config import dump_config, load_config, parse_config
+from edit_your_motion.errors import CheckpointError, ConfigError
+from edit_your_motion.pretrain.config import PretrainConfig
+from edit_your_motion.pretrain.diffusion import DiffusionTraining
+from edit_your_motion.pretrain.frames import FramePool, held_out_shard, load_shard, render_shards
+from edit_your_motion.pretrain.latents import LatentPool, encode_shards, find_scaling_factor
+from edit_your_motion.pretrain.loop import Workshop, train
+from edit_your_motion.pretrain.tokenizer import train_tokenizer
+from edit_your_motion.pretrain.vae import VaeTraining
+from edit_your_motion.progress import Progress, SilentProgress
+
+CONFIG = "config.yaml"
+FRAMES, LATENTS, TOKENIZER = "frames", "latents", "tokenizer"
+"""What a training's folder holds, beside checkpoints, logs and sample sheets."""
+
+
+def pretrain(config: PretrainConfig, folder: Path, progress: Progress | None = None) -> None:
+    """Trains a base and its ControlNet in `folder`, going on from what is there; `export` makes a base of it.
+
+    A stopped run goes on where it was, with more steps or pictures or on another machine if `config` says so.
+
+    Args:
+        config: what to train, on what, for how long.
+        folder: of pictures, checkpoints, logs (JSON lines) and sample sheets; made if it is absent.
+        progress: is told how far each phase is.
+
+    Raises:
+        CheckpointError: if a file in `folder` is damaged.
+        ConfigError: if `folder` holds a training of other networks or pictures, or the loss stops being a number.
+        DiskFullError: if there is no room.
+        MissingExtraError: if pictures are to be rendered and numba is not installed.
+    """
+    progress = progress or SilentProgress()
+    machine, pictures = config.machine, config.pictures
+    if machine.threads:
+        torch.set_num_threads(machine.threads)
+    device = choose_device(machine.device)
+    dtype = choose_dtype(machine.precision, device)
+    _claim(folder, config)
+    workshop = Workshop(
+        folder,
+        config.fingerprint,
+        config.seed,
+        device,
+        None if dtype == torch.float32 else dtype,
+        machine.checkpoint_minutes,
+        progress,
+    )
+
+    held_out = held_out_shard(folder / FRAMES, pictures, config.seed)
+    shards = render_shards(folder / FRAMES, pictures, config.seed, machine.workers, progress)
+    tokenizer = _tokenizer(folder / TOKENIZER, shards, config)
+    vae_training = VaeTraining(config, FramePool(shards), held_out, device)
+    train(vae_training, workshop)
+    vae = vae_training.average
+    latents = encode_shards(folder / LATENTS, shards, vae, tokenizer, pictures, config.seed, progress)
+    vae.register_to_config(scaling_factor=find_scaling_factor(latents[0]))
+    pool = LatentPool(latents, pictures.size, vae.config.scaling_factor)
+    train(DiffusionTraining(config, pool, held_out, vae, tokenizer, device), workshop)
+
+
+def read_config(folder: Path) -> PretrainConfig:
+    """The configuration of the training in `folder`.
+
+    Raises:
+        CheckpointError: if there is none.
+    """
+    if not (folder / CONFIG).is_file():
+        raise CheckpointError(
+            f"expected a training's folder, found no {CONFIG} in {folder}; make one with 'eym pretrain'"
+        )
+    return parse_config(PretrainConfig, load_config(folder / CONFIG))
+
+
+def _claim(folder: Path, config: PretrainConfig) -> None:
+    """Writes the configuration beside the training; refuses a folder with another one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / CONFIG).is_file() and read_config(folder).fingerprint != config.fingerprint:
+        raise ConfigError(
+            f"{folder} holds a training with another seed, pictures or architecture; choose another folder, or go on "
+            f"with the settings in its {CONFIG}"
+        )
+    part = folder / f"{CONFIG}.part"
+    part.write_text(dump_config(config), encoding="utf-8")
+    os.replace(part, folder / CONFIG)
+
+
+def _tokenizer(folder: Path, shards: list[Path], config: PretrainConfig) -> CLIPTokenizer:
+    """The folder's tokenizer; made of the captions of its first pictures if there is none."""
+    sizes = config.architecture
+    if not folder.is_dir():
+        captions = [caption for path in shards for caption in load_shard(path).captions]
+        part = folder.with_name(f"{folder.name}.part")
+        train_tokenizer(part, captions, sizes.merges, sizes.tokens)
+        os.replace(part, folder)
+    return CLIPTokenizer.from_pretrained(folder)
