@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from hashlib import sha256
 from typing import Literal
 
@@ -34,9 +35,8 @@ class Backbone:
 
     def __init__(self, base: Base, device: torch.device) -> None:
         self.base, self.device = base, device
-        for network in (base.vae, base.text_encoder, base.unet, base.controlnet, base.motion_adapter):
-            if network is not None:
-                network.to(device)
+        for network in (base.vae, base.text_encoder, base.unet, base.controlnet):
+            network.to(device)
         self.dtype: torch.dtype = base.unet.dtype
         self._inflated: VideoUNet | None = None
 
@@ -78,16 +78,19 @@ class Backbone:
             self._inflated = VideoUNet(
                 self.base.unet,
                 frame_attention=network.frame_attention,
+                temporal_attention=network.temporal_attention,
                 motion_attention=network.motion_attention,
-                motion_adapter=self.base.motion_adapter,
+                # Tuning changes it in place, and the next person starts from what was loaded.
+                motion_adapter=deepcopy(self.base.motion_adapter),
             )
+        self._inflated.to(self.device)
         return NoisePredictor(self._inflated, self.base.controlnet).requires_grad_(False).eval()
 
     @torch.no_grad()
     def embed(self, prompt: str) -> Float[Tensor, "1 n d"]:
         """The text encoder's embedding of a prompt, as long as the encoder's context."""
         tokenizer = self.base.tokenizer
-        length = tokenizer.model_max_length
+        length = min(tokenizer.model_max_length, self.base.text_encoder.config.max_position_embeddings)
         tokens = tokenizer(prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
         if len(tokenizer(prompt).input_ids) > length:
             logger.warning("the prompt is longer than %d tokens; its end is cut off", length)

@@ -83,12 +83,25 @@ class NetworkConfig(Section):
     frame_attention: Literal["recurrent", "spatial", "sparse-causal", "previous"] = Field(
         "recurrent", description="Keys and values of the frame attention; 'recurrent' is RCA (Eq. 9)."
     )
+    temporal_attention: Literal["from-zero", "tune-a-video"] = Field(
+        "from-zero",
+        description="Before the feed-forward, adding nothing at first (the paper); or after it, with a random bias at "
+        "first (Tune-A-Video).",
+    )
     motion_attention: bool = Field(True, description="Adapt ControlNet's residuals by motion attention (MA).")
     conditioning_scale: float = Field(1.0, ge=0, le=4, description="Strength of ControlNet.")
 
 
-Part = Literal["temporal-attention", "motion-attention", "frame-attention"]
-"""What can be tuned: temporal attention (or the motion adapter), MA, and RCA."""
+Part = Literal[
+    "temporal-attention",
+    "motion-attention",
+    "frame-attention",
+    "temporal-projections",
+    "frame-queries",
+    "text-queries",
+]
+"""What can be tuned: temporal attention (or the motion adapter), MA, and RCA; and what Tune-A-Video tunes of them:
+temporal attention without its norm, and the queries of the attentions to frames and to the prompt."""
 
 
 class StageConfig(Section):
@@ -136,6 +149,7 @@ class InversionConfig(Section):
 
     steps: int = Field(50, ge=1, le=1000, description="DDIM steps.")
     skeleton: bool = Field(True, description="Whether the source's skeletons condition the inversion.")
+    prompt: bool = Field(True, description="Whether the prompt conditions the inversion; else the empty one does.")
     guidance_scale: float = Field(1.0, ge=0, le=30, description="Classifier-free guidance; 1 is none.")
 
 
@@ -174,6 +188,7 @@ class TuneConfig(Section):
         """What decides the tuned person: all but the machine, and what only the reference has to do with."""
         of_no_account = {
             "runtime": {"device"},
+            "tuning": {"checkpoint_every", "gradient_checkpointing"},
             "video": {"reference_start", "sound"},
             "people": {"reference_person", "reference_keypoints"},
         }
@@ -216,8 +231,12 @@ def parse_config(kind: type[AnyConfig], *layers: Mapping[str, Any]) -> AnyConfig
     try:
         return kind.model_validate(merge(kind().model_dump(), *layers))
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {_explain(problem)}" for problem in error.errors())
-        raise ConfigError(problems) from None
+        raise ConfigError(explain(error)) from None
+
+
+def explain(error: ValidationError) -> str:
+    """Every problem of a validation in one line, with the full name of its setting."""
+    return "; ".join(f"{'.'.join(map(str, problem['loc']))}: {_explain(problem)}" for problem in error.errors())
 
 
 def load_config(path: Path) -> dict[str, Any]:
@@ -228,10 +247,12 @@ def load_config(path: Path) -> dict[str, Any]:
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"expected a YAML configuration at {path}: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"expected a mapping of settings in {path}, got {type(values).__name__}")
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"expected a YAML configuration at {path}: {reason}") from error
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        got = f"the keys {list(values)}" if isinstance(values, dict) else type(values).__name__
+        raise ConfigError(f"expected a mapping of settings by name in {path}, got {got}; see 'eym config'")
     return values
 
 

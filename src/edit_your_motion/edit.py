@@ -81,7 +81,8 @@ def tune_person(
         predictor.to(backbone.dtype)
 
         skeletons = clip.skeletons if config.inversion.skeleton else None
-        predict = _bind(backbone, predictor, config, config.prompt, "", skeletons, config.inversion.guidance_scale)
+        prompt = config.prompt if config.inversion.prompt else ""
+        predict = _bind(backbone, predictor, config, prompt, "", skeletons, config.inversion.guidance_scale)
         with progress.phase("invert", config.inversion.steps) as advance:
             noise = invert(predict, clip.whole, backbone.base.scheduler, config.inversion.steps, _count(advance, None))
 

@@ -7,6 +7,7 @@ import sys
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def write_edit(folder: Path, person: Person, reference: PreparedClip, edit: Edit
     Raises:
         DiskFullError: if there is no room; each file is there whole or not at all.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "run.json").unlink(missing_ok=True)
     fps = reference.video.fps
     source = person.source.video.frames[loop_frames(len(person.source), len(edit.frames))]
     rows = [
@@ -91,7 +92,6 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
 
 def write_config(folder: Path, config: Section) -> None:
     """Writes ``config.yaml``, which reruns the same edit: ``eym edit --config config.yaml``."""
-    folder.mkdir(parents=True, exist_ok=True)
     with written_whole(folder / "config.yaml") as temporary:
         temporary.write_text(dump_config(config), encoding="utf-8")
 
@@ -112,7 +112,7 @@ def write_record(folder: Path, record: RunRecord, clips: dict[str, PreparedClip]
         "config": record.config.model_dump(mode="json"),
         "people": {name: describe_people(clip) for name, clip in clips.items()},
         "phases": {name: asdict(phase) for name, phase in record.phases.items()},
-        "scores": record.scores,
+        "scores": {name: {key: _finite(value) for key, value in part.items()} for name, part in record.scores.items()},
         "warnings": record.warnings,
         "losses": record.losses,
     }
@@ -129,6 +129,11 @@ def describe_people(clip: PreparedClip) -> dict[str, float | int]:
         "jitter": jitter(clip.keypoints),
         "jitter_before_smoothing": clip.raw_jitter,
     }
+
+
+def _finite(value: float) -> float | None:
+    """The value as JSON can have it: the PSNR of equal frames is infinite."""
+    return value if isfinite(value) else None
 
 
 def _version(package: str) -> str | None:

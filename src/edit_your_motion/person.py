@@ -1,7 +1,6 @@
 """A tuned person: all that is needed to give them any number of motions, as a folder."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,12 @@ from torch import Tensor
 
 from edit_your_motion import __version__
 from edit_your_motion.config import TuneConfig, dump_config, load_config, parse_config
-from edit_your_motion.errors import CheckpointError
+from edit_your_motion.errors import CheckpointError, ConfigError, InputError
 from edit_your_motion.files import written_whole
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.preparation import PreparedClip, load_prepared, save_prepared
 from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors, save_tensors
+from edit_your_motion.tuning.loop import tuned_parameters
 
 CONFIG, PARAMETERS, LATENTS, SOURCE, CARD = (
     "config.yaml",
@@ -53,22 +53,27 @@ class Person:
         """Copies the tuned parameters into a network.
 
         Raises:
-            CheckpointError: if the network has other parameters.
+            CheckpointError: if other parameters are tuned in that network.
         """
-        present = dict(predictor.unet.named_parameters())
-        for name, value in self.parameters.items():
-            if name not in present or present[name].shape != value.shape:
+        expected = tuned_parameters(predictor.unet, self.config.tuning)
+        for name in expected.keys() | self.parameters.keys():
+            shapes = [tuple(values[name].shape) if name in values else None for values in (expected, self.parameters)]
+            if shapes[0] != shapes[1]:
                 raise CheckpointError(
-                    f"the tuned person does not fit the base: it has no '{name}' of {tuple(value.shape)}"
+                    f"the tuned person does not fit the base: expected '{name}' of {shapes[0]}, got {shapes[1]}; "
+                    "use the base that they were tuned on"
                 )
-            present[name].data.copy_(value)
+        for name, value in self.parameters.items():
+            expected[name].data.copy_(value)
 
     def save(self, folder: Path) -> None:
         """Writes the person, whole or not at all; what lies at `folder` is replaced.
 
         Raises:
             DiskFullError: if there is no room for it.
+            InputError: if something else than a person lies at `folder`.
         """
+        check_place(folder)
         with written_whole(folder) as part:
             part.mkdir()
             metadata = {"base": self.base_digest, "losses": json.dumps(self.losses)}
@@ -77,7 +82,6 @@ class Person:
             save_prepared(part / SOURCE, self.source)
             (part / CONFIG).write_text(dump_config(self.config), encoding="utf-8")
             (part / CARD).write_text(self._card(), encoding="utf-8")
-            shutil.rmtree(folder, ignore_errors=True)  # a folder in use cannot be replaced in one go
 
     def _card(self) -> str:
         """A model card."""
@@ -118,6 +122,16 @@ def is_person(folder: Path) -> bool:
     return (folder / PARAMETERS).is_file()
 
 
+def check_place(folder: Path) -> None:
+    """Passes a place that a person may be saved at.
+
+    Raises:
+        InputError: if something else lies there, which must not be lost.
+    """
+    if folder.exists() and not (folder.is_dir() and (is_person(folder) or not any(folder.iterdir()))):
+        raise InputError(f"expected an empty folder or a tuned person at {folder}, got something else; choose another")
+
+
 def load_person(folder: Path) -> Person:
     """The person that `Person.save` wrote.
 
@@ -129,14 +143,29 @@ def load_person(folder: Path) -> Person:
         raise CheckpointError(
             f"expected a tuned person in {folder}, found no {', '.join(missing)}; make one with 'eym tune SOURCE'"
         )
+    try:
+        config = parse_config(TuneConfig, load_config(folder / CONFIG))
+    except ConfigError as error:
+        raise CheckpointError(f"the settings in {folder / CONFIG} are damaged: {error}") from error
     metadata = load_metadata(folder / PARAMETERS)
+    try:
+        losses = [float(loss) for loss in json.loads(metadata["losses"])]
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"expected the losses of a tuning in {folder / PARAMETERS}, got {error!r}") from error
+    source = load_prepared(folder / SOURCE)
     latents = load_tensors(folder / LATENTS)
+    shapes = {name: tuple(latents[name].shape) for name in ("latents", "noise") if name in latents}
+    shape = shapes.get("latents", ())
+    if len(shapes) < 2 or len(set(shapes.values())) > 1 or len(shape) != 5 or shape[:2] != (1, len(source)):
+        raise CheckpointError(
+            f"expected latents and noise of (1, {len(source)}, c, lh, lw) in {folder / LATENTS}, got {shapes}"
+        )
     return Person(
-        config=parse_config(TuneConfig, load_config(folder / CONFIG)),
+        config=config,
         base_digest=metadata.get("base", ""),
         parameters=load_tensors(folder / PARAMETERS),
         latents=latents["latents"],
         noise=latents["noise"],
-        source=load_prepared(folder / SOURCE),
-        losses=json.loads(metadata.get("losses", "[]")),
+        source=source,
+        losses=losses,
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -13,9 +13,9 @@ from PIL import Image
 from torch import Tensor
 
 from edit_your_motion.backbone import Backbone, as_pictures
-from edit_your_motion.config import ApplyConfig, BaseConfig, RuntimeConfig, TuneConfig
+from edit_your_motion.config import ApplyConfig, BaseConfig, RuntimeConfig, TuneConfig, parse_config
 from edit_your_motion.edit import apply_motion, tune_person
-from edit_your_motion.errors import ConfigError
+from edit_your_motion.errors import ConfigError, VideoError
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.person import Person, is_person, load_person
 from edit_your_motion.preparation import PreparedClip, choose_canvas, prepare_reference, prepare_source
@@ -25,6 +25,8 @@ from edit_your_motion.video import Video
 
 Clip = str | Path | Video | PreparedClip | UInt8[np.ndarray, "f h w 3"] | Sequence[Image.Image]
 """A file or folder, or frames: as an array, as pictures, or with the person already found."""
+
+OutputType = Literal["np", "pt", "pil", "latent"]
 
 OnStepEnd = Callable[["EditYourMotionPipeline", int, int, dict[str, Tensor]], dict[str, Tensor] | None]
 """``callback_on_step_end`` of diffusers: pipeline, step, timestep, {"latents"}; may return other latents."""
@@ -76,6 +78,7 @@ class EditYourMotionPipeline:
         cls,
         name: str | Path,
         *,
+        base: str | Path | None = None,
         controlnet: str | Path | None = None,
         motion_adapter: str | Path | None = None,
         torch_dtype: torch.dtype | None = None,
@@ -85,6 +88,7 @@ class EditYourMotionPipeline:
 
         Args:
             name: folder or hub name of a base in the layout of Stable Diffusion 1.5, or the folder of a person.
+            base: of a person, where the base that they were tuned on lies now, if it was moved.
             controlnet: folder or hub name of an openpose ControlNet; Stable Diffusion 1.5's by default.
             motion_adapter: folder or hub name of an AnimateDiff adapter to tune in place of new temporal attention.
             torch_dtype: what to compute in; by default what suits the device.
@@ -96,7 +100,7 @@ class EditYourMotionPipeline:
         """
         person = load_person(Path(name)) if is_person(Path(name)) else None
         model = person.config.model if person else BaseConfig(base=str(name))
-        given = {"controlnet": controlnet, "motion_adapter": motion_adapter}
+        given = {"base": base, "controlnet": controlnet, "motion_adapter": motion_adapter}
         model = model.model_copy(update={key: str(value) for key, value in given.items() if value is not None})
         if torch_dtype is not None and torch_dtype not in PRECISIONS:
             raise ConfigError(f"expected torch_dtype to be one of {', '.join(map(str, PRECISIONS))}, got {torch_dtype}")
@@ -149,7 +153,7 @@ class EditYourMotionPipeline:
         num_inference_steps: int | None = None,
         guidance_scale: float | int | None = None,
         negative_prompt: str | None = None,
-        output_type: Literal["np", "pt", "pil", "latent"] = "np",
+        output_type: OutputType = "np",
         progress: Progress | None = None,
         callback_on_step_end: OnStepEnd | None = None,
     ) -> EditOutput:
@@ -173,14 +177,18 @@ class EditYourMotionPipeline:
             raise ConfigError(
                 "expected a tuned person, there is none yet: call tune(), or load one by from_pretrained()"
             )
+        if output_type not in get_args(OutputType):
+            raise ConfigError(
+                f"expected output_type to be one of {', '.join(get_args(OutputType))}, got {output_type!r}"
+            )
         config, progress = config or ApplyConfig(), progress or SilentProgress()
         given = {"steps": num_inference_steps, "guidance_scale": guidance_scale, "negative_prompt": negative_prompt}
-        sampling = config.sampling.model_copy(update={key: value for key, value in given.items() if value is not None})
-        config = config.model_copy(update={"sampling": sampling})
+        sampling = {key: value for key, value in given.items() if value is not None}
+        config = parse_config(ApplyConfig, config.model_dump(), {"sampling": sampling})
         if not isinstance(reference, PreparedClip):
             frames = config.video.frames
             reference = prepare_reference(as_source(reference), frames, config.video, config.people, progress)
-        steps = iter(range(sampling.steps))
+        steps = iter(range(config.sampling.steps))
 
         def on_step(t: int, z: Tensor) -> Tensor | None:
             step = next(steps)
@@ -203,22 +211,33 @@ class EditYourMotionPipeline:
 
 
 def as_source(clip: str | Path | Video | np.ndarray | Sequence[Image.Image]) -> str | Path | Video:
-    """Frames in whatever form as a `Video`; a path as it is."""
+    """Frames in whatever form as a `Video`; a path as it is.
+
+    Raises:
+        VideoError: if the frames are no pictures of one size with values 0 to 255.
+    """
     if isinstance(clip, str | Path | Video):
         return clip
-    frames = (
-        clip if isinstance(clip, np.ndarray) else np.stack([np.asarray(picture.convert("RGB")) for picture in clip])
-    )
+    frames = clip
+    if not isinstance(frames, np.ndarray):
+        pictures = [np.asarray(picture.convert("RGB")) for picture in frames]
+        if len({picture.shape for picture in pictures}) != 1:
+            raise VideoError(
+                f"expected pictures of one size, got {sorted({picture.shape[:2] for picture in pictures})}"
+            )
+        frames = np.stack(pictures)
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or not frames.size:
+        raise VideoError(f"expected frames as uint8 of shape (f, h, w, 3), got {frames.dtype} of {frames.shape}")
     return Video(frames, Fraction(8))
 
 
-def _as_type(frames: UInt8[np.ndarray, "f h w 3"], latents: Float[Tensor, "1 f c lh lw"], output_type: str) -> Any:
+def _as_type(
+    frames: UInt8[np.ndarray, "f h w 3"], latents: Float[Tensor, "1 f c lh lw"], output_type: OutputType
+) -> Any:
     if output_type == "np":
         return frames.astype(np.float32) / 255
     if output_type == "pt":
         return as_pictures(frames)
     if output_type == "pil":
         return [Image.fromarray(frame) for frame in frames]
-    if output_type == "latent":
-        return latents
-    raise ConfigError(f"expected output_type to be one of np, pt, pil, latent, got '{output_type}'")
+    return latents

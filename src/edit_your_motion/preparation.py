@@ -1,20 +1,23 @@
 """From a file to what the method works on: frames at the working size, one person's keypoints and mask in each."""
 
+import json
 import logging
 import math
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Int
 from PIL import Image
 
 from edit_your_motion.config import PeopleConfig, VideoConfig
-from edit_your_motion.errors import PersonError, VideoError
+from edit_your_motion.errors import ConfigError, PersonError, VideoError
+from edit_your_motion.files import written_whole
 from edit_your_motion.people.backends import PeopleBackend, load_backend
 from edit_your_motion.people.keypoints import Keypoints
-from edit_your_motion.people.keypoints_file import load_keypoints, save_keypoints
+from edit_your_motion.people.keypoints_file import load_keypoints, read_json, save_keypoints
 from edit_your_motion.people.precomputed import load_precomputed
 from edit_your_motion.people.smoothing import SmoothingConfig, fill_mask_gaps, jitter, steady_keypoints
 from edit_your_motion.people.tracking import Track, follow_person
@@ -109,9 +112,11 @@ def prepare_source(
         VideoError: if the file cannot be read or is too short.
         PersonError: if nobody is found, or ready keypoints or masks do not fit the frames.
     """
-    still = _probe(source).frames == 1
+    info, side = _probe(source), min(canvas.height, canvas.width)
+    still = info.frames == 1
     count = 1 if still else video.frames
-    zoom = max(1, math.ceil(DETECTION_SIDE / min(canvas.height, canvas.width)))
+    # No larger than the source, which would be blurred on the way there and back.
+    zoom = math.ceil(min(DETECTION_SIDE, max(side, min(info.height, info.width))) / side)
     fit = Fit(canvas.height * zoom, canvas.width * zoom, canvas.how)
     large = _read(source, video, video.start, count, fit, progress)
     size = Fit(canvas.height, canvas.width)
@@ -155,13 +160,20 @@ def prepare_reference(
 
 def save_prepared(folder: Path, clip: PreparedClip) -> None:
     """Writes keypoints, masks and frames of a clip, to look at, correct by hand, and give back."""
-    folder.mkdir(parents=True, exist_ok=True)
     save_keypoints(folder / "keypoints.json", clip.keypoints)
-    masks = folder / "masks"
-    masks.mkdir(exist_ok=True)
-    for index, mask in enumerate(clip.masks):
-        Image.fromarray(mask.astype(np.uint8) * 255).save(masks / f"{index:05d}.png")
+    save_masks(folder / "masks", clip.masks)
+    finding = {"found": clip.found, "raw_jitter": clip.raw_jitter, "warnings": clip.warnings}
+    with written_whole(folder / "finding.json") as temporary:
+        temporary.write_text(json.dumps(finding, indent=2), encoding="utf-8")
     write_video(folder / "frames.mp4", clip.video.frames, clip.video.fps, crf=8)
+
+
+def save_masks(folder: Path, masks: Bool[np.ndarray, "f h w"]) -> None:
+    """Writes one picture a frame, the person white on black; a folder of before is replaced as a whole."""
+    with written_whole(folder) as part:
+        part.mkdir()
+        for index, mask in enumerate(masks):
+            Image.fromarray(mask.astype(np.uint8) * 255).save(part / f"{index:05d}.png")
 
 
 def load_prepared(folder: Path) -> PreparedClip:
@@ -181,7 +193,20 @@ def load_prepared(folder: Path) -> PreparedClip:
             f"expected as many frames as keypoints and masks in {folder}, got {len(frames)}, {len(keypoints)} and "
             f"{len(masks)}"
         )
-    return PreparedClip(replace(video, frames=frames), keypoints, masks)
+    return PreparedClip(replace(video, frames=frames), keypoints, masks, **_load_finding(folder / "finding.json"))
+
+
+def _load_finding(path: Path) -> dict[str, Any]:
+    """How the person was found, as arguments of `PreparedClip`."""
+    content = read_json(path)
+    try:
+        return {
+            "found": float(content["found"]),
+            "raw_jitter": float(content["raw_jitter"]),
+            "warnings": tuple(map(str, content["warnings"])),
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise PersonError(f"expected found, raw_jitter and warnings in {path}, got {error!r}") from error
 
 
 def _read(source: Source, video: VideoConfig, start: float, count: int, fit: Fit, progress: Progress) -> Video:
@@ -191,8 +216,12 @@ def _read(source: Source, video: VideoConfig, start: float, count: int, fit: Fit
             return read_video(
                 source, start=start, frames=count, stride=stride, fps=rate, fit=fit, on_frame=lambda _: advance()
             )
-        first = round(start * float(source.fps))
-        frames = source.frames[first :: video.stride][:count]
+        if video.fps is not None:
+            raise ConfigError(
+                f"video.fps chooses among the frames of a file, got frames in memory at {float(source.fps):g} frames "
+                "per second; leave it out, or use video.stride"
+            )
+        frames = source.frames[_nearest_frame(start, source.fps) :: video.stride][:count]
         if len(frames) < count:
             raise VideoError(
                 f"expected {count} frames from {start:g} s on with stride {video.stride}, got {len(frames)}"
@@ -200,6 +229,11 @@ def _read(source: Source, video: VideoConfig, start: float, count: int, fit: Fit
         return replace(
             source, frames=np.stack([fit_frame(frame, fit) for frame in frames]), fps=source.fps / video.stride
         )
+
+
+def _nearest_frame(start: float, fps: Fraction) -> int:
+    """The index of the frame nearest to `start` seconds, the later one of two, as `read_video` chooses."""
+    return math.floor(Fraction(start).limit_denominator(10**6) * fps + Fraction(1, 2))
 
 
 def _probe(source: Source) -> VideoInfo:
@@ -235,7 +269,7 @@ class _Sought:
 def _chosen_frames(video: VideoConfig, start: float, clip: Video) -> Int[np.ndarray, " f"] | None:
     if video.fps is not None:
         return None
-    return round(start * float(clip.fps * video.stride)) + video.stride * np.arange(len(clip.frames))
+    return _nearest_frame(start, clip.fps * video.stride) + video.stride * np.arange(len(clip.frames))
 
 
 def _find_person(large: Video, small: Video, sought: _Sought, people: PeopleConfig, progress: Progress) -> PreparedClip:
@@ -306,9 +340,13 @@ def _follow(video: Video, person: int | None, people: PeopleConfig, progress: Pr
     height, width = video.frames.shape[1:3]
     with progress.phase("find the person", len(video.frames)) as advance:
         detections = backend.detect(video.frames, on_frame=lambda done, total: advance())
-    track = follow_person(detections, height, width, person=person)
+    name = video.source or "frames"
+    try:
+        track = follow_person(detections, height, width, person=person)
+    except PersonError as error:
+        raise PersonError(f"{name}: {error}") from error
     for warning in track.warnings:
-        logger.warning("%s: %s", video.source, warning)
+        logger.warning("%s: %s", name, warning)
     return track
 
 

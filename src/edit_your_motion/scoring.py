@@ -7,9 +7,10 @@ from jaxtyping import UInt8
 
 from edit_your_motion.config import PeopleConfig
 from edit_your_motion.edit import Edit, loop_frames
-from edit_your_motion.errors import PersonError
+from edit_your_motion.errors import MissingExtraError, ModelFileError, PersonError
 from edit_your_motion.metrics import MetricGap, PersonMasks, PersonPoses, evaluate
 from edit_your_motion.metrics.inputs import FeatureNetworks
+from edit_your_motion.people.backends import PeopleBackend
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.tracking import Track, follow_person
 from edit_your_motion.person import Person
@@ -29,7 +30,7 @@ def score_edit(
     edit: Edit, person: Person, people: PeopleConfig, truth: UInt8[np.ndarray, "f h w 3"] | None, progress: Progress
 ) -> Scores:
     """The metrics of an edit: ``pck`` and ``keypoint_error`` against the skeletons that guided it,
-    ``background_error`` against the source, ``flicker``; and with a truth ``psnr``, ``ssim``, ``lpips``.
+    ``background`` against the source, ``flicker``; and with a truth ``psnr``, ``ssim``, ``lpips``.
 
     Args:
         edit: what `apply_motion` made.
@@ -40,9 +41,14 @@ def score_edit(
     """
     chosen = loop_frames(len(person.source), len(edit.frames))
     source, masks = person.source.video.frames[chosen], person.source.masks[chosen]
-    scores = {"edited": _score(edit.frames, source, masks, edit.skeletons, people, truth, progress)}
+    try:
+        backend = open_backend(people)
+    except (ModelFileError, MissingExtraError) as error:
+        logger.warning("nobody was looked for in the edited frames: %s", error)
+        backend = None
+    scores = {"edited": _score(edit.frames, source, masks, edit.skeletons, backend, truth, progress)}
     if truth is not None:
-        scores["source"] = _score(source, source, masks, edit.skeletons, people, truth, progress)
+        scores["source"] = _score(source, source, masks, edit.skeletons, backend, truth, progress)
     return scores
 
 
@@ -51,14 +57,14 @@ def _score(
     source: UInt8[np.ndarray, "f h w 3"],
     masks: np.ndarray,
     skeletons: Keypoints,
-    people: PeopleConfig,
+    backend: PeopleBackend | None,
     truth: UInt8[np.ndarray, "f h w 3"] | None,
     progress: Progress,
 ) -> dict[str, float]:
-    names = [*(AGAINST_TRUTH if truth is not None else ()), *(["flicker"] if len(frames) > 1 else [])]
-    track = _find(frames, people, progress)
+    names = [*(AGAINST_TRUTH if truth is not None else ()), *(["flicker"] if len(frames) > 2 else [])]
+    track = None if backend is None else _find(frames, backend, progress)
     if track is not None:
-        names += ["pck", "keypoint_error", "background_error"]
+        names += ["pck", "keypoint_error", "background"]
     report = evaluate(
         frames,
         truth=truth,
@@ -68,7 +74,7 @@ def _score(
         metrics=names,
         networks=FeatureNetworks(allow_fetch=True),
     )
-    scores = {} if track is not None else {"pck": 0.0}
+    scores = {"pck": 0.0} if track is None and backend is not None else {}
     for result in report.results:
         if isinstance(result, MetricGap):
             logger.warning("%s was not measured: %s; %s", result.name, result.reason, result.remedy)
@@ -77,13 +83,13 @@ def _score(
     return scores
 
 
-def _find(frames: UInt8[np.ndarray, "f h w 3"], people: PeopleConfig, progress: Progress) -> Track | None:
+def _find(frames: UInt8[np.ndarray, "f h w 3"], backend: PeopleBackend, progress: Progress) -> Track | None:
     """The person in generated frames, on their canvas; None if nobody can be made out."""
     height, width = frames.shape[1:3]
     zoom = max(1, -(-DETECTION_SIDE // min(height, width)))
     large = np.stack([fit_frame(frame, Fit(height * zoom, width * zoom)) for frame in frames])
     with progress.phase("score", len(frames)) as advance:
-        detections = open_backend(people).detect(large, on_frame=lambda done, total: advance())
+        detections = backend.detect(large, on_frame=lambda done, total: advance())
     try:
         track = follow_person(detections, height * zoom, width * zoom)
     except PersonError:

@@ -5,7 +5,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from jaxtyping import UInt8
 
 from edit_your_motion.backbone import Backbone
 from edit_your_motion.config import ApplyConfig, EditConfig, PeopleConfig, Section, TuneConfig, VideoConfig
@@ -15,7 +17,7 @@ from edit_your_motion.measurement import Recorder
 from edit_your_motion.output import RunRecord, write_config, write_edit, write_picture, write_record
 from edit_your_motion.people.preview import contact_sheet, overlay_skeleton
 from edit_your_motion.people.skeleton import draw_skeleton
-from edit_your_motion.person import Person, is_person, load_person
+from edit_your_motion.person import Person, check_place, is_person, load_person
 from edit_your_motion.preparation import (
     PreparedClip,
     choose_canvas,
@@ -59,7 +61,7 @@ def run_edit(
         folder: where results go.
         progress: is told how far it is.
         truth: a video of the same person truly doing that motion, to score the edit against.
-        restart: throw away what `folder` holds of an edit with other settings.
+        restart: start over: throw away the person, finished or not, that `folder` holds.
 
     Raises:
         ConfigError: if something needed is missing, or `folder` holds an edit with other settings.
@@ -67,15 +69,16 @@ def run_edit(
     source, reference_path = _needed(config.source, "a source"), _needed(config.reference, "a reference")
     _needed(config.prompt or None, "a prompt")
     tuning = config.for_tuning()
-    tuned_before = _tuned_before(folder / "person", tuning, restart)
-    write_config(folder, config)
+    tuned_before = None if restart else _tuned_before(folder / "person", tuning)
     recorder = Recorder(progress)
     backbone = _load(tuning, recorder)
-    # Both clips first: whatever is wrong with them should come out before the long part.
+    # All clips first: whatever is wrong with them should come out before the long part.
     clip = tuned_before.source if tuned_before else _prepare(backbone, source, tuning, recorder)
     reference = prepare_reference(reference_path, config.video.frames, config.video, config.people, recorder)
-    person = tuned_before or _tune(backbone, clip, tuning, folder, folder / "person", recorder)
-    return _apply(backbone, person, reference, config, config.for_applying(), folder, recorder, truth)
+    true_frames = _read_truth(truth, config, tuning, clip)
+    write_config(folder, config)
+    person = tuned_before or _tune(backbone, clip, tuning, folder, folder / "person", recorder, restart)
+    return _apply(backbone, person, reference, config, config.for_applying(), folder, recorder, true_frames)
 
 
 def run_tune(config: TuneConfig, folder: Path, progress: Progress, *, restart: bool = False) -> Person:
@@ -85,26 +88,36 @@ def run_tune(config: TuneConfig, folder: Path, progress: Progress, *, restart: b
         config: everything; source and prompt are needed.
         folder: of the person.
         progress: is told how far it is.
-        restart: throw away a person with other settings in `folder`.
+        restart: start over: throw away the person, finished or not, that `folder` holds.
 
     Raises:
         ConfigError: if something needed is missing, or `folder` holds a person with other settings.
+        InputError: if `folder` holds something else.
     """
     source = _needed(config.source, "a source")
     _needed(config.prompt or None, "a prompt")
-    if person := _tuned_before(folder, config, restart):
+    if not restart and (person := _tuned_before(folder, config)):
         logger.info("%s is tuned already", folder)
         return person
+    check_place(folder)
     recorder = Recorder(progress)
     backbone = _load(config, recorder)
     unfinished = folder.with_name(f"{folder.name}.unfinished")
-    person = _tune(backbone, _prepare(backbone, source, config, recorder), config, unfinished, folder, recorder)
+    clip = _prepare(backbone, source, config, recorder)
+    person = _tune(backbone, clip, config, unfinished, folder, recorder, restart)
     shutil.rmtree(unfinished, ignore_errors=True)
     return person
 
 
 def run_apply(
-    person_folder: Path, config: ApplyConfig, folder: Path, progress: Progress, *, truth: Path | None = None
+    person_folder: Path,
+    config: ApplyConfig,
+    folder: Path,
+    progress: Progress,
+    *,
+    truth: Path | None = None,
+    base: str | None = None,
+    controlnet: str | None = None,
 ) -> EditResult:
     """Gives a tuned person a reference's motion; nothing is tuned.
 
@@ -114,6 +127,8 @@ def run_apply(
         folder: where results go.
         progress: is told how far it is.
         truth: a video of the same person truly doing that motion, to score the edit against.
+        base: where the base that the person was tuned on lies now; None for where it lay then.
+        controlnet: where its ControlNet lies now.
 
     Raises:
         ConfigError: if there is no reference.
@@ -123,9 +138,12 @@ def run_apply(
     person = load_person(person_folder)
     recorder = Recorder(progress)
     reference = prepare_reference(reference_path, config.video.frames, config.video, config.people, recorder)
-    backbone = _load(person.config.model_copy(update={"runtime": config.runtime}), recorder)
+    moved = {"base": base, "controlnet": controlnet}
+    model = person.config.model.model_copy(update={name: place for name, place in moved.items() if place is not None})
+    backbone = _load(person.config.model_copy(update={"runtime": config.runtime, "model": model}), recorder)
+    true_frames = _read_truth(truth, config, person.config, person.source)
     write_config(folder, config)
-    return _apply(backbone, person, reference, config, config, folder, recorder, truth)
+    return _apply(backbone, person, reference, config, config, folder, recorder, true_frames)
 
 
 def run_prepare(
@@ -159,19 +177,16 @@ def _needed(value: str | None, what: str) -> str:
     return value
 
 
-def _tuned_before(folder: Path, config: TuneConfig, restart: bool) -> Person | None:
-    """The person in `folder` if they were tuned with this configuration."""
+def _tuned_before(folder: Path, config: TuneConfig) -> Person | None:
+    """The person in `folder`, if there is one, who must have been tuned with this configuration."""
     if not is_person(folder):
         return None
     person = load_person(folder)
     if person.config.identity() == config.identity():
         return person
-    if not restart:
-        raise ConfigError(
-            f"{folder} holds a person that was tuned with other settings; choose another --output, or --restart"
-        )
-    shutil.rmtree(folder)
-    return None
+    raise ConfigError(
+        f"{folder} holds a person that was tuned with other settings; choose another --output, or --restart"
+    )
 
 
 def _load(config: TuneConfig, recorder: Recorder) -> Backbone:
@@ -187,11 +202,38 @@ def _prepare(backbone: Backbone, source: str, config: TuneConfig, recorder: Reco
     return prepare_source(source, canvas, config.video, config.people, recorder)
 
 
+def _read_truth(
+    path: Path | None, config: ApplyConfig, tuning: TuneConfig, source: PreparedClip
+) -> UInt8[np.ndarray, "f h w 3"] | None:
+    """The frames of the truth that go with the reference's: chosen as those, fitted as the source's."""
+    if path is None:
+        return None
+    video, (height, width) = config.video, source.video.frames.shape[1:3]
+    return read_video(
+        path,
+        start=video.reference_start,
+        frames=video.frames,
+        stride=video.stride,
+        fps=video.fps,
+        fit=Fit(height, width, tuning.video.fit),
+    ).frames
+
+
 def _tune(
-    backbone: Backbone, clip: PreparedClip, config: TuneConfig, workplace: Path, folder: Path, recorder: Recorder
+    backbone: Backbone,
+    clip: PreparedClip,
+    config: TuneConfig,
+    workplace: Path,
+    folder: Path,
+    recorder: Recorder,
+    restart: bool,
 ) -> Person:
     """Tunes, keeping an unfinished state in `workplace`, and saves the person to `folder`."""
     checkpoint = workplace / CHECKPOINT
+    if restart:
+        checkpoint.unlink(missing_ok=True)
+        if is_person(folder):
+            shutil.rmtree(folder)
     person = tune_person(backbone, clip, config, recorder, checkpoint=checkpoint)
     person.save(folder)
     checkpoint.unlink(missing_ok=True)
@@ -206,14 +248,12 @@ def _apply(
     applying: ApplyConfig,
     folder: Path,
     recorder: Recorder,
-    truth: Path | None,
+    truth: UInt8[np.ndarray, "f h w 3"] | None,
 ) -> EditResult:
     """Samples, writes every file of an edit, and scores it."""
     edit = apply_motion(backbone, person, reference, applying, recorder)
     write_edit(folder, person, reference, edit, sound=applying.video.sound)
-    frames, height, width = edit.frames.shape[:3]
-    true_frames = None if truth is None else read_video(truth, frames=frames, fit=Fit(height, width)).frames
-    scores = score_edit(edit, person, applying.people, true_frames, recorder)
+    scores = score_edit(edit, person, applying.people, truth, recorder)
     clips = {"source": person.source, "reference": reference}
     warnings = tuple(f"{name}: {warning}" for name, clip in clips.items() for warning in clip.warnings)
     device = backbone.device

@@ -15,6 +15,8 @@ from diffusers import (
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from edit_your_motion.errors import ConfigError
+
 TOKENS = 77
 
 MODEL_INDEX = {
@@ -51,7 +53,12 @@ def make_base(
         text_width: of the text encoder's embeddings; 768 in Stable Diffusion 1.5.
         vae_widths: channels of the VAE's levels, multiples of 16; each level but the last halves the sides.
         seed: of the random weights.
+
+    Raises:
+        ConfigError: if `widths` are not four multiples of 32.
     """
+    if len(widths) != 4 or any(width < 32 or width % 32 for width in widths):
+        raise ConfigError(f"expected the U-Net's widths as four multiples of 32, got {', '.join(map(str, widths))}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         tokenizer = make_tokenizer(folder / "tokenizer")

@@ -75,7 +75,7 @@ def load_base(
     text_encoder = load(CLIPTextModel.from_pretrained, subfolder="text_encoder", dtype=dtype)
     tokenizer = _load(CLIPTokenizer.from_pretrained, base, subfolder="tokenizer")
     scheduler = _load(DDIMScheduler.from_pretrained, base, subfolder="scheduler")
-    _check_fit(vae, unet, text_encoder, scheduler)
+    _check_fit(vae, unet, text_encoder, tokenizer, scheduler)
     return Base(
         vae=vae.eval().requires_grad_(False),
         text_encoder=text_encoder.eval().requires_grad_(False),
@@ -95,6 +95,9 @@ def load_base(
 def _load(load: Callable[..., Loaded], name: str, **options: object) -> Loaded:
     """One network or tokenizer, with every failure of the libraries below as one clear error."""
     part = options.get("subfolder", "weights")
+    here = Path(name).is_dir()
+    if not here and (name.count("/") > 1 or name.startswith((".", "/", "~"))):  # never a hub name
+        raise CheckpointError(f"expected a folder or a hub name, got '{name}', and there is no such folder")
     try:
         return load(name, **options)
     except (OSError, SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
@@ -105,7 +108,7 @@ def _load(load: Callable[..., Loaded], name: str, **options: object) -> Loaded:
             ) from error
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
-            f"could not load {part} of {name}: {reason} "
+            f"could not load {part} of {name}{'' if here else ', which is no folder here, from the hub'}: {reason} "
             "(expected a folder or a hub name in the diffusers layout of Stable Diffusion 1.5)"
         ) from error
 
@@ -115,11 +118,17 @@ def _has_pickles(folder: Path) -> bool:
 
 
 def _check_fit(
-    vae: AutoencoderKL, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, scheduler: DDIMScheduler
+    vae: AutoencoderKL,
+    unet: UNet2DConditionModel,
+    text_encoder: CLIPTextModel,
+    tokenizer: CLIPTokenizer,
+    scheduler: DDIMScheduler,
 ) -> None:
     facts = {
         "latent channels (VAE, U-Net)": (vae.config.latent_channels, unet.config.in_channels),
         "text width (text encoder, U-Net)": (text_encoder.config.hidden_size, unet.config.cross_attention_dim),
+        # A tokenizer without its files loads all the same, with an empty vocabulary.
+        "numbers of tokens (text encoder, tokenizer)": (text_encoder.config.vocab_size, len(tokenizer)),
         "prediction type (needed, scheduler)": ("epsilon", scheduler.config.prediction_type),
     }
     for what, (expected, got) in facts.items():

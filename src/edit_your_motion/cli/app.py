@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError
+from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
 from edit_your_motion import __version__
-from edit_your_motion.cli import editing, machine, making
+from edit_your_motion.cli import editing, machine, making, staging, training
+from edit_your_motion.config import explain
 from edit_your_motion.errors import EditYourMotionError
 
 SHORT_FORMS = {
@@ -35,6 +37,7 @@ app = App(
     version=__version__,
     help="Video motion editing of people: one person, another one's motion.",
     help_epilogue="Short forms: " + ", ".join(f"{short} for {full}" for short, full in SHORT_FORMS.items()) + ".",
+    suppress_keyboard_interrupt=False,
 )
 for command in (
     editing.edit,
@@ -43,6 +46,8 @@ for command in (
     editing.prepare,
     making.config,
     making.tiny,
+    staging.stage,
+    training.pretrain,
     machine.doctor,
 ):
     app.command(command)
@@ -57,8 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tokens = [_lengthen(token) for token in (sys.argv[1:] if arguments is None else arguments)]
     errors = Console(stderr=True, soft_wrap=True)
     try:
-        app(tokens, exit_on_error=False, print_error=True, error_console=errors)
-    except CycloptsError:
+        app(tokens, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        errors.print(f"[bold red]error:[/] {escape(_explain_usage(error))}")
         sys.exit(2)
     except EditYourMotionError as error:
         errors.print(f"[bold red]error:[/] {escape(str(error))}")
@@ -69,6 +75,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         errors.print("interrupted; the same command goes on where it stopped")
         sys.exit(INTERRUPTED)
     sys.exit(0)
+
+
+def _explain_usage(error: CycloptsError) -> str:
+    """What is wrong with the command line, in one line."""
+    if isinstance(error.__cause__, ValidationError):
+        return f"--{explain(error.__cause__)}".replace("; ", "; --")
+    error.verbose = False
+    return " ".join(str(error).split())
 
 
 def _lengthen(token: str) -> str:

@@ -1,8 +1,9 @@
 """The commands that edit: edit, tune, apply, prepare."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from cyclopts import Parameter
 from rich.console import Console
 
 from edit_your_motion.cli.settings import (
@@ -49,9 +50,9 @@ def edit(
     config
         YAML file with settings; flags win over it.
     truth
-        Video of the same person truly doing that motion; scores are measured against it.
+        Video of the same person truly doing that motion, in step with REFERENCE; scores are measured against it.
     restart
-        Throw away what OUTPUT holds of an edit with other settings.
+        Start over: throw away the person, finished or not, that OUTPUT holds.
     quiet
         Say nothing but errors.
     verbose
@@ -89,7 +90,7 @@ def tune(
     config
         YAML file with settings; flags win over it.
     restart
-        Throw away a person with other settings in OUTPUT.
+        Start over: throw away the person, finished or not, that OUTPUT holds.
     quiet
         Say nothing but errors.
     verbose
@@ -112,6 +113,8 @@ def apply(
     output: Path = Path("edit"),
     config: Path | None = None,
     truth: Path | None = None,
+    base: Annotated[str | None, Parameter(name="--model.base")] = None,
+    controlnet: Annotated[str | None, Parameter(name="--model.controlnet")] = None,
     quiet: bool = False,
     verbose: bool = False,
     settings: ApplyFlags = None,
@@ -129,7 +132,7 @@ def apply(
     config
         YAML file with settings; flags win over it.
     truth
-        Video of the same person truly doing that motion; scores are measured against it.
+        Video of the same person truly doing that motion, in step with REFERENCE; scores are measured against it.
     quiet
         Say nothing but errors.
     verbose
@@ -139,7 +142,8 @@ def apply(
     from edit_your_motion.cli.progress import set_up_output
     from edit_your_motion.session import run_apply
 
-    result = run_apply(person, resolved, output, set_up_output(quiet=quiet, verbose=verbose), truth=truth)
+    progress = set_up_output(quiet=quiet, verbose=verbose)
+    result = run_apply(person, resolved, output, progress, truth=truth, base=base, controlnet=controlnet)
     if not quiet:
         _show(result)
 

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -49,7 +50,8 @@ def set_up_output(*, quiet: bool, verbose: bool) -> AnyProgress:
     console = Console(stderr=True)
     level = logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO
     handler = RichHandler(console=console, show_time=False, show_path=verbose, show_level=True)
-    logging.basicConfig(level=logging.DEBUG if verbose else logging.ERROR, handlers=[handler], force=True)
+    level_of_all = logging.DEBUG if verbose else logging.ERROR
+    logging.basicConfig(level=level_of_all, format="%(message)s", handlers=[handler], force=True)
     logging.getLogger("edit_your_motion").setLevel(level)
     if not verbose:
         _silence_libraries()
@@ -64,3 +66,4 @@ def _silence_libraries() -> None:
     for library in (diffusers_logging, transformers_logging):
         library.set_verbosity_error()
         library.disable_progress_bar()
+    warnings.filterwarnings("ignore", module="diffusers|transformers|huggingface_hub")

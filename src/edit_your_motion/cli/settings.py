@@ -18,6 +18,8 @@ from edit_your_motion.config import (
     parse_config,
 )
 
+from edit_your_motion.pretrain.config import PretrainConfig
+
 
 class PrepareConfig(Section):
     """What finding the person in a video takes."""
@@ -37,6 +39,7 @@ EditFlags = flags_of(EditConfig, "source", "reference")
 TuneFlags = flags_of(TuneConfig, "source")
 ApplyFlags = flags_of(ApplyConfig, "reference")
 PrepareFlags = flags_of(PrepareConfig)
+PretrainFlags = flags_of(PretrainConfig)
 
 
 def resolve(kind: type[AnyConfig], file: Path | None, flags: Section | None, **given: str | None) -> AnyConfig:

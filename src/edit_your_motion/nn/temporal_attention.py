@@ -15,12 +15,13 @@ class TemporalAttention(nn.Module):
     Args:
         width: of the tokens.
         heads: number of attention heads; divides `width`.
+        zero_bias: whether the projection's bias starts at zero too; Tune-A-Video's starts at random.
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, *, zero_bias: bool = True) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.attention = zero_output(Attention(query_dim=width, heads=heads, dim_head=width // heads))
+        self.attention = zero_output(Attention(query_dim=width, heads=heads, dim_head=width // heads), bias=zero_bias)
 
     def forward(self, hidden: Float[Tensor, "bf n d"], frames: int) -> Float[Tensor, "bf n d"]:
         """What time adds to the tokens (the residual branch alone)."""
@@ -29,8 +30,9 @@ class TemporalAttention(nn.Module):
         return rearrange(self.attention(over_time), "(b n) f d -> (b f) n d", n=n)
 
 
-def zero_output(attention: Attention) -> Attention:
-    """The same attention with weight and bias of its output projection set to zero."""
+def zero_output(attention: Attention, *, bias: bool = True) -> Attention:
+    """The same attention with the weight of its output projection, and its bias if wanted, set to zero."""
     nn.init.zeros_(attention.to_out[0].weight)
-    nn.init.zeros_(attention.to_out[0].bias)
+    if bias:
+        nn.init.zeros_(attention.to_out[0].bias)
     return attention

@@ -1,11 +1,14 @@
 """The Stable Diffusion U-Net, inflated to video and joined to ControlNet by motion attention."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Literal, cast, get_args
 
 import torch
 from diffusers.models.attention import BasicTransformerBlock
+from diffusers.models.attention_processor import Attention
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.models.unets.unet_motion_model import MotionAdapter
@@ -22,6 +25,10 @@ from edit_your_motion.nn.temporal_attention import TemporalAttention
 
 PARTS: tuple[Part, ...] = get_args(Part)
 
+TemporalAttentionKind = Literal["from-zero", "tune-a-video"]
+"""The paper's, which comes before the feed-forward and adds nothing at first; or Tune-A-Video's, which comes after it
+and adds the random bias of its output projection at first."""
+
 PLAIN_BLOCKS = {"CrossAttnDownBlock2D", "DownBlock2D", "UNetMidBlock2DCrossAttn", "CrossAttnUpBlock2D", "UpBlock2D"}
 
 
@@ -29,23 +36,31 @@ class InflatedTransformerBlock(nn.Module):
     """A stock transformer block that looks at other frames (section III.C).
 
     Frame attention (takes the place and the weights of ``attn1``) -> text cross-attention -> temporal attention
-    (new) -> feed-forward. Everything but the two frame-crossing attentions is the stock block's own.
+    (new) -> feed-forward; Tune-A-Video's temporal attention comes last. Everything else is the stock block's own, but
+    for what may be tuned of it: the queries of the cross-attention are a copy.
 
     Args:
         block: the stock block.
         kind: of frame attention; recurrent causal attention by default.
-        temporal: whether to add the temporal attention.
+        temporal: kind of temporal attention; None adds none.
     """
 
-    def __init__(self, block: BasicTransformerBlock, kind: FrameAttentionKind, temporal: bool) -> None:
+    def __init__(
+        self, block: BasicTransformerBlock, kind: FrameAttentionKind, temporal: TemporalAttentionKind | None
+    ) -> None:
         super().__init__()
         if block.norm_type != "layer_norm" or block.attn2 is None or block.only_cross_attention:
             raise CheckpointError("expected the transformer blocks of Stable Diffusion 1.5, got another kind")
         self.norm1, self.norm2, self.norm3 = block.norm1, block.norm2, block.norm3
         self.attn1 = FrameAttention(block.attn1, kind)
-        self.attn2 = block.attn2
+        self.attn2 = _with_own_queries(block.attn2)
+        self.temporal_last = temporal == "tune-a-video"
         self.attn_temp = (
-            TemporalAttention(block.dim, block.num_attention_heads).to(block.norm1.weight) if temporal else None
+            None
+            if temporal is None
+            else TemporalAttention(block.dim, block.num_attention_heads, zero_bias=not self.temporal_last).to(
+                block.norm1.weight
+            )
         )
         self.ff = block.ff
 
@@ -68,21 +83,25 @@ class InflatedTransformerBlock(nn.Module):
         hidden = hidden_states
         hidden = self.attn1(self.norm1(hidden), frames) + hidden
         hidden = self.attn2(self.norm2(hidden), encoder_hidden_states=encoder_hidden_states) + hidden
-        if self.attn_temp is not None:
+        if self.attn_temp is not None and not self.temporal_last:
             hidden = self.attn_temp(hidden, frames) + hidden
-        return self.ff(self.norm3(hidden)) + hidden
+        hidden = self.ff(self.norm3(hidden)) + hidden
+        if self.attn_temp is not None and self.temporal_last:
+            hidden = self.attn_temp(hidden, frames) + hidden
+        return hidden
 
 
 class VideoUNet(nn.Module):
     """The inflated U-Net: noise prediction for all frames of a clip at once.
 
     Frames are folded into the batch, so the 1x3x3 convolutions of the inflated network are the stock 2-D ones.
-    With fresh parts it equals the stock network on every single-frame clip. Attaching swaps the transformer
-    blocks of `unet`; `detach` puts the stock ones back and leaves the network bit for bit as it came.
+    With fresh parts of the default kinds it equals the stock network on every single-frame clip. Attaching swaps the
+    transformer blocks of `unet`; `detach` puts the stock ones back and leaves the network bit for bit as it came.
 
     Args:
         unet: a 2-D U-Net with the architecture of Stable Diffusion 1.5, of any width.
         frame_attention: what takes the place of its self-attention.
+        temporal_attention: where the new attention over time sits, and how it starts.
         motion_attention: whether MA adapts the ControlNet residuals; without, they are added as they come.
         motion_adapter: an AnimateDiff motion adapter that takes the place of the temporal attention.
 
@@ -95,6 +114,7 @@ class VideoUNet(nn.Module):
         unet: UNet2DConditionModel,
         *,
         frame_attention: FrameAttentionKind = "recurrent",
+        temporal_attention: TemporalAttentionKind = "from-zero",
         motion_attention: bool = True,
         motion_adapter: MotionAdapter | None = None,
     ) -> None:
@@ -113,7 +133,9 @@ class VideoUNet(nn.Module):
             stock = siblings[index]
             # In a tuple, so that the stock block does not count among this network's modules.
             self._stock_blocks.append((siblings, index, (stock,)))
-            siblings[index] = InflatedTransformerBlock(stock, frame_attention, temporal=motion_adapter is None)
+            siblings[index] = InflatedTransformerBlock(
+                stock, frame_attention, temporal_attention if motion_adapter is None else None
+            )
         widths = _residual_widths(unet)
         heads = _heads_by_width(unet)
         self.motion_attention = (
@@ -134,7 +156,7 @@ class VideoUNet(nn.Module):
 
     def parameters_of(self, part: Part) -> dict[str, nn.Parameter]:
         """Everything that belongs to `part`, by name."""
-        return {name: parameter for name, parameter in self.named_parameters() if _part_of(name) == part}
+        return {name: parameter for name, parameter in self.named_parameters() if _belongs_to(name, part)}
 
     def forward(
         self,
@@ -257,13 +279,26 @@ class _Layers:
         return function(hidden)
 
 
-def _part_of(name: str) -> Part | None:
-    """The part that a parameter of a `VideoUNet` belongs to; None for what is never tuned."""
-    if name.startswith("motion_attention."):
-        return "motion-attention"
-    if name.startswith("motion_adapter.") or ".attn_temp." in name:
-        return "temporal-attention"
-    return "frame-attention" if ".attn1." in name else None
+_PLACES: dict[Part, tuple[str, ...]] = {
+    "temporal-attention": ("unet.*.attn_temp.*", "motion_adapter.*"),
+    "motion-attention": ("motion_attention.*",),
+    "frame-attention": ("unet.*.attn1.*",),
+    "temporal-projections": ("unet.*.attn_temp.attention.*",),
+    "frame-queries": ("unet.*.attn1.to_q.*",),
+    "text-queries": ("unet.*.attn2.to_q.*",),
+}
+"""Names of each part's parameters."""
+
+
+def _belongs_to(name: str, part: Part) -> bool:
+    """Whether a parameter of a `VideoUNet` belongs to a part."""
+    return any(fnmatchcase(name, place) for place in _PLACES[part])
+
+
+def _with_own_queries(attention: Attention) -> Attention:
+    """The same attention, sharing everything but the projection of its queries, of which it has a copy."""
+    shared = {id(layer): layer for name, layer in attention.named_children() if name != "to_q"}
+    return deepcopy(attention, shared)
 
 
 def _attentions(block: Any) -> list[nn.Module | None]:

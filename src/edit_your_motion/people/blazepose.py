@@ -3,6 +3,9 @@
 The networks are MediaPipe's published files; what reads them (anchors, regions, heatmaps, tracking) is ours.
 """
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -125,8 +128,9 @@ class BlazePose:
             obtain(name, allow_fetch=fetch, progress=progress) for name in ("pose-detection", f"pose-landmark-{model}")
         ]
         self._detector, self._landmarker = (Interpreter(str(path), num_threads=num_threads) for path in paths)
-        for network in (self._detector, self._landmarker):
-            network.allocate_tensors()
+        with _without_notices():
+            for network in (self._detector, self._landmarker):
+                network.allocate_tensors()
         self._anchors = lay_anchors()
 
     def detect(
@@ -316,3 +320,17 @@ def _run_network(network: Any, picture: Float32[np.ndarray, "s s 3"]) -> list[np
     network.set_tensor(network.get_input_details()[0]["index"], picture[None])
     network.invoke()
     return [network.get_tensor(output["index"]) for output in network.get_output_details()]
+
+
+@contextmanager
+def _without_notices() -> Iterator[None]:
+    """Keeps off standard error what LiteRT writes there past Python; its errors come as exceptions all the same."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

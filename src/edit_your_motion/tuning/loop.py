@@ -94,6 +94,8 @@ def tune(network: NoisePredictor, clip: TuningClip, scheduler: DDIMScheduler, tu
     run = _Run(network, clip, scheduler, tuning)
     start = run.resume()
     for index, stage in enumerate(tuning.config.stages):
+        if not stage.iterations:
+            continue
         if index > start.stage:
             run.stage(index, stage, None)
         elif index == start.stage:

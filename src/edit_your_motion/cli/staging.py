@@ -1,0 +1,66 @@
+"""The command that renders synthetic people: stage."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Literal
+
+
+def stage(
+    folder: Path,
+    /,
+    *,
+    pairs: int = 1,
+    seed: int = 0,
+    split: Literal["train", "held_out"] = "held_out",
+    frames: int = 16,
+    size: int = 256,
+    fps: float = 8,
+    moving_camera: bool = False,
+    single_picture: bool = False,
+) -> None:
+    """Render synthetic people with the truth of a motion edit.
+
+    Each pair becomes a folder with source.mp4 (somebody doing A), reference.mp4 (somebody else, elsewhere, doing B) and
+    truth.mp4 (the first one doing B), their true keypoints (JSON) and masks, and captions.json.
+
+    Parameters
+    ----------
+    folder
+        Gets one folder for each pair, named by its seed.
+    pairs
+        How many.
+    seed
+        Of the first pair; the others follow.
+    split
+        Whose people, places and motions: those that the small base was trained on, or the held-out ones.
+    frames
+        Of each clip.
+    size
+        Side, pixels.
+    fps
+        Frames per second.
+    moving_camera
+        The source's camera moves slowly.
+    single_picture
+        The source stands still, as in a photograph.
+    """
+    from edit_your_motion.files import written_whole
+    from edit_your_motion.people.keypoints_file import save_keypoints
+    from edit_your_motion.preparation import save_masks
+    from edit_your_motion.stage import Pair, render_pair
+    from edit_your_motion.video import write_video
+
+    for number in range(seed, seed + pairs):
+        pair = Pair.sample(number, split, moving_camera=moving_camera, single_picture=single_picture)
+        rendered = render_pair(pair, frames=frames, size=(size, size), fps=fps)
+        target = folder / f"{number:05d}"
+        clips = {"source": rendered.source, "reference": rendered.reference, "truth": rendered.truth}
+        for name, clip in clips.items():
+            write_video(target / f"{name}.mp4", clip.frames, fps, crf=8)
+            save_keypoints(target / f"{name}.json", clip.keypoints)
+            save_masks(target / f"{name}-masks", clip.masks)
+        captions = json.dumps({name: clip.caption for name, clip in clips.items()}, indent=2)
+        with written_whole(target / "captions.json") as temporary:
+            temporary.write_text(captions, encoding="utf-8")
+        sys.stdout.write(f"{target}: {rendered.truth.caption}\n")

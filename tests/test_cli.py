@@ -1,0 +1,262 @@
+"""The command line as a user meets it: exit codes, one line for each error, silence where asked for."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from edit_your_motion import session
+from edit_your_motion.cli import app, main
+from edit_your_motion.config import EditConfig, dump_config, parse_config
+from edit_your_motion.errors import ModelFileError
+from edit_your_motion.person import load_person
+from edit_your_motion.progress import SilentProgress
+from edit_your_motion.session import run_tune
+from edit_your_motion.video import probe
+from synthetic_clip import SyntheticClip, film, short_edit, write_clip
+
+Run = Callable[..., tuple[int, str, str]]
+PROGRAM = [sys.executable, "-c", "from edit_your_motion.cli import main; main()"]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Runs a command line within this process: exit code, output, errors. Puts the logging back afterwards."""
+    root, ours = logging.getLogger(), logging.getLogger("edit_your_motion")
+    handlers, levels = root.handlers[:], (root.level, ours.level)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended, warnings.catch_warnings():
+            main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        assert "Traceback" not in out + err
+        return ended.value.code, out, err
+
+    yield run
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> SyntheticClip:
+    return write_clip(tmp_path_factory.mktemp("walk"), film(2))
+
+
+@pytest.fixture(scope="module")
+def config(checkpoints: Path, walk: SyntheticClip) -> EditConfig:
+    return short_edit(checkpoints, walk, walk)
+
+
+@pytest.fixture
+def file(config: EditConfig, tmp_path: Path) -> Path:
+    path = tmp_path / "settings.yaml"
+    path.write_text(dump_config(config))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def no_detector(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(people: object) -> None:
+        raise ModelFileError("no model files in this test")
+
+    monkeypatch.setattr("edit_your_motion.scoring.open_backend", refuse)
+
+
+def test_edit_then_apply(run: Run, walk: SyntheticClip, config: EditConfig, file: Path, tmp_path: Path) -> None:
+    given = config.model_dump(mode="json")
+    given["source"] = given["reference"] = None
+    file.write_text(yaml.safe_dump(given))
+    edit = ("edit", walk.video, walk.video, "--config", file, "--output", tmp_path / "edit", "--seed", 4)
+    code, out, err = run(*edit, "--tuning.motion.iterations", 1)
+    assert code == 0
+    assert "edited.mp4" in out
+    assert "nobody was looked for" in err
+    record = json.loads((tmp_path / "edit/run.json").read_text())
+    assert record["config"]["runtime"]["seed"] == 4
+    assert record["config"]["tuning"]["motion"]["iterations"] == 1
+    assert record["config"]["tuning"]["appearance"]["iterations"] == 2
+
+    code, out, err = run(*edit, "--quiet")
+    assert (code, out) == (1, "")
+    assert "--restart" in err
+
+    apply = ("apply", tmp_path / "edit/person", walk.video, "--output", tmp_path / "apply", "--frames", 2)
+    keypoints = ("--people.reference-keypoints", walk.keypoints)
+    assert run(*apply, *keypoints, "--sampling.steps", 1, "--quiet") == (0, "", "")
+    assert probe(tmp_path / "apply/edited.mp4").frames == 2
+
+
+def test_interrupted_while_tuning_it_goes_on(run: Run, config: EditConfig, file: Path, tmp_path: Path) -> None:
+    stage = {"iterations": 3}
+    config = parse_config(EditConfig, config.model_dump(), {"tuning": {"motion": stage, "appearance": stage}})
+    file.write_text(dump_config(config.for_tuning()))
+    arguments = ["tune", "--config", str(file), "--output", str(tmp_path / "person")]
+    checkpoint = tmp_path / "person.unfinished/tuning.safetensors"
+    process = subprocess.Popen([*PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not checkpoint.exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert err.strip().splitlines()[-1].startswith("interrupted; the same command goes on")
+    assert "Traceback" not in err
+    assert not (tmp_path / "person").exists()
+    assert not list(tmp_path.rglob("*.partial*"))
+
+    code, out, _ = run(*arguments)
+    assert (code, "eym apply" in out) == (0, True)
+    resumed, whole = load_person(tmp_path / "person"), run_tune(config.for_tuning(), tmp_path / "w", SilentProgress())
+    assert resumed.losses == whole.losses
+    assert all(torch.equal(value, resumed.parameters[name]) for name, value in whole.parameters.items())
+    assert not checkpoint.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "named"),
+    [
+        (["edit"], 1, "expected a source"),
+        (["edit", "a.mp4"], 1, "expected a reference"),
+        (["edit", "a.mp4", "b.mp4"], 1, "expected a prompt"),
+        (["tune"], 1, "expected a source"),
+        (["apply"], 2, "PERSON"),
+        (["apply", "nowhere", "b.mp4"], 1, "found no config.yaml"),
+        (["prepare"], 2, "VIDEO"),
+        (["prepare", "nowhere.mp4"], 1, "nowhere.mp4 does not exist"),
+        (["prepare", "."], 1, "no pictures"),
+        (["edit", "a.mp4", "b.mp4", "c.mp4"], 2, "c.mp4"),
+        (["edit", "a.mp4", "b.mp4", "--prmpt", "x"], 2, "--prompt"),
+        (["edit", "a.mp4", "b.mp4", "--frames", "many"], 2, "--video.frames"),
+        (["edit", "a.mp4", "b.mp4", "--frames", "0"], 2, "--video.frames"),
+        (["edit", "a.mp4", "b.mp4", "--fit", "x"], 2, "--fit"),
+        (["edit", "a.mp4", "b.mp4", "--video.fit", "stretch"], 2, "crop"),
+        (["edit", "--config", "nowhere.yaml"], 1, "nowhere.yaml"),
+        (["edit", "a", "b", "--prompt", "x", "--base", "./nowhere"], 1, "./nowhere"),
+        (["models", "fetch", "nothing"], 1, "nothing"),
+        (["dance"], 2, "dance"),
+    ],
+)
+def test_a_mistake_is_one_line_on_standard_error(
+    run: Run, arguments: list[str], code: int, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    got, out, err = run(*arguments)
+    assert (got, out) == (code, "")
+    assert err.startswith("error: ")
+    assert named in err
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bad_setting_in_the_file_is_named(run: Run, file: Path) -> None:
+    file.write_text("video: {frame: 3}\n")
+    assert run("edit", "--config", file)[:2] == (1, "")
+    file.write_text("3: 4\n")
+    code, _, err = run("edit", "--config", file)
+    assert (code, err.startswith("error: ")) == (1, True)
+
+
+def test_running_out_of_memory_is_explained(
+    run: Run, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+
+    monkeypatch.setattr("edit_your_motion.edit.tune", fail)
+    code, out, err = run("edit", "--config", file, "--output", tmp_path / "edit", "--quiet")
+    assert (code, out) == (1, "")
+    assert "--video.size" in err
+    assert err.count("\n") == 1
+
+
+def test_ctrl_c_within_this_process(run: Run, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session, "run_edit", interrupt)
+    code, out, err = run("edit", "--config", file, "--output", tmp_path / "edit")
+    assert (code, out) == (130, "")
+    assert "goes on where it stopped" in err
+
+
+def test_prepare(run: Run, walk: SyntheticClip, tmp_path: Path) -> None:
+    ready = ("--people.keypoints", walk.keypoints, "--people.masks", walk.masks)
+    arguments = ("prepare", walk.video, "--frames", 2, "--size", 64, "--output", tmp_path / "prepared")
+    code, out, err = run(*arguments, *ready)
+    assert (code, err) == (0, "")
+    assert "person in 100% of 2 frames" in out
+    assert (tmp_path / "prepared/preview.png").is_file()
+    assert run(*arguments, *ready, "--quiet") == (0, "", "")
+
+
+def test_prepare_keeps_the_detectors_chatter_off(run: Run, clips: Path, people_models: None, tmp_path: Path) -> None:
+    arguments = ("prepare", clips / "tai-chi.mp4", "--frames", 2, "--size", 128, "--output", tmp_path / "prepared")
+    assert run(*arguments, "--quiet") == (0, "", "")
+
+
+def test_config_prints_what_config_reads(run: Run, tmp_path: Path) -> None:
+    code, out, err = run("config")
+    assert (code, err) == (0, "")
+    assert parse_config(EditConfig, yaml.safe_load(out)) == EditConfig()
+    assert run("config", "--output", tmp_path / "deep/all.yaml") == (0, "", "")
+    assert (tmp_path / "deep/all.yaml").read_text() == out
+
+
+def test_tiny_makes_what_edit_takes(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("tiny", tmp_path, "--widths", 32, 32, 32, 32)
+    assert code == 0
+    assert out.split() == ["--base", str(tmp_path / "base"), "--controlnet", str(tmp_path / "controlnet")]
+    assert json.loads((tmp_path / "base/unet/config.json").read_text())["block_out_channels"] == [32] * 4
+
+
+def test_tiny_refuses_widths_that_do_not_do(run: Run, tmp_path: Path) -> None:
+    code, out, err = run("tiny", tmp_path / "new", "--widths", 30, 32, 32, 32)
+    assert (code, out) == (1, "")
+    assert "multiples of 32" in err
+    assert not (tmp_path / "new").exists()
+
+
+def test_doctor_and_models(run: Run) -> None:
+    code, out, err = run("doctor")
+    assert (code, err) == (0, "")
+    assert torch.__version__ in out
+    assert all(word in out for word in ("computes on", "memory", "H.264", "pose-detection"))
+    code, out, err = run("models")
+    assert (code, err) == (0, "")
+    assert "sha256: 9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c" in out
+
+
+def test_version_and_help(run: Run) -> None:
+    from edit_your_motion import __version__
+
+    assert run("--version") == (0, f"{__version__}\n", "")
+    code, out, err = run("edit", "--help")
+    assert (code, err) == (0, "")
+    assert "--tuning.motion.iterations" in out
+
+
+def test_a_reader_that_stops_early_is_no_error() -> None:
+    process = subprocess.run(
+        f"{sys.executable} -c 'from edit_your_motion.cli import main; main()' config | head -n 1",
+        shell=True, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    assert process.stderr == ""
+
+
+def test_short_forms_are_flags_that_exist() -> None:
+    from edit_your_motion.cli.app import SHORT_FORMS
+
+    flags = {flag for argument in app["edit"].assemble_argument_collection() for flag in argument.names}
+    assert set(SHORT_FORMS.values()) <= flags
+    assert np.unique(list(SHORT_FORMS.values())).size == len(SHORT_FORMS)

@@ -1,0 +1,259 @@
+"""From files to prepared clips: ready keypoints and masks, sizes, single pictures, frames in memory, nobody there."""
+
+import logging
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edit_your_motion.config import PeopleConfig, VideoConfig
+from edit_your_motion.errors import ConfigError, PersonError, VideoError
+from edit_your_motion.people.keypoints_file import save_keypoints
+from edit_your_motion.pipeline import as_source
+from edit_your_motion.preparation import (
+    Canvas,
+    PreparedClip,
+    choose_canvas,
+    load_prepared,
+    prepare_reference,
+    prepare_source,
+    save_prepared,
+)
+from edit_your_motion.progress import SilentProgress
+from edit_your_motion.video import Video, write_video
+from synthetic_clip import SyntheticClip, film, ready_people, write_clip
+
+SILENT = SilentProgress()
+SQUARE = Canvas(64, 64)
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> SyntheticClip:
+    return write_clip(tmp_path_factory.mktemp("walk"), film(12, speed=1.0))
+
+
+def prepare(
+    clip: SyntheticClip, video: VideoConfig, people: PeopleConfig | None = None, canvas: Canvas = SQUARE
+) -> PreparedClip:
+    return prepare_source(clip.video, canvas, video, people or ready_people(clip), SILENT)
+
+
+def assert_frames_of(clip: PreparedClip, whole: PreparedClip, chosen: list[int]) -> None:
+    """The clip has these frames of the whole, with their own keypoints and masks."""
+    np.testing.assert_array_equal(clip.keypoints.body, whole.keypoints.body[chosen])
+    np.testing.assert_array_equal(clip.masks, whole.masks[chosen])
+    difference = clip.video.frames.astype(int) - whole.video.frames[chosen]
+    assert np.abs(difference)[whole.masks[chosen]].mean() < 6  # what H.264 changes
+
+
+@pytest.mark.parametrize(
+    ("video", "chosen"),
+    [
+        (VideoConfig(frames=12), list(range(12))),
+        (VideoConfig(frames=3), [0, 1, 2]),
+        (VideoConfig(frames=3, stride=4), [0, 4, 8]),
+        (VideoConfig(frames=3, start=0.5), [4, 5, 6]),
+        (VideoConfig(frames=3, start=0.3, stride=2), [2, 4, 6]),
+        (VideoConfig(frames=2, start=0.3125), [3, 4]),  # halfway between two frames
+        (VideoConfig(frames=2, start=0.5625), [5, 6]),
+    ],
+)
+def test_ready_people_of_the_whole_file_go_with_the_chosen_frames(
+    walk: SyntheticClip, video: VideoConfig, chosen: list[int]
+) -> None:
+    assert_frames_of(prepare(walk, video), walk.prepared, chosen)
+
+
+def test_ready_people_of_exactly_the_chosen_frames(walk: SyntheticClip, tmp_path: Path) -> None:
+    chosen = [2, 3, 4]
+    save_keypoints(tmp_path / "keypoints.json", walk.prepared.keypoints.take(np.array(chosen)))
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for index in chosen:
+        shutil.copy(walk.masks / f"{index:03d}.png", masks)
+    people = PeopleConfig(keypoints=tmp_path / "keypoints.json", masks=masks)
+    assert_frames_of(prepare(walk, VideoConfig(frames=3, start=0.25), people), walk.prepared, chosen)
+
+
+@pytest.mark.parametrize(
+    "chosen", [VideoConfig(frames=12), VideoConfig(frames=3, start=1.0), VideoConfig(fps=4, frames=3)]
+)
+@pytest.mark.parametrize("kept", [2, 10])
+def test_ready_people_of_other_frames_are_refused(
+    walk: SyntheticClip, tmp_path: Path, chosen: VideoConfig, kept: int
+) -> None:
+    save_keypoints(tmp_path / "keypoints.json", walk.prepared.keypoints.take(np.arange(kept)))
+    people = PeopleConfig(keypoints=tmp_path / "keypoints.json", masks=walk.masks)
+    with pytest.raises(PersonError, match=rf"{chosen.frames} frames of the clip .* got {kept}"):
+        prepare(walk, chosen, people)
+
+
+def test_keypoints_in_the_place_of_masks_are_refused(walk: SyntheticClip) -> None:
+    with pytest.raises(PersonError, match="expected masks"):
+        prepare(walk, VideoConfig(frames=12), PeopleConfig(keypoints=walk.keypoints, masks=walk.keypoints))
+    with pytest.raises(PersonError, match="expected keypoints"):
+        prepare(walk, VideoConfig(frames=12), PeopleConfig(keypoints=walk.masks, masks=walk.masks))
+
+
+def test_frames_with_an_empty_mask_are_named(walk: SyntheticClip, tmp_path: Path) -> None:
+    masks = shutil.copytree(walk.masks, tmp_path / "masks")
+    for index in (1, 4):
+        Image.new("L", (64, 64)).save(masks / f"{index:03d}.png")
+    with pytest.raises(PersonError, match=r"frames 2, 5;.*--people.masks"):
+        prepare(walk, VideoConfig(frames=12), PeopleConfig(keypoints=walk.keypoints, masks=masks))
+
+
+def test_people_of_another_size_are_scaled(walk: SyntheticClip, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        clip = prepare(walk, VideoConfig(frames=12), canvas=Canvas(128, 128))
+    np.testing.assert_allclose(clip.keypoints.body[..., :2], walk.prepared.keypoints.body[..., :2] * 2)
+    assert clip.masks.mean() == pytest.approx(walk.prepared.masks.mean(), rel=0.1)
+    assert "scaled to 128x128" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("size", "expected", "warned"),
+    [
+        ("64", (64, 64), False),
+        ("64x64", (64, 64), False),
+        ("128x64", (64, 128), False),
+        ("96x64", (64, 128), True),
+        ("100", (128, 128), True),
+        ("auto", (64, 128), False),
+    ],
+)
+def test_the_canvas(tmp_path: Path, size: str, expected: tuple[int, int], warned: bool) -> None:
+    path = tmp_path / "wide.mp4"
+    write_video(path, np.zeros((2, 54, 96, 3), np.uint8), 8)
+    canvas = choose_canvas(path, VideoConfig(size=size), 64, 96)
+    assert (canvas.height, canvas.width) == expected
+    assert bool(canvas.warnings) == warned
+    if warned:
+        assert size in canvas.warnings[0]
+
+
+@pytest.mark.parametrize("how", ["crop", "pad"])
+def test_a_canvas_of_another_shape(tmp_path: Path, how: str) -> None:
+    frames = np.zeros((2, 64, 128, 3), np.uint8)
+    frames[:, :, :32], frames[:, :, 32:96] = (255, 0, 0), (0, 255, 0)
+    write_video(tmp_path / "wide.mp4", frames, 8, crf=0)
+    masks = tmp_path / "masks"
+    write_video(masks, np.full((2, 64, 64, 3), 255, np.uint8), 8)
+    save_keypoints(tmp_path / "keypoints.json", film(2).keypoints)
+    ready = PeopleConfig(keypoints=tmp_path / "keypoints.json", masks=masks)
+    canvas = Canvas(64, 64, how)
+    fitted = prepare_source(tmp_path / "wide.mp4", canvas, VideoConfig(frames=2), ready, SILENT).video.frames
+    centre, side, top = fitted[0, 32, 32], fitted[0, 32, 4], fitted[0, 4, 32]
+    assert centre[1] > 200
+    assert (side[1] > 200) if how == "crop" else (side[0] > 200)
+    assert (top[1] > 200) if how == "crop" else (top.max() < 30)
+
+
+def test_a_single_picture_is_repeated(walk: SyntheticClip, tmp_path: Path) -> None:
+    Image.fromarray(walk.prepared.video.frames[0]).save(tmp_path / "still.png")
+    save_keypoints(tmp_path / "keypoints.json", walk.prepared.keypoints.take(np.array([0])))
+    (tmp_path / "masks").mkdir()
+    shutil.copy(walk.masks / "000.png", tmp_path / "masks")
+    people = PeopleConfig(keypoints=tmp_path / "keypoints.json", masks=tmp_path / "masks")
+    clip = prepare_source(tmp_path / "still.png", SQUARE, VideoConfig(frames=4), people, SILENT)
+    assert len(clip) == len(clip.keypoints) == len(clip.masks) == 4
+    np.testing.assert_array_equal(clip.video.frames, walk.prepared.video.frames[[0] * 4])
+    np.testing.assert_array_equal(clip.masks, walk.prepared.masks[[0] * 4])
+
+
+def test_fewer_frames_than_asked_for(walk: SyntheticClip) -> None:
+    with pytest.raises(VideoError, match=r"has 12 frames.*expected 13"):
+        prepare(walk, VideoConfig(frames=13))
+    with pytest.raises(VideoError, match="expected 13"):
+        prepare_reference(walk.video, 13, VideoConfig(), ready_people(walk, walk), SILENT)
+
+
+def test_a_reference_keeps_its_own_shape(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path, film(3, height=64, width=96))
+    prepared = prepare_reference(clip.video, 3, VideoConfig(), ready_people(clip, clip), SILENT)
+    assert prepared.video.frames.shape == (3, 512, 768, 3)
+    np.testing.assert_allclose(prepared.keypoints.body[..., :2], clip.prepared.keypoints.body[..., :2] * 8)
+
+
+@pytest.mark.parametrize("form", ["array", "pictures", "video"])
+def test_frames_in_memory_equal_those_of_a_file(walk: SyntheticClip, form: str) -> None:
+    frames = walk.prepared.video.frames
+    source = {
+        "array": frames,
+        "pictures": [Image.fromarray(frame) for frame in frames],
+        "video": Video(frames, Fraction(8)),
+    }
+    video = VideoConfig(frames=3, start=0.3125, stride=2)
+    clip = prepare_source(as_source(source[form]), SQUARE, video, ready_people(walk), SILENT)
+    assert_frames_of(clip, walk.prepared, [3, 5, 7])
+    np.testing.assert_array_equal(clip.video.frames, frames[[3, 5, 7]])
+    assert clip.video.fps == prepare(walk, video).video.fps == 4
+
+
+def test_frames_in_memory_that_do_not_do(walk: SyntheticClip) -> None:
+    frames = walk.prepared.video
+    with pytest.raises(VideoError, match="expected 13 frames"):
+        prepare_source(frames, SQUARE, VideoConfig(frames=13), ready_people(walk), SILENT)
+    with pytest.raises(ConfigError, match=r"video\.fps"):
+        prepare_source(frames, SQUARE, VideoConfig(frames=3, fps=4), ready_people(walk), SILENT)
+    for bad in (np.zeros((2, 8, 8, 3), np.float32), np.zeros((2, 8, 8), np.uint8), np.zeros((0, 8, 8, 3), np.uint8)):
+        with pytest.raises(VideoError, match="uint8"):
+            as_source(bad)
+    for pictures in ([], [Image.new("RGB", (8, 8)), Image.new("RGB", (8, 9))]):
+        with pytest.raises(VideoError, match="one size"):
+            as_source(pictures)
+
+
+def test_a_saved_clip_loads_back(tmp_path: Path) -> None:
+    clip = film(3, height=64, width=128)
+    clip = PreparedClip(clip.video, clip.keypoints, clip.masks, found=0.75, raw_jitter=1.5, warnings=("say so", "ä"))
+    save_prepared(tmp_path / "clip", clip)
+    loaded = load_prepared(tmp_path / "clip")
+    np.testing.assert_array_equal(loaded.masks, clip.masks)
+    np.testing.assert_array_equal(loaded.keypoints.body, clip.keypoints.body)
+    assert np.abs(loaded.video.frames.astype(int) - clip.video.frames)[clip.masks].mean() < 4
+    assert loaded.video.fps == clip.video.fps
+    assert (loaded.found, loaded.raw_jitter, loaded.warnings) == (clip.found, clip.raw_jitter, clip.warnings)
+
+
+def test_saving_a_shorter_clip_leaves_nothing_of_the_longer_one(tmp_path: Path) -> None:
+    for frames in (4, 2):
+        save_prepared(tmp_path, film(frames))
+    assert len(load_prepared(tmp_path)) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["finding.json", "frames.mp4", "keypoints.json", "masks"]
+
+
+@pytest.mark.parametrize("name", ["finding.json", "frames.mp4", "keypoints.json", "masks"])
+def test_a_damaged_clip_names_the_file(tmp_path: Path, name: str) -> None:
+    save_prepared(tmp_path, film(2))
+    path = tmp_path / name
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.write_bytes(b"{}")
+    with pytest.raises((PersonError, VideoError), match=name):
+        load_prepared(tmp_path)
+
+
+def test_nobody_in_a_black_video(tmp_path: Path, people_models: None) -> None:
+    write_video(tmp_path / "black.mp4", np.zeros((3, 64, 64, 3), np.uint8), 8)
+    with pytest.raises(PersonError, match=r"black\.mp4") as caught:
+        prepare_source(tmp_path / "black.mp4", SQUARE, VideoConfig(frames=3), PeopleConfig(), SILENT)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_person_who_comes_later_and_goes(tmp_path: Path, clips: Path, people_models: None) -> None:
+    from edit_your_motion.video import Fit, read_video
+
+    frames = read_video(clips / "tai-chi.mp4", frames=5, fit=Fit(256, 256)).frames
+    frames[2] = 0
+    write_video(tmp_path / "gap.mp4", frames, 30)
+    clip = prepare_source(tmp_path / "gap.mp4", SQUARE, VideoConfig(frames=5), PeopleConfig(), SILENT)
+    assert clip.found == pytest.approx(0.8)
+    assert clip.warnings
+    assert clip.masks.any(axis=(1, 2)).all()
+    reference = prepare_reference(tmp_path / "gap.mp4", 5, VideoConfig(), PeopleConfig(), SILENT)
+    assert reference.keypoints.visible()[2].any()

@@ -1,0 +1,346 @@
+"""Whole jobs: every promised file, resuming, starting over, and nothing half-written after a failure."""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from edit_your_motion import session
+from edit_your_motion.config import ApplyConfig, EditConfig, load_config, parse_config
+from edit_your_motion.errors import ConfigError, DiskFullError, InputError, ModelFileError, PersonError, VideoError
+from edit_your_motion.person import Person, load_person
+from edit_your_motion.progress import SilentProgress
+from edit_your_motion.session import EditResult, run_apply, run_edit, run_prepare, run_tune
+from edit_your_motion.video import probe, read_video
+from synthetic_clip import SyntheticClip, film, short_edit, write_clip
+
+SILENT = SilentProgress()
+FILES = {
+    "alignment.png", "comparison.mp4", "config.yaml", "edited.mp4", "person", "run.json", "sheet.png", "skeletons.json",
+}  # fmt: skip
+
+
+def refuse(people: object) -> None:
+    raise ModelFileError("no model files in this test")
+
+
+@pytest.fixture(autouse=True)
+def no_detector(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is looked for, unless a test asks for the model files: what is ready has to do."""
+    if "people_models" in request.fixturenames:
+        return
+
+    for module in ("preparation", "scoring"):
+        monkeypatch.setattr(f"edit_your_motion.{module}.open_backend", refuse)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> SyntheticClip:
+    return write_clip(tmp_path_factory.mktemp("source"), film(2))
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> SyntheticClip:
+    return write_clip(tmp_path_factory.mktemp("reference"), film(2, height=64, width=96, speed=6.0, seed=1))
+
+
+@pytest.fixture(scope="module")
+def config(checkpoints: Path, source: SyntheticClip, reference: SyntheticClip) -> EditConfig:
+    return short_edit(checkpoints, source, reference)
+
+
+@pytest.fixture(scope="module")
+def finished(config: EditConfig, source: SyntheticClip, tmp_path_factory: pytest.TempPathFactory) -> EditResult:
+    """An edit that is left as it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edit_your_motion.scoring.open_backend", refuse)
+        return run_edit(config, tmp_path_factory.mktemp("edit") / "deep" / "er", SILENT, truth=source.video)
+
+
+@pytest.fixture
+def copied(finished: EditResult, tmp_path: Path) -> Path:
+    """A copy of the finished edit, to go on with."""
+    return Path(shutil.copytree(finished.folder, tmp_path / "edit"))
+
+
+@pytest.fixture
+def tunes_never(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise AssertionError("tuned again")
+
+    monkeypatch.setattr(session, "tune_person", fail)
+
+
+class KilledError(Exception):
+    pass
+
+
+class KilledAt:
+    """Progress that ends the job at a step of a phase."""
+
+    def __init__(self, phase: str, step: int) -> None:
+        self.name, self.step = phase, step
+
+    @contextmanager
+    def phase(self, name: str, total: int) -> Iterator[object]:
+        count = 0
+
+        def advance() -> None:
+            nonlocal count
+            count += 1
+            if (name, count) == (self.name, self.step):
+                raise KilledError
+
+        yield advance
+
+
+def assert_same_person(one: Person, other: Person) -> None:
+    assert one.losses == other.losses
+    assert torch.equal(one.noise, other.noise)
+    assert one.parameters.keys() == other.parameters.keys()
+    assert all(torch.equal(value, other.parameters[name]) for name, value in one.parameters.items())
+
+
+def test_every_promised_file_is_there_and_plays(finished: EditResult, reference: SyntheticClip) -> None:
+    assert {path.name for path in finished.folder.iterdir()} == FILES
+    edited = read_video(finished.folder / "edited.mp4")
+    assert edited.frames.shape == (2, 64, 64, 3)
+    assert edited.fps == reference.prepared.video.fps
+    assert np.abs(edited.frames.astype(int) - finished.edit.frames).mean() < 40  # noise, in 4:2:0
+    comparison = probe(finished.folder / "comparison.mp4")
+    assert comparison.frames == 2
+    assert comparison.fps == edited.fps
+    assert comparison.width > 4 * 64
+    for name in ("sheet.png", "alignment.png"):
+        with Image.open(finished.folder / name) as picture:
+            picture.load()
+            assert (
+                len(
+                    set(picture.convert("L").get_flattened_data() if hasattr(picture, "get_flattened_data") else [0, 1])
+                )
+                > 1
+            )
+
+
+def test_the_record_says_how_the_edit_was_made(finished: EditResult, config: EditConfig) -> None:
+    record = json.loads((finished.folder / "run.json").read_text())
+    assert parse_config(EditConfig, record["config"]) == config
+    assert {"load", "encode", "tune, stage 1", "tune, stage 2", "invert", "sample", "decode"} <= record["phases"].keys()
+    assert all(phase["seconds"] > 0 and phase["peak_memory"] > 1e6 for phase in record["phases"].values())
+    assert record["phases"]["tune, stage 1"]["steps"] == record["phases"]["sample"]["steps"] == 2
+    assert record["versions"]["torch"] == torch.__version__
+    assert record["versions"]["python"]
+    assert record["warnings"] == []
+    assert len(record["losses"]) == 4
+    assert record["machine"]["device"] == "cpu"
+    assert record["people"]["source"]["mask_area"] == pytest.approx(24 * 48 / 64**2)
+    assert record["config"]["runtime"]["seed"] == 33
+
+
+def test_a_truth_scores_the_edit_and_the_source(finished: EditResult) -> None:
+    scores = json.loads((finished.folder / "run.json").read_text())["scores"]
+    assert scores.keys() == {"edited", "source"}
+    assert {"psnr", "ssim"} <= scores["edited"].keys() & scores["source"].keys()
+    # The source is the truth here: its PSNR is infinite, for which JSON has no number.
+    assert (scores["source"]["psnr"], scores["source"]["ssim"]) == (None, 1)
+    assert 0 < scores["edited"]["psnr"] < 25
+    assert scores["edited"]["ssim"] < 0.5
+
+
+def test_the_saved_settings_rerun_the_same_edit_without_tuning(
+    finished: EditResult, copied: Path, tunes_never: None
+) -> None:
+    again = run_edit(parse_config(EditConfig, load_config(copied / "config.yaml")), copied, SILENT)
+    np.testing.assert_array_equal(again.edit.frames, finished.edit.frames)
+    np.testing.assert_array_equal(
+        read_video(copied / "edited.mp4").frames, read_video(finished.folder / "edited.mp4").frames
+    )
+
+
+def test_applying_needs_no_tuning_and_no_source(
+    finished: EditResult, config: EditConfig, tmp_path: Path, tunes_never: None
+) -> None:
+    applying = config.for_applying()
+    result = run_apply(finished.folder / "person", applying, tmp_path / "first", SILENT)
+    np.testing.assert_array_equal(result.edit.frames, finished.edit.frames)
+    assert {path.name for path in result.folder.iterdir()} == FILES - {"person"}
+    assert parse_config(ApplyConfig, load_config(result.folder / "config.yaml")) == applying
+    prompted = applying.model_copy(update={"edit_prompt": "something else"})
+    other = run_apply(finished.folder / "person", prompted, tmp_path / "second", SILENT)
+    assert (other.edit.frames != finished.edit.frames).any()
+
+
+@pytest.mark.parametrize("killed", [KilledAt("tune, stage 2", 1), KilledAt("invert", 1)], ids=["tuning", "after"])
+def test_killed_and_started_again_ends_as_if_nothing_had_happened(
+    finished: EditResult, config: EditConfig, tmp_path: Path, killed: KilledAt
+) -> None:
+    with pytest.raises(KilledError):
+        run_edit(config, tmp_path / "edit", killed)
+    assert {path.name for path in (tmp_path / "edit").iterdir()} == {"config.yaml", "tuning.safetensors"}
+    result = run_edit(config, tmp_path / "edit", SILENT)
+    assert {path.name for path in (tmp_path / "edit").iterdir()} == FILES
+    assert_same_person(load_person(tmp_path / "edit" / "person"), load_person(finished.folder / "person"))
+    np.testing.assert_array_equal(result.edit.frames, finished.edit.frames)
+
+
+def test_killed_after_tuning_tunes_no_more(config: EditConfig, copied: Path, tunes_never: None) -> None:
+    with pytest.raises(KilledError):
+        run_edit(config, copied, KilledAt("sample", 1))
+    run_edit(config, copied, SILENT)
+
+
+def test_tuning_alone_goes_on_and_leaves_only_the_person(
+    finished: EditResult, config: EditConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuning, place = config.for_tuning(), tmp_path / "person"
+    with pytest.raises(KilledError):
+        run_tune(tuning, place, KilledAt("tune, stage 2", 1))
+    assert [path.name for path in tmp_path.iterdir()] == ["person.unfinished"]
+    person = run_tune(tuning, place, SILENT)
+    assert [path.name for path in tmp_path.iterdir()] == ["person"]
+    assert_same_person(person, load_person(finished.folder / "person"))
+    monkeypatch.setattr(session, "tune_person", None)
+    assert_same_person(run_tune(tuning, place, SILENT), person)
+
+
+def test_a_folder_of_other_settings_is_left_alone_until_told(config: EditConfig, copied: Path) -> None:
+    other = parse_config(EditConfig, config.model_dump(), {"prompt": "another"})
+    before = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
+    with pytest.raises(ConfigError, match="--restart"):
+        run_edit(other, copied, SILENT)
+    with pytest.raises(ConfigError, match="--restart"):
+        run_tune(other.for_tuning(), copied / "person", SILENT)
+    # What is wrong with the new clips comes out before the old person is thrown away.
+    broken = parse_config(EditConfig, other.model_dump(), {"reference": "nowhere.mp4"})
+    with pytest.raises(VideoError, match="nowhere"):
+        run_edit(broken, copied, SILENT, restart=True)
+    assert {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()} == before
+    run_edit(other, copied, SILENT, restart=True)
+    assert load_person(copied / "person").config.prompt == "another"
+
+
+def test_an_unfinished_tuning_of_other_settings_is_left_alone_until_told(config: EditConfig, tmp_path: Path) -> None:
+    with pytest.raises(KilledError):
+        run_edit(config, tmp_path, KilledAt("tune, stage 1", 1))
+    other = parse_config(EditConfig, config.model_dump(), {"runtime": {"seed": 5}})
+    with pytest.raises(ConfigError, match="--restart"):
+        run_edit(other, tmp_path, SILENT)
+    with pytest.raises(KilledError):
+        run_edit(other, tmp_path, KilledAt("tune, stage 2", 1), restart=True)
+
+
+@pytest.mark.parametrize("what", ["source", "reference", "prompt"])
+def test_what_is_needed_is_asked_for(config: EditConfig, tmp_path: Path, what: str) -> None:
+    without = config.model_copy(update={what: EditConfig.model_fields[what].default})
+    with pytest.raises(ConfigError, match=f"expected a {what}"):
+        run_edit(without, tmp_path / "edit", SILENT)
+    assert not (tmp_path / "edit").exists()
+
+
+@pytest.mark.parametrize("what", ["source", "reference", "truth"])
+def test_bad_clips_come_out_before_the_long_part_and_leave_nothing(
+    config: EditConfig, tmp_path: Path, what: str, tunes_never: None
+) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    broken = str(tmp_path / "broken.mp4")
+    truth = Path(broken) if what == "truth" else None
+    bad = config if truth else config.model_copy(update={what: broken})
+    with pytest.raises(VideoError, match="broken"):
+        run_edit(bad, tmp_path / "edit", SILENT, truth=truth)
+    assert not (tmp_path / "edit").exists()
+
+
+def test_keypoints_of_another_clip_leave_nothing(config: EditConfig, tmp_path: Path) -> None:
+    longer = write_clip(tmp_path / "longer", film(1))
+    people = config.people.model_copy(update={"keypoints": longer.keypoints})
+    with pytest.raises(PersonError, match="got 1"):
+        run_edit(config.model_copy(update={"people": people}), tmp_path / "edit", SILENT)
+    assert not (tmp_path / "edit").exists()
+
+
+def test_no_person_is_put_where_something_else_lies(config: EditConfig, tmp_path: Path, tunes_never: None) -> None:
+    (tmp_path / "holiday.jpg").write_text("precious")
+    for restart in (False, True):
+        with pytest.raises(InputError, match="something else"):
+            run_tune(config.for_tuning(), tmp_path, SILENT, restart=restart)
+    assert [path.name for path in tmp_path.iterdir()] == ["holiday.jpg"]
+
+
+def test_an_output_that_is_a_file_is_refused(config: EditConfig, tmp_path: Path, tunes_never: None) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="choose another place"):
+        run_edit(config, tmp_path / "file" / "edit", SILENT)
+    with pytest.raises(InputError, match="choose another place"):
+        run_prepare(config.source, config.video, config.people, tmp_path / "file", SILENT)
+
+
+@pytest.mark.parametrize("name", ["edited.mp4", "comparison.mp4", "sheet.png", "alignment.png", "run.json"])
+def test_a_full_disk_leaves_no_half_written_file(
+    config: EditConfig, copied: Path, name: str, monkeypatch: pytest.MonkeyPatch, tunes_never: None
+) -> None:
+    replace = os.replace
+
+    def replace_with_little_room(temporary: Path, path: Path) -> None:
+        if Path(path).name == name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(temporary, path)
+
+    for file in FILES - {"person", "config.yaml"}:
+        (copied / file).unlink()
+    monkeypatch.setattr(os, "replace", replace_with_little_room)
+    with pytest.raises(DiskFullError, match=name):
+        run_edit(config, copied, SILENT)
+    left = {path.name for path in copied.iterdir()}
+    assert left <= FILES - {name, "run.json"}
+
+
+def test_a_failed_rerun_does_not_look_complete(
+    config: EditConfig, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise KilledError
+
+    monkeypatch.setattr(session, "score_edit", fail)
+    with pytest.raises(KilledError):
+        run_edit(config, copied, SILENT)
+    assert not (copied / "run.json").exists()
+
+
+def test_preparing_writes_what_can_be_given_back(source: SyntheticClip, config: EditConfig, tmp_path: Path) -> None:
+    clip = run_prepare(str(source.video), config.video, config.people, tmp_path / "prepared", SILENT)
+    names = {path.name for path in (tmp_path / "prepared").iterdir()}
+    assert names == {"finding.json", "frames.mp4", "keypoints.json", "masks", "preview.png", "skeleton.mp4"}
+    given_back = config.people.model_copy(
+        update={"keypoints": tmp_path / "prepared/keypoints.json", "masks": tmp_path / "prepared/masks"}
+    )
+    again = run_prepare(str(source.video), config.video, given_back, tmp_path / "again", SILENT)
+    np.testing.assert_array_equal(again.masks, clip.masks)
+    np.testing.assert_array_equal(again.keypoints.body, clip.keypoints.body)
+
+
+@pytest.mark.slow
+def test_real_clips_through_the_default_backend(
+    checkpoints: Path, clips: Path, people_models: None, config: EditConfig, tmp_path: Path
+) -> None:
+    real = {
+        "source": str(clips / "tai-chi.mp4"),
+        "reference": str(clips / "juggle.mp4"),
+        "video": {"frames": 3, "size": "128x64"},
+        "people": {"keypoints": None, "masks": None, "reference_keypoints": None},
+    }
+    result = run_edit(parse_config(EditConfig, config.model_dump(), real), tmp_path, SILENT)
+    assert result.edit.frames.shape == (3, 64, 128, 3)
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["people"]["source"]["found"] == record["people"]["reference"]["found"] == 1
+    assert 0.03 < record["people"]["source"]["mask_area"] < 0.4
+    assert "pck" in record["scores"]["edited"]
+    assert yaml.safe_load((tmp_path / "config.yaml").read_text())["video"]["size"] == "128x64"
