@@ -179,6 +179,19 @@ def test_applying_needs_no_tuning_and_no_source(
     assert (other.edit.frames != finished.edit.frames).any()
 
 
+def test_keypoints_alone_are_a_reference(
+    finished: EditResult, config: EditConfig, reference: SyntheticClip, tmp_path: Path, tunes_never: None
+) -> None:
+    alone = config.for_applying().model_copy(update={"reference": None})
+    result = run_apply(finished.folder / "person", alone, tmp_path / "edit", SILENT)
+    canvas = reference.prepared.keypoints
+    assert result.edit.skeletons.body.shape == canvas.body.shape
+    assert (result.folder / "comparison.mp4").is_file()
+    too_long = alone.model_copy(update={"video": config.video.model_copy(update={"stride": 5})})
+    with pytest.raises(PersonError, match=r"--video\.stride"):
+        run_apply(finished.folder / "person", too_long, tmp_path / "longer", SILENT)
+
+
 @pytest.mark.parametrize("killed", [KilledAt("tune, stage 2", 1), KilledAt("invert", 1)], ids=["tuning", "after"])
 def test_killed_and_started_again_ends_as_if_nothing_had_happened(
     finished: EditResult, config: EditConfig, tmp_path: Path, killed: KilledAt
@@ -240,7 +253,8 @@ def test_an_unfinished_tuning_of_other_settings_is_left_alone_until_told(config:
 
 @pytest.mark.parametrize("what", ["source", "reference", "prompt"])
 def test_what_is_needed_is_asked_for(config: EditConfig, tmp_path: Path, what: str) -> None:
-    without = config.model_copy(update={what: EditConfig.model_fields[what].default})
+    people = config.people.model_copy(update={"reference_keypoints": None})
+    without = config.model_copy(update={what: EditConfig.model_fields[what].default, "people": people})
     with pytest.raises(ConfigError, match=f"expected a {what}"):
         run_edit(without, tmp_path / "edit", SILENT)
     assert not (tmp_path / "edit").exists()

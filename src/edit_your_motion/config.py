@@ -22,8 +22,14 @@ class Section(BaseModel):
 class BaseConfig(Section):
     """The pretrained networks."""
 
-    base: str = Field(STABLE_DIFFUSION, description="Folder or hub name of a base in the Stable Diffusion 1.5 layout.")
-    controlnet: str = Field(OPENPOSE_CONTROLNET, description="Folder or hub name of an openpose ControlNet for it.")
+    base: str = Field(
+        STABLE_DIFFUSION,
+        description="Folder or hub name of a base in the Stable Diffusion 1.5 layout; 'small' is the one that ships.",
+    )
+    controlnet: str = Field(
+        OPENPOSE_CONTROLNET,
+        description="Folder or hub name of an openpose ControlNet for it; the small base has its own.",
+    )
     motion_adapter: str | None = Field(
         None, description="Folder or hub name of an AnimateDiff adapter to use in place of new temporal attention."
     )
@@ -34,8 +40,9 @@ class VideoConfig(Section):
 
     frames: int = Field(8, ge=1, le=4096, description="Number of frames to edit.")
     size: str = Field(
-        "512",
-        description="'512' (a square), '768x512' (width x height), or 'auto' (the source's shape, about 512x512).",
+        "auto",
+        description="'512' (a square), '768x512' (width x height), or 'auto' (the source's shape, with as many pixels as "
+        "the base was trained on).",
     )
     fit: Literal["crop", "pad"] = Field("crop", description="How a picture of another shape is brought to the size.")
     fps: float | None = Field(
@@ -66,7 +73,9 @@ class PeopleConfig(Section):
         None, description="Ready keypoints of the source: our JSON, OpenPose JSON files, or a skeleton video."
     )
     masks: Path | None = Field(None, description="Ready person masks of the source: a folder of pictures or a video.")
-    reference_keypoints: Path | None = Field(None, description="Ready keypoints of the reference.")
+    reference_keypoints: Path | None = Field(
+        None, description="Ready keypoints of the reference, with its video or alone."
+    )
 
 
 class AlignmentConfig(Section):

@@ -19,6 +19,7 @@ from edit_your_motion.people.backends import PeopleBackend, load_backend
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.keypoints_file import load_keypoints, read_json, save_keypoints
 from edit_your_motion.people.precomputed import load_precomputed
+from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.people.smoothing import SmoothingConfig, fill_mask_gaps, jitter, steady_keypoints
 from edit_your_motion.people.tracking import Track, follow_person
 from edit_your_motion.progress import Progress
@@ -33,6 +34,7 @@ from edit_your_motion.video import (
     repeat_frames,
     write_video,
 )
+from edit_your_motion.video.writing import CONTAINERS
 
 logger = logging.getLogger(__name__)
 
@@ -156,6 +158,35 @@ def prepare_reference(
     chosen = _chosen_frames(video, video.reference_start, clip)
     sought = _Sought(people.reference_person, people.reference_keypoints, None, chosen, needs_masks=False)
     return _find_person(clip, clip, sought, people, progress)
+
+
+def prepare_skeletons(path: Path, frames: int, video: VideoConfig, person: int | None) -> PreparedClip:
+    """A reference of which there are keypoints only, or a skeleton video; its frames are the skeletons.
+
+    Args:
+        path: our JSON, OpenPose JSON files, or a skeleton video.
+        frames: how many to take.
+        video: start and stride; its rate is that of keypoints that know none (30 unless given).
+        person: which of the people in OpenPose's files, from 1.
+
+    Raises:
+        PersonError: if there are no keypoints, or too few frames of them.
+    """
+    keypoints = load_precomputed(path, person=(person or 1) - 1).keypoints
+    if keypoints is None:
+        raise PersonError(f"expected keypoints at {path}, found masks only")
+    rate = Fraction(video.fps or 30).limit_denominator(1000)
+    if path.suffix.lower() in CONTAINERS:
+        rate = probe(path).fps
+    chosen = round(video.reference_start * float(rate)) + video.stride * np.arange(frames)
+    if chosen[-1] >= len(keypoints):
+        raise PersonError(
+            f"expected keypoints of frame {chosen[-1] + 1} in {path}, it has {len(keypoints)}; "
+            "lower --video.frames, --video.stride or --video.reference-start"
+        )
+    keypoints = keypoints.take(chosen)
+    masks = np.zeros((frames, keypoints.height, keypoints.width), bool)
+    return PreparedClip(Video(draw_skeleton(keypoints), rate / video.stride), keypoints, masks)
 
 
 def save_prepared(folder: Path, clip: PreparedClip) -> None:

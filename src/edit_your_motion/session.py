@@ -22,6 +22,7 @@ from edit_your_motion.preparation import (
     PreparedClip,
     choose_canvas,
     prepare_reference,
+    prepare_skeletons,
     prepare_source,
     save_prepared,
 )
@@ -57,7 +58,7 @@ def run_edit(
     Called again on the same folder, it goes on where it stopped; a person tuned before is not tuned again.
 
     Args:
-        config: everything; source, reference and prompt are needed.
+        config: everything; source, prompt, and a reference or its keypoints are needed.
         folder: where results go.
         progress: is told how far it is.
         truth: a video of the same person truly doing that motion, to score the edit against.
@@ -66,15 +67,16 @@ def run_edit(
     Raises:
         ConfigError: if something needed is missing, or `folder` holds an edit with other settings.
     """
-    source, reference_path = _needed(config.source, "a source"), _needed(config.reference, "a reference")
+    source = _needed(config.source, "a source")
     _needed(config.prompt or None, "a prompt")
+    _check_reference(config)
     tuning = config.for_tuning()
     tuned_before = None if restart else _tuned_before(folder / "person", tuning)
     recorder = Recorder(progress)
     backbone = _load(tuning, recorder)
     # All clips first: whatever is wrong with them should come out before the long part.
     clip = tuned_before.source if tuned_before else _prepare(backbone, source, tuning, recorder)
-    reference = prepare_reference(reference_path, config.video.frames, config.video, config.people, recorder)
+    reference = _read_reference(config, recorder)
     true_frames = _read_truth(truth, config, tuning, clip)
     write_config(folder, config)
     person = tuned_before or _tune(backbone, clip, tuning, folder, folder / "person", recorder, restart)
@@ -123,7 +125,7 @@ def run_apply(
 
     Args:
         person_folder: from `run_tune`, or ``person`` in the folder of `run_edit`.
-        config: everything; the reference is needed.
+        config: everything; the reference or its keypoints are needed.
         folder: where results go.
         progress: is told how far it is.
         truth: a video of the same person truly doing that motion, to score the edit against.
@@ -134,10 +136,10 @@ def run_apply(
         ConfigError: if there is no reference.
         CheckpointError: if `person_folder` is no tuned person.
     """
-    reference_path = _needed(config.reference, "a reference")
+    _check_reference(config)
     person = load_person(person_folder)
     recorder = Recorder(progress)
-    reference = prepare_reference(reference_path, config.video.frames, config.video, config.people, recorder)
+    reference = _read_reference(config, recorder)
     moved = {"base": base, "controlnet": controlnet}
     model = person.config.model.model_copy(update={name: place for name, place in moved.items() if place is not None})
     backbone = _load(person.config.model_copy(update={"runtime": config.runtime, "model": model}), recorder)
@@ -175,6 +177,20 @@ def _needed(value: str | None, what: str) -> str:
     if value is None:
         raise ConfigError(f"expected {what}, got none; give it on the command line or in the configuration file")
     return value
+
+
+def _check_reference(config: ApplyConfig) -> None:
+    if config.people.reference_keypoints is None:
+        _needed(config.reference, "a reference")
+
+
+def _read_reference(config: ApplyConfig, recorder: Recorder) -> PreparedClip:
+    """The reference, found in a video, or ready skeletons alone."""
+    people, video = config.people, config.video
+    if config.reference is not None:
+        return prepare_reference(config.reference, video.frames, video, people, recorder)
+    assert people.reference_keypoints is not None
+    return prepare_skeletons(people.reference_keypoints, video.frames, video, people.reference_person)
 
 
 def _tuned_before(folder: Path, config: TuneConfig) -> Person | None:

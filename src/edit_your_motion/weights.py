@@ -10,10 +10,16 @@ from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, MotionAdapt
 from safetensors import SafetensorError
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from edit_your_motion.config import OPENPOSE_CONTROLNET
 from edit_your_motion.errors import CheckpointError
 
 PARTS = ("vae", "text_encoder", "tokenizer", "unet", "scheduler")
 """Subfolders of a base."""
+
+SMALL = "small"
+"""Name of the base that ships with the package."""
+
+SMALL_FOLDER = Path(__file__).parent / "small"
 
 Loaded = TypeVar("Loaded")
 
@@ -52,8 +58,8 @@ def load_base(
     """Loads a base with its ControlNet.
 
     Args:
-        base: folder or hub name.
-        controlnet: folder or hub name.
+        base: folder or hub name, or "small" for the one that ships.
+        controlnet: folder or hub name; the small base's own takes the place of Stable Diffusion 1.5's.
         motion_adapter: folder or hub name of an AnimateDiff adapter, or None.
         dtype: of the U-Net, the ControlNet, the adapter and the text encoder. The VAE stays in fp32: in fp16 the one
             of Stable Diffusion 1.5 overflows on some pictures.
@@ -61,6 +67,10 @@ def load_base(
     Raises:
         CheckpointError: if something is missing, is a pickle, or does not belong to the architecture.
     """
+    if base == SMALL:
+        base = str(SMALL_FOLDER / "base")
+        if controlnet in (SMALL, OPENPOSE_CONTROLNET):
+            controlnet = str(SMALL_FOLDER / "controlnet")
     if Path(base).is_dir() and (missing := [part for part in PARTS if not Path(base, part).is_dir()]):
         raise CheckpointError(
             f"expected the folders {', '.join(PARTS)} in {base}, found no {', '.join(missing)}; "

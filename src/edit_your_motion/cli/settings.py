@@ -17,7 +17,6 @@ from edit_your_motion.config import (
     load_config,
     parse_config,
 )
-
 from edit_your_motion.pretrain.config import PretrainConfig
 
 
