@@ -62,7 +62,7 @@ def _score(
     progress: Progress,
 ) -> dict[str, float]:
     names = [*(AGAINST_TRUTH if truth is not None else ()), *(["flicker"] if len(frames) > 2 else [])]
-    track = None if backend is None else _find(frames, backend, progress)
+    track = None if backend is None else find_person(frames, backend, progress)
     if track is not None:
         names += ["pck", "keypoint_error", "background"]
     report = evaluate(
@@ -83,7 +83,7 @@ def _score(
     return scores
 
 
-def _find(frames: UInt8[np.ndarray, "f h w 3"], backend: PeopleBackend, progress: Progress) -> Track | None:
+def find_person(frames: UInt8[np.ndarray, "f h w 3"], backend: PeopleBackend, progress: Progress) -> Track | None:
     """The person in generated frames, on their canvas; None if nobody can be made out."""
     height, width = frames.shape[1:3]
     zoom = max(1, -(-DETECTION_SIDE // min(height, width)))

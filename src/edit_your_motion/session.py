@@ -68,8 +68,8 @@ def run_edit(
         ConfigError: if something needed is missing, or `folder` holds an edit with other settings.
     """
     source = _needed(config.source, "a source")
-    _needed(config.prompt or None, "a prompt")
     _check_reference(config)
+    _needed(config.prompt or None, "a prompt")
     tuning = config.for_tuning()
     tuned_before = None if restart else _tuned_before(folder / "person", tuning)
     recorder = Recorder(progress)

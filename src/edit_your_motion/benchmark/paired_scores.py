@@ -25,7 +25,7 @@ from edit_your_motion.metrics.structural import WINDOW, sum_windows
 from edit_your_motion.people.backends import PeopleBackend
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.progress import Progress
-from edit_your_motion.scoring import _find as find_person
+from edit_your_motion.scoring import find_person
 
 LARGEST_PSNR = 100.0
 """What equal frames get, in dB, so that means and intervals stay finite."""

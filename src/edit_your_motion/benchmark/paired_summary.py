@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from edit_your_motion.benchmark.methods import METHODS
-from edit_your_motion.benchmark.paired import PAIRS, Failure, load_cell
+from edit_your_motion.benchmark.paired import Failure, load_cell
 from edit_your_motion.benchmark.paired_scores import PAIRED_METRICS
+from edit_your_motion.benchmark.pairs import PAIRS
 from edit_your_motion.errors import InputError
 from edit_your_motion.files import written_whole
 from edit_your_motion.metrics import Interval, PairedDifference, bootstrap_mean, compare_paired
@@ -30,6 +31,9 @@ COLUMNS = (
 
 SHARES = ("pck", "pck_truth")
 """Pose scores that are also given as a share of what the people backend reaches on the truth."""
+
+FEWEST_PAIRS = 8
+"""Below so many pairs a bootstrap interval is too narrow to call a difference by."""
 
 SHEET_PAIRS = 12
 """Most pairs on the overview."""
@@ -59,6 +63,7 @@ class MethodSummary:
 
     Args:
         name: of the method.
+        pairs: how many it was run on.
         scores: by name, see `PAIRED_METRICS`.
         differences: of each score to the chosen method's, this one minus that one, on the pairs of both; only of
             scores that two pairs or more share.
@@ -67,6 +72,7 @@ class MethodSummary:
     """
 
     name: str
+    pairs: int
     scores: Mapping[str, Estimate]
     differences: Mapping[str, PairedDifference]
     pose_shares: Mapping[str, Estimate]
@@ -104,7 +110,7 @@ def summarise(folder: Path, against: str = OURS, confidence: float = 0.95) -> Su
     cells = [load_cell(path.parent) for path in sorted(folder.glob("*/*/scores.json"))]
     if not cells:
         raise InputError(f"expected METHOD/PAIR/scores.json in {folder}, found none: run the paired benchmark first")
-    if len({json.dumps([cell["base"], cell["request"]["benchmark"]], sort_keys=True) for cell in cells}) > 1:
+    if len({json.dumps([cell.base, cell.request.get("benchmark")], sort_keys=True) for cell in cells}) > 1:
         raise InputError(
             f"expected cells of one base and one setting of the benchmark in {folder}, got several: run the older "
             "methods and pairs again, or remove their folders"
@@ -112,18 +118,18 @@ def summarise(folder: Path, against: str = OURS, confidence: float = 0.95) -> Su
     values: dict[str, dict[str, dict[str, float]]] = {}
     gaps: dict[str, dict[str, int]] = {}
     for cell in cells:
-        method, pair = str(cell["method"]), str(cell["pair"])
-        values.setdefault(method, {})
-        for name, value in cell["scores"].items():
-            values[method].setdefault(name, {})[pair] = value
-        for name in cell["gaps"]:
-            gaps.setdefault(method, {}).setdefault(name, 0)
-            gaps[method][name] += 1
+        of_method = values.setdefault(cell.method, {})
+        for name, value in cell.scores.items():
+            of_method.setdefault(name, {})[cell.pair] = value
+        missing = gaps.setdefault(cell.method, {})
+        for name in cell.gaps:
+            missing[name] = missing.get(name, 0) + 1
     order = [*(name for name in METHODS if name in values), *(name for name in values if name not in METHODS)]
     backend = values.get("truth", {}).get("pck_truth", {})
     methods = tuple(
         MethodSummary(
             name=name,
+            pairs=sum(cell.method == name for cell in cells),
             scores={score: _estimate(of_pair, confidence) for score, of_pair in values[name].items()},
             differences={} if name == against else _compare(values[name], values.get(against, {}), confidence),
             pose_shares={
@@ -131,11 +137,11 @@ def summarise(folder: Path, against: str = OURS, confidence: float = 0.95) -> Su
                 for score in SHARES
                 if (share := _share(values[name].get(score, {}), backend, confidence)) is not None
             },
-            gaps=gaps.get(name, {}),
+            gaps=gaps[name],
         )
         for name in order
     )
-    pairs = {str(cell["pair"]) for cell in cells}
+    pairs = {cell.pair for cell in cells}
     failures = (_load_failure(path) for path in sorted(folder.glob("*/*/failure.json")))
     return Summary(methods, against, tuple(_in_order(pairs)), tuple(failures))
 
@@ -153,7 +159,10 @@ def format_summary(summary: Summary) -> str:
     """The summary as Markdown."""
     names = [name for name in COLUMNS if any(name in method.scores for method in summary.methods)]
     titles = [f"{name} {'↑' if PAIRED_METRICS[name].better == 'higher' else '↓'}" for name in names]
-    means = [[method.name, *(_text(method.scores.get(name)) for name in names)] for method in summary.methods]
+    means = [
+        [method.name, str(method.pairs), *(_text(method.scores.get(name)) for name in names)]
+        for method in summary.methods
+    ]
     shares = [
         [method.name, *(_text(method.pose_shares.get(name), percent=True) for name in SHARES)]
         for method in summary.methods
@@ -167,11 +176,12 @@ def format_summary(summary: Summary) -> str:
     parts = [
         "# The paired benchmark",
         f"{len(summary.pairs)} pairs. Mean [bootstrap interval over pairs]; — is a gap.",
-        _table(["method", *titles], means),
+        _table(["method", "pairs", *titles], means),
         "## Pose accuracy as a share of the people backend's own on the truth",
         _table(["method", *SHARES], shares),
         f"## Differences to {summary.against}",
-        f"Method minus {summary.against}, pair by pair; **bold** where the interval excludes 0.",
+        f"Method minus {summary.against} on the pairs of both; **bold** where the interval over at least "
+        f"{FEWEST_PAIRS} pairs excludes 0.",
         _table(["method", *titles], differences),
         "## Conventions",
         "\n".join(f"- `{name}`: {PAIRED_METRICS[name].convention}" for name in names),
@@ -294,7 +304,7 @@ def _difference_text(difference: PairedDifference | None) -> str:
         return "—"
     low, high = difference.interval.low, difference.interval.high
     text = f"{difference.difference:+.3g} [{low:+.3g}, {high:+.3g}]"
-    return f"**{text}**" if low > 0 or high < 0 else text
+    return f"**{text}**" if difference.clips >= FEWEST_PAIRS and (low > 0 or high < 0) else text
 
 
 def _number(value: float) -> str:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from edit_your_motion import __version__
-from edit_your_motion.cli import editing, machine, making, staging, training
+from edit_your_motion.cli import benchmarking, editing, machine, making, staging, training
 from edit_your_motion.config import explain
 from edit_your_motion.errors import EditYourMotionError
 
@@ -52,6 +52,7 @@ for command in (
 ):
     app.command(command)
 app.command(machine.models)
+app.command(benchmarking.benchmark)
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from pydantic import create_model
 
+from edit_your_motion.benchmark.paired_config import PairedConfig
 from edit_your_motion.config import (
     AnyConfig,
     ApplyConfig,
@@ -39,6 +40,7 @@ TuneFlags = flags_of(TuneConfig, "source")
 ApplyFlags = flags_of(ApplyConfig, "reference")
 PrepareFlags = flags_of(PrepareConfig)
 PretrainFlags = flags_of(PretrainConfig)
+PairedFlags = flags_of(PairedConfig)
 
 
 def resolve(kind: type[AnyConfig], file: Path | None, flags: Section | None, **given: str | None) -> AnyConfig:

@@ -1,0 +1,66 @@
+"""The commands that compare methods: benchmark."""
+
+import sys
+from pathlib import Path
+
+from cyclopts import App
+from rich.console import Console
+
+from edit_your_motion.benchmark.paired_config import PairedConfig
+from edit_your_motion.cli.settings import PairedFlags, resolve
+
+benchmark = App(name="benchmark", help="Compare methods on data with known answers.")
+
+
+@benchmark.command
+def paired(
+    folder: Path,
+    /,
+    *,
+    methods: tuple[str, ...] = (),
+    pairs: tuple[str, ...] = (),
+    config: Path | None = None,
+    quiet: bool = False,
+    verbose: bool = False,
+    settings: PairedFlags = None,
+) -> None:
+    """Edit synthetic people whose true edit is known, by several methods, and score every one against the truth.
+
+    What FOLDER holds already is not made again, so a stopped benchmark goes on; table.md, table.json and sheets/ are
+    made from all of it.
+
+    Parameters
+    ----------
+    folder
+        Of the benchmark.
+
+    Methods:
+        Which ones; all of them without.
+    pairs
+        Which ones, by name; all of them without.
+    config
+        YAML file with settings; flags win over it.
+    quiet
+        Say nothing but errors.
+    verbose
+        Say more.
+    """
+    from edit_your_motion.benchmark.methods import METHODS, choose_methods
+    from edit_your_motion.benchmark.paired import run_paired
+    from edit_your_motion.benchmark.paired_summary import format_summary, summarise, write_sheets, write_summary
+    from edit_your_motion.benchmark.pairs import PAIRS, choose_pairs
+    from edit_your_motion.cli.progress import set_up_output
+
+    resolved = resolve(PairedConfig, config, settings)
+    progress = set_up_output(quiet=quiet, verbose=verbose)
+    chosen, choices = choose_methods(methods or METHODS), choose_pairs(pairs or PAIRS)
+    failures = run_paired(folder, resolved, progress, methods=chosen, pairs=choices)
+    summary = summarise(folder)
+    write_summary(folder, summary)
+    write_sheets(folder)
+    if not quiet:
+        Console(soft_wrap=True).print(format_summary(summary), markup=False)
+    for failure in failures:
+        sys.stderr.write(f"{failure.method} on {failure.pair} failed: {failure.error}\n")
+    if failures:
+        sys.exit(1)
