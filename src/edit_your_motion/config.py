@@ -41,8 +41,8 @@ class VideoConfig(Section):
     frames: int = Field(8, ge=1, le=4096, description="Number of frames to edit.")
     size: str = Field(
         "auto",
-        description="'512' (a square), '768x512' (width x height), or 'auto' (the source's shape, as many pixels as the "
-        "base was trained on).",
+        description="'512' (a square), '768x512' (width x height), or 'auto' (the source's shape, as many pixels as "
+        "the base was trained on).",
     )
     fit: Literal["crop", "pad"] = Field("crop", description="How a picture of another shape is brought to the size.")
     fps: float | None = Field(
