@@ -1,15 +1,12 @@
 """A training's averaged weights as a base and a ControlNet in the ``diffusers`` layout."""
 
 import json
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from transformers import CLIPTokenizer
 
 from edit_your_motion.errors import CheckpointError
+from edit_your_motion.files import written_whole
 from edit_your_motion.pretrain.diffusion import DiffusionTraining, PicturePredictor
 from edit_your_motion.pretrain.latents import encoder_digest, find_scaling_factor, made_with
 from edit_your_motion.pretrain.loop import checkpoint_file, load_average
@@ -52,7 +49,7 @@ def export(folder: Path, destination: Path) -> Path:
     tokenizer = CLIPTokenizer.from_pretrained(folder / TOKENIZER)
     networks = PicturePredictor(config, len(tokenizer))
     steps = load_average(checkpoints[1], config.fingerprint, networks)
-    with _written_whole(destination) as part:
+    with written_whole(destination) as part:
         vae.half().save_pretrained(part / BASE / "vae")
         networks.text_encoder.half().save_pretrained(part / BASE / "text_encoder")
         networks.unet.half().save_pretrained(part / BASE / "unet")
@@ -63,18 +60,3 @@ def export(folder: Path, destination: Path) -> Path:
         record = {"vae_steps": vae_steps, "diffusion_steps": steps, "config": config.model_dump(mode="json")}
         (part / RECORD).write_text(json.dumps(record, indent=2))
     return destination
-
-
-@contextmanager
-def _written_whole(folder: Path) -> Iterator[Path]:
-    """A folder to write into, which takes the place of `folder` when all went well."""
-    part = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        yield part
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
