@@ -3,7 +3,7 @@
 import json
 import logging
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -85,7 +85,7 @@ class Canvas:
     height: int
     width: int
     how: Literal["crop", "pad"] = "crop"
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
 
 
 def choose_canvas(source: Source, config: VideoConfig, multiple: int, native_side: int) -> Canvas:
@@ -172,13 +172,11 @@ def prepare_skeletons(path: Path, frames: int, video: VideoConfig, person: int |
     Raises:
         PersonError: if there are no keypoints, or too few frames of them.
     """
-    keypoints = load_precomputed(path, person=(person or 1) - 1).keypoints
-    if keypoints is None:
-        raise PersonError(f"expected keypoints at {path}, found masks only")
+    keypoints = _load_keypoints(path, person)
     rate = Fraction(video.fps or 30).limit_denominator(1000)
     if path.suffix.lower() in CONTAINERS:
         rate = probe(path).fps
-    chosen = round(video.reference_start * float(rate)) + video.stride * np.arange(frames)
+    chosen = _nearest_frame(video.reference_start, rate) + video.stride * np.arange(frames)
     if chosen[-1] >= len(keypoints):
         raise PersonError(
             f"expected keypoints of frame {chosen[-1] + 1} in {path}, it has {len(keypoints)}; "
@@ -327,16 +325,21 @@ def _find_person(large: Video, small: Video, sought: _Sought, people: PeopleConf
     return PreparedClip(small, keypoints, masks, found, raw_jitter, tuple(warnings))
 
 
+def _load_keypoints(path: Path, person: int | None, height: int | None = None, width: int | None = None) -> Keypoints:
+    """Ready keypoints; `person` counts from 1 here and from 0 in the files."""
+    keypoints = load_precomputed(path, height=height, width=width, person=(person or 1) - 1).keypoints
+    if keypoints is None:
+        raise PersonError(f"expected keypoints at {path}, found masks only")
+    return keypoints
+
+
 def _load_ready(
     sought: _Sought, height: int, width: int, count: int
 ) -> tuple[Keypoints | None, Bool[np.ndarray, "f h w"] | None]:
     """The ready keypoints and masks of the frames in question, each None where none are given."""
     keypoints = masks = None
     if sought.keypoints is not None:
-        person = (sought.person or 1) - 1
-        keypoints = load_precomputed(sought.keypoints, height=height, width=width, person=person).keypoints
-        if keypoints is None:
-            raise PersonError(f"expected keypoints at {sought.keypoints}, found masks only")
+        keypoints = _load_keypoints(sought.keypoints, sought.person, height, width)
         keypoints = keypoints.take(_pick(len(keypoints), sought.chosen, count, sought.keypoints))
     if sought.masks is not None:
         masks = load_precomputed(sought.masks, height=height, width=width).masks

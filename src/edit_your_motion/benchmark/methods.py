@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+from edit_your_motion.benchmark.choice import choose
 from edit_your_motion.config import EditConfig, InversionConfig, Part, TuningConfig, parse_config
-from edit_your_motion.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,7 @@ def choose_methods(names: Iterable[str]) -> tuple[Method, ...]:
     Raises:
         ConfigError: there is no such method.
     """
-    names = list(names)
-    if unknown := [name for name in names if name not in METHODS]:
-        raise ConfigError(f"expected methods out of {', '.join(METHODS)}; got {', '.join(unknown)}")
-    return tuple(METHODS[name] for name in dict.fromkeys(names))
+    return choose(METHODS, names, "methods")
 
 
 def _stages(tuning: TuningConfig) -> dict[str, Any]:

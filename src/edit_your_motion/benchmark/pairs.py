@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-from edit_your_motion.errors import ConfigError
+from edit_your_motion.benchmark.choice import choose
 from edit_your_motion.stage import Pair
 
 SourceKind: TypeAlias = Literal["still", "moving", "picture"]
@@ -70,7 +70,4 @@ def choose_pairs(names: Iterable[str]) -> tuple[PairChoice, ...]:
     Raises:
         ConfigError: there is no such pair.
     """
-    names = list(names)
-    if unknown := [name for name in names if name not in PAIRS]:
-        raise ConfigError(f"expected pairs out of {', '.join(PAIRS)}; got {', '.join(unknown)}")
-    return tuple(PAIRS[name] for name in dict.fromkeys(names))
+    return choose(PAIRS, names, "pairs")
