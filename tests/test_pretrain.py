@@ -13,15 +13,17 @@ from PIL import Image
 from transformers import CLIPTokenizer
 
 from edit_your_motion.backbone import Backbone
-from edit_your_motion.errors import CheckpointError, ConfigError
+from edit_your_motion.errors import CheckpointError, ConfigError, ModelFileError
 from edit_your_motion.pretrain import PretrainConfig, export, pretrain
-from edit_your_motion.pretrain.diffusion import PicturePredictor
+from edit_your_motion.pretrain.diffusion import PicturePredictor, snr_weights
 from edit_your_motion.pretrain.frames import FramePool, load_shard, render_shards
 from edit_your_motion.pretrain.latents import encoder_digest, pack_picture, unpack_picture
-from edit_your_motion.pretrain.loop import load_average
+from edit_your_motion.pretrain.loop import learning_rate_share, load_average
+from edit_your_motion.pretrain.start import start_predictor
 from edit_your_motion.pretrain.tokenizer import train_tokenizer
-from edit_your_motion.pretrain.vae import build_vae, encode, gradient_distance
+from edit_your_motion.pretrain.vae import VaeTraining, build_vae, encode, gradient_distance
 from edit_your_motion.progress import SilentProgress
+from edit_your_motion.tiny import make_scheduler
 from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors
 from edit_your_motion.weights import load_base
 
@@ -170,6 +172,52 @@ def test_another_encoder_encodes_anew(begun: Path, tmp_path: Path) -> None:
     pretrain(tiny(vae={"steps": 5, "encoder_steps": 5}, diffusion={"steps": 1}), begun)
     assert load_metadata(shard)["made_with"] != before
     assert export(begun, tmp_path / "small").is_dir()
+
+
+def test_the_learning_rate_rises_stays_and_falls_to_nothing() -> None:
+    settings = tiny(vae={"steps": 20, "warm_up": 4, "cool_down": 5}).vae
+    shares = [learning_rate_share(settings, step) for step in range(20)]
+    assert shares[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert shares[14] == 1.0
+    np.testing.assert_allclose(shares[15:], [5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
+
+
+def test_timesteps_with_little_noise_weigh_less() -> None:
+    scheduler = make_scheduler()
+    weights = snr_weights(scheduler, 5.0)
+    kept = scheduler.alphas_cumprod
+    noisy = kept / (1 - kept) < 5
+    assert (weights[noisy] == 1).all()
+    assert (weights[~noisy] < 1).all()
+    # With these weights the error of the clean picture, SNR times that of the noise, counts five-fold at most.
+    torch.testing.assert_close((weights * kept / (1 - kept))[~noisy], torch.full_like(kept[~noisy], 5.0))
+    assert (snr_weights(scheduler, float("inf")) == 1).all()
+
+
+def test_a_training_starts_from_an_exported_base(finished: Path, begun: Path, tmp_path: Path) -> None:
+    base = export(finished, tmp_path / "small")
+    config = tiny(vae={"steps": 0}, diffusion={"steps": 0}, architecture={"latent_channels": 6})
+    config = config.model_copy(update={"from_base": base})
+    frames = load_shard(begun / "frames" / "held-out.safetensors").frames
+    old = load_base(str(base / "base"), str(base / "controlnet")).vae.float()
+    shards = begun / "frames" / "train-00000.safetensors", begun / "frames" / "held-out.safetensors"
+    vae = VaeTraining(config, FramePool(shards[:1]), load_shard(shards[1]), torch.device("cpu")).network
+    # Two channels are new; the means of the others are what they were.
+    torch.testing.assert_close(encode(vae, frames)[:, :4], encode(old, frames), atol=1e-4, rtol=1e-3)
+    pretrain(config, begun)
+    tokenizers = [CLIPTokenizer.from_pretrained(folder) for folder in (begun / "tokenizer", base / "base/tokenizer")]
+    assert tokenizers[0](CAPTIONS).input_ids == tokenizers[1](CAPTIONS).input_ids
+    network = PicturePredictor(config, len(tokenizers[0]))
+    start_predictor(network, base)
+    weights = load_tensors(base / "base" / "unet" / "diffusion_pytorch_model.safetensors")
+    for name, value in weights.items():
+        taken = network.unet.get_parameter(name)
+        assert torch.equal(taken[tuple(slice(side) for side in value.shape)], value.float()), name
+
+
+def test_a_start_that_is_no_base_is_refused(begun: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="pretrain --export"):
+        pretrain(tiny().model_copy(update={"from_base": tmp_path}), begun)
 
 
 def test_both_networks_learn(begun: Path) -> None:

@@ -359,6 +359,18 @@ def test_a_pair_is_one_edit_with_its_truth():
     assert np.abs(clips.source.frames.astype(int) - clips.truth.frames).max() > 30
 
 
+def test_the_truth_keeps_the_source_s_place():
+    pair = Pair.sample(33)
+    assert pair.truth.performance.name == "kick", "somebody who travels"
+    clips = render_pair(pair, frames=5, size=SIZE, fps=4)
+    source, truth, unmoved = (
+        np.median(clip.keypoints.body[:, [8, 11], 0].mean(axis=1))
+        for clip in (clips.source, clips.truth, render_clip(pair.truth, frames=5, size=SIZE, fps=4))
+    )
+    assert abs(truth - source) < 0.03 * SIZE[1]
+    assert abs(unmoved - source) > 0.05 * SIZE[1]
+
+
 def test_a_single_picture_keeps_still_and_a_moving_camera_moves():
     picture = Pair.sample(2, single_picture=True)
     clip = render_clip(picture.source, frames=3, size=SIZE)

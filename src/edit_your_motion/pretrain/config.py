@@ -1,6 +1,7 @@
 """What a small base is made of, what it sees, and how long it trains."""
 
 from hashlib import sha256
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -50,6 +51,7 @@ class TrainingConfig(Section):
     batch: int = Field(ge=1, le=4096, description="Pictures a step.")
     learning_rate: float = Field(gt=0, le=1, description="Of AdamW.")
     warm_up: int = Field(200, ge=0, description="Steps over which the learning rate rises.")
+    cool_down: int = Field(0, ge=0, description="Last steps, over which the learning rate falls to nothing.")
     weight_decay: float = Field(0.01, ge=0, description="Of AdamW.")
     clip_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
     average: float = Field(0.999, ge=0, lt=1, description="Decay of the running average of the weights.")
@@ -82,6 +84,12 @@ class DiffusionConfig(TrainingConfig):
     steps: int = Field(200_000, ge=0, description="Optimiser steps.")
     batch: int = Field(16, ge=1, le=4096, description="Pictures a step.")
     learning_rate: float = Field(4e-4, gt=0, le=1, description="Of AdamW.")
+    snr_limit: float = Field(
+        5.0,
+        gt=0,
+        description="Timesteps with a larger signal-to-noise ratio weigh less, in proportion (min-SNR weighting, Hang "
+        "et al. 2023); 'inf' weighs all alike.",
+    )
     no_caption: float = Field(0.1, ge=0, le=1, description="Share of pictures with an empty caption.")
     no_skeleton: float = Field(0.1, ge=0, le=1, description="Share of pictures with a black skeleton picture.")
     sheet_steps: int = Field(20, ge=1, le=1000, description="DDIM steps for the pictures of a sample sheet.")
@@ -103,6 +111,9 @@ class PretrainConfig(Section):
     """A base from nothing."""
 
     seed: int = Field(0, ge=0, lt=2**31, description="Of pictures, weights, batches and noise.")
+    from_base: Path | None = Field(
+        None, description="Folder of an exported base to begin with; its weights go wherever they fit."
+    )
     pictures: PicturesConfig = PicturesConfig()
     architecture: ArchitectureConfig = ArchitectureConfig()
     vae: VaeConfig = VaeConfig()

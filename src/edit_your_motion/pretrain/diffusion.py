@@ -5,16 +5,17 @@ from functools import partial
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, ControlNetModel
-from einops import rearrange
+from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler
+from einops import rearrange, reduce
 from jaxtyping import Float, Int, UInt8
 from torch import Generator, Tensor, nn
 from transformers import CLIPTokenizer
 
-from edit_your_motion.diffusion.ddim import Predict, denoising_loss, sample
+from edit_your_motion.diffusion.ddim import Predict, sample
 from edit_your_motion.pretrain.config import PretrainConfig
 from edit_your_motion.pretrain.frames import FrameShard
 from edit_your_motion.pretrain.latents import Examples, LatentPool, examples_of, tokenize
+from edit_your_motion.pretrain.start import start_predictor
 from edit_your_motion.pretrain.vae import SHOWN, decode
 from edit_your_motion.tiny import make_scheduler, make_text_encoder, make_unet
 
@@ -104,9 +105,12 @@ class DiffusionTraining:
         self.settings, self.seed, self.device = config.diffusion, config.seed, device
         self.pool, self.vae, self.scheduler = pool, vae, make_scheduler()
         self.network = PicturePredictor(config, len(tokenizer)).to(device).train()
+        if config.from_base:
+            start_predictor(self.network, config.from_base)
         self.average = deepcopy(self.network).requires_grad_(False).eval()
         self.shown = held_out
         self.held_out = examples_of(held_out, vae, tokenizer, vae.config.scaling_factor)
+        self._weights = snr_weights(self.scheduler, self.settings.snr_limit)
         self.no_tokens = tokenize(tokenizer, [""])[0]
 
     def losses(self, step: int, generator: Generator) -> dict[str, Tensor]:
@@ -120,11 +124,16 @@ class DiffusionTraining:
         noise = torch.randn(examples.latents.shape, generator=generator)
         t = torch.randint(len(self.scheduler.alphas_cumprod), (count,), generator=generator)
         shown = Examples(examples.latents, tokens, examples.skeletons * seen)
-        return {"noise": self._loss(self.network, shown, noise, t)}
+        errors = self._errors(self.network, shown, noise, t)
+        return {"noise": (errors * self._weights[t].to(self.device)).mean()}
 
-    def _loss(self, network: PicturePredictor, examples: Examples, noise: Tensor, t: Tensor) -> Tensor:
-        z, noise = (rearrange(part, "b c lh lw -> b 1 c lh lw").to(self.device) for part in (examples.latents, noise))
-        return denoising_loss(_bind(network, examples, self.device), z, noise, t.to(self.device), self.scheduler)
+    def _errors(self, network: PicturePredictor, examples: Examples, noise: Tensor, t: Tensor) -> Float[Tensor, " b"]:
+        """The mean squared error of the noise predicted in each picture."""
+        clean, t = examples.latents.to(self.device), t.to(self.device)
+        noise = noise.to(self.device)
+        noisy = rearrange(self.scheduler.add_noise(clean, noise, t), "b c lh lw -> b 1 c lh lw")
+        predicted = rearrange(_bind(network, examples, self.device)(noisy, t), "b 1 c lh lw -> b c lh lw")
+        return reduce((predicted.float() - noise) ** 2, "b c lh lw -> b", "mean")
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
@@ -132,7 +141,7 @@ class DiffusionTraining:
         count = len(self.held_out.latents)
         noise = torch.randn(self.held_out.latents.shape, generator=Generator().manual_seed(self.seed))
         t = torch.linspace(0, len(self.scheduler.alphas_cumprod) - 1, count).long()
-        return {"noise": self._loss(self.average, self.held_out, noise, t).item()}
+        return {"noise": self._errors(self.average, self.held_out, noise, t).mean().item()}
 
     def sheet(self) -> list[UInt8[np.ndarray, "b h w 3"]]:
         """Held-out pictures, what the VAE keeps of them, their skeletons, and what is generated from these."""
@@ -150,6 +159,16 @@ class DiffusionTraining:
 
     def _decode(self, latents: Float[Tensor, "b c lh lw"]) -> UInt8[np.ndarray, "b h w 3"]:
         return decode(self.vae, latents / self.vae.config.scaling_factor)
+
+
+def snr_weights(scheduler: DDIMScheduler, limit: float) -> Float[Tensor, " t"]:
+    """The weight of each timestep's error in the predicted noise: min(SNR, limit) / SNR.
+
+    Hang et al., "Efficient Diffusion Training via Min-SNR Weighting Strategy" (2023).
+    """
+    kept = scheduler.alphas_cumprod
+    ratio = kept / (1 - kept)
+    return ratio.clamp(max=limit) / ratio
 
 
 def _bind(network: PicturePredictor, examples: Examples, device: torch.device) -> Predict:

@@ -101,6 +101,13 @@ def train(training: Training, workshop: Workshop) -> None:
     _Run(training, workshop).to_the_end()
 
 
+def learning_rate_share(settings: TrainingConfig, step: int) -> float:
+    """The learning rate at a step, as a share of the largest: it rises, stays, and falls towards the last step."""
+    rising = (step + 1) / max(1, settings.warm_up)
+    falling = (settings.steps - step) / (settings.cool_down + 1)
+    return min(1.0, rising, falling)
+
+
 def checkpoint_file(folder: Path, name: str) -> Path:
     """Where the state of a network's training is kept."""
     return folder / f"{name}.safetensors"
@@ -152,7 +159,7 @@ class _Run:
         """One optimiser step; the parts of its loss."""
         settings, workshop = self.training.settings, self.workshop
         for group in self.optimizer.param_groups:
-            group["lr"] = settings.learning_rate * min(1.0, (step + 1) / max(1, settings.warm_up))
+            group["lr"] = settings.learning_rate * learning_rate_share(settings, step)
             group["weight_decay"] = settings.weight_decay
         with torch.autocast(workshop.device.type, workshop.half, enabled=workshop.half is not None):
             losses = self.training.losses(step, self.generator)

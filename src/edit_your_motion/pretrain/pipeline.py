@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from shutil import copytree
 
 import torch
 from transformers import CLIPTokenizer
@@ -14,6 +15,7 @@ from edit_your_motion.pretrain.diffusion import DiffusionTraining
 from edit_your_motion.pretrain.frames import FramePool, held_out_shard, load_shard, render_shards
 from edit_your_motion.pretrain.latents import LatentPool, encode_shards, find_scaling_factor
 from edit_your_motion.pretrain.loop import Workshop, train
+from edit_your_motion.pretrain.start import part_of
 from edit_your_motion.pretrain.tokenizer import train_tokenizer
 from edit_your_motion.pretrain.vae import VaeTraining
 from edit_your_motion.progress import Progress, SilentProgress
@@ -97,7 +99,10 @@ def _claim(folder: Path, config: PretrainConfig) -> None:
 def _tokenizer(folder: Path, shards: list[Path], config: PretrainConfig) -> CLIPTokenizer:
     """The folder's tokenizer; made of the captions of its first pictures if there is none."""
     sizes = config.architecture
-    if not folder.is_dir():
+    if not folder.is_dir() and config.from_base:
+        # Its text encoder knows the words by these numbers.
+        copytree(part_of(config.from_base, "tokenizer"), folder)
+    elif not folder.is_dir():
         captions = [caption for path in shards for caption in load_shard(path).captions]
         part = folder.with_name(f"{folder.name}.part")
         train_tokenizer(part, captions, sizes.merges, sizes.tokens)

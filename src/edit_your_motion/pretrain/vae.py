@@ -13,6 +13,7 @@ from torch.nn.functional import avg_pool2d
 from edit_your_motion.pretrain.config import PretrainConfig
 from edit_your_motion.pretrain.frames import FramePool, FrameShard
 from edit_your_motion.pretrain.samples import to_pictures, to_pixels
+from edit_your_motion.pretrain.start import start_vae
 from edit_your_motion.tiny import make_vae
 
 SHOWN = 8
@@ -47,6 +48,8 @@ class VaeTraining:
         self.settings, self.masked = config.vae, config.pictures.masked
         self.pool, self.held_out, self.device = pool, held_out, device
         self.network: AutoencoderKL = build_vae(config).to(device)
+        if config.from_base:
+            start_vae(self.network, config.from_base)
         self.average: AutoencoderKL = deepcopy(self.network).requires_grad_(False).eval()
 
     def losses(self, step: int, generator: Generator) -> dict[str, Tensor]:

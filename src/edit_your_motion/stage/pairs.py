@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from edit_your_motion.stage.render import RenderedClip, render_clip
+from edit_your_motion.stage.render import RenderedClip, render_clip, usual_place
 from edit_your_motion.stage.scene import Scene, View, sample_performance, sample_view, split_generator
 
 _PURPOSE = 1
@@ -65,7 +65,10 @@ class RenderedPair:
 
 
 def render_pair(pair: Pair, *, frames: int, size: tuple[int, int] = (256, 256), fps: float | int = 12) -> RenderedPair:
-    """The three clips of a pair.
+    """The three clips of a pair, the truth's motion centred where the source's is.
+
+    Nothing in a source and a reference says how far apart two motions are on the ground; an edit keeps the person's
+    place, so the truth does: the middle of its travel is the middle of the source's.
 
     Args:
         pair: what to render.
@@ -73,6 +76,8 @@ def render_pair(pair: Pair, *, frames: int, size: tuple[int, int] = (256, 256), 
         size: height and width, pixels.
         fps: frames per second.
     """
+    (x, z), (truth_x, truth_z) = (usual_place(scene, frames=frames, fps=fps) for scene in (pair.source, pair.truth))
+    truth = replace(pair.truth, offset=(x - truth_x, z - truth_z))
     return RenderedPair(
-        *(render_clip(scene, frames=frames, size=size, fps=fps) for scene in (pair.source, pair.reference, pair.truth))
+        *(render_clip(scene, frames=frames, size=size, fps=fps) for scene in (pair.source, pair.reference, truth))
     )

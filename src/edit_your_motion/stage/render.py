@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
@@ -75,10 +75,10 @@ def render_clip(
         )
     seconds = start + np.arange(frames) / fps
     figure = make_figure(scene.identity)
-    motion = scene.performance.motion()
-    markers = motion.at(scene.performance.start + seconds * scene.performance.speed)
+    motion, markers = scene.performance.motion(), _markers(scene, seconds)
     rotations = retarget(markers, figure.body)
-    transforms = bone_transforms(figure.body.joints, rotations, stage_root(markers, figure.body.joints))
+    root = stage_root(markers, figure.body.joints) + np.array([scene.offset[0], 0.0, scene.offset[1]])
+    transforms = bone_transforms(figure.body.joints, rotations, root)
     heights = clearance(motion, markers)
 
     pictures = np.empty((frames, height, width, 3), np.uint8)
@@ -98,6 +98,24 @@ def render_clip(
         )
     keypoints = Keypoints(points, height, width)
     return RenderedClip(pictures, keypoints, masks, np.stack(plates), depth, shadows, caption(scene))
+
+
+def usual_place(scene: Scene, *, frames: int, fps: float | int) -> tuple[float, float]:
+    """Where the pelvis is in the middle of its travel over a clip: metres to the right and towards the camera.
+
+    Args:
+        scene: whose person.
+        frames: of the clip.
+        fps: frames per second.
+    """
+    root = stage_root(_markers(scene, np.arange(frames) / fps), make_figure(scene.identity).body.joints)
+    x, _, z = np.median(root, axis=0)
+    return float(x + scene.offset[0]), float(z + scene.offset[1])
+
+
+def _markers(scene: Scene, seconds: Float[np.ndarray, "f"]) -> Float[np.ndarray, "f markers 3"]:
+    performance = scene.performance
+    return performance.motion().at(performance.start + seconds * performance.speed)
 
 
 @dataclass(frozen=True)

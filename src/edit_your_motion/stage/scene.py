@@ -113,12 +113,14 @@ class Scene:
         place: where.
         performance: doing what.
         view: seen from where.
+        offset: of the whole performance on the ground plan, metres to the right and towards the camera.
     """
 
     identity: Identity
     place: Place
     performance: Performance
     view: View
+    offset: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
     def sample(cls, seed: int, split: str = "train") -> "Scene":

@@ -1,0 +1,62 @@
+"""The source's own pixels where nobody stands, neither before nor after the edit."""
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from scipy.ndimage import distance_transform_edt
+
+from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.skeleton import draw_skeleton
+
+FEATHER = 0.04
+"""Width of the passage from the generated to the source's pixels, as a share of the picture's short side."""
+
+_MARGIN = 1.15
+"""How much farther from the skeleton than in the source a moving body may reach: hair and cloth swing."""
+
+_REACH_QUANTILE = 0.99
+
+
+def keep_background(
+    edited: UInt8[np.ndarray, "f h w 3"],
+    source: UInt8[np.ndarray, "f h w 3"],
+    source_masks: Bool[np.ndarray, "f h w"],
+    source_keypoints: Keypoints,
+    skeletons: Keypoints,
+) -> UInt8[np.ndarray, "f h w 3"]:
+    """The edited frames, with the source's pixels where neither the source's nor the edit's person is.
+
+    A VAE and 50 steps of sampling redraw the whole frame, the part that no edit touches too. Where the source showed
+    its person, and as far from the new skeletons as its body reached from its own, the frames stay as they were
+    generated; from there they pass over into the source's within `FEATHER`. Not in the paper: an option.
+
+    Args:
+        edited: the generated frames.
+        source: the source's frames, one for each of the edited ones.
+        source_masks: the person's pixels in them.
+        source_keypoints: of the person in them.
+        skeletons: what guided the edit.
+    """
+    feather = max(1.0, FEATHER * min(edited.shape[1:3]))
+    reach = _MARGIN * find_reach(source_masks, source_keypoints)
+    left = _distances(source_masks)
+    entered = np.maximum(_distances_to_skeletons(skeletons) - reach, 0)
+    share = np.clip(1 - np.minimum(left, entered) / feather, 0, 1)[..., None]
+    return (source + share * (edited.astype(np.float32) - source)).round().astype(np.uint8)
+
+
+def find_reach(masks: Bool[np.ndarray, "f h w"], keypoints: Keypoints) -> float:
+    """How far from the drawn skeleton the person's pixels reach, in pixels; nothing where either is absent."""
+    distances = _distances_to_skeletons(keypoints)[masks]
+    distances = distances[np.isfinite(distances)]
+    return float(np.quantile(distances, _REACH_QUANTILE)) if distances.size else 0.0
+
+
+def _distances_to_skeletons(keypoints: Keypoints) -> Float[np.ndarray, "f h w"]:
+    return _distances(draw_skeleton(keypoints, hands=False, face=False).any(axis=-1))
+
+
+def _distances(regions: Bool[np.ndarray, "f h w"]) -> Float[np.ndarray, "f h w"]:
+    """Pixels from each pixel to the nearest of its frame's region; infinite where the frame has none."""
+    return np.stack(
+        [distance_transform_edt(~region) if region.any() else np.full(region.shape, np.inf) for region in regions]
+    )
