@@ -46,6 +46,22 @@ def test_rca_equals_a_slow_loop_from_the_equation(frames: int) -> None:
         torch.testing.assert_close(attended_clip, attend_slowly(attention, clip), atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("frames", [1, 2, 3, 4, 5, 8])
+def test_rows_of_neighbours_give_what_gathered_copies_give(frames: int) -> None:
+    """The outputs and all gradients of the layout without copies, against those of plain gathering."""
+    results = []
+    for gathered in (False, True):
+        attention = FrameAttention(make_attention())
+        if gathered:
+            attention._attend_recurrently = attention._attend_gathered  # type: ignore[method-assign]
+        tokens = torch.randn(2 * frames, 6, 32, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        attended = attention(tokens, frames)
+        attended.square().sum().backward()
+        results.append([attended, tokens.grad, *(parameter.grad for parameter in attention.parameters())])
+    for row, copy in zip(*results, strict=True):
+        torch.testing.assert_close(row, copy, atol=1e-5, rtol=1e-4)
+
+
 def test_neighbours_of_the_ends() -> None:
     assert recurrent_neighbours(1).tolist() == [[0, 0]]
     assert recurrent_neighbours(2).tolist() == [[0, 1], [0, 1]]

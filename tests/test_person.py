@@ -50,9 +50,10 @@ def perform(backbone: Backbone, person: Person) -> Edit:
 def test_what_is_loaded_equals_what_was_saved(person: Person, saved: Path) -> None:
     loaded = load_person(saved)
     assert {field.name for field in fields(Person)} == {
-        "config", "base_digest", "parameters", "latents", "noise", "source", "losses",
+        "config", "base_digest", "parameters", "latents", "noise", "source", "losses", "stages", "decoder",
     }  # fmt: skip
     assert (loaded.config, loaded.base_digest, loaded.losses) == (person.config, person.base_digest, person.losses)
+    assert loaded.stages == person.stages
     assert loaded.parameters.keys() == person.parameters.keys()
     assert all(torch.equal(value, loaded.parameters[name]) for name, value in person.parameters.items())
     assert torch.equal(loaded.latents, person.latents)

@@ -11,7 +11,7 @@ from PIL import Image
 from edit_your_motion import EditYourMotionPipeline, TuneConfig
 from edit_your_motion.config import ApplyConfig, EditConfig, parse_config
 from edit_your_motion.errors import CheckpointError, ConfigError, OutOfMemoryError
-from edit_your_motion.nn.noise_predictor import NoisePredictor
+from edit_your_motion.nn.video_unet import VideoUNet
 from edit_your_motion.progress import SilentProgress
 from synthetic_clip import SyntheticClip, film, short_edit, write_clip
 
@@ -220,11 +220,11 @@ def test_running_out_of_memory_says_what_to_lower(
     def fail(*arguments: object, **options: object) -> None:
         raise failure
 
-    monkeypatch.setattr(NoisePredictor, "forward", fail)
+    monkeypatch.setattr(VideoUNet, "forward", fail)
     other = EditYourMotionPipeline(pipeline.backbone, pipeline.model, pipeline.person)
-    with pytest.raises(OutOfMemoryError, match=r"--video\.size or --video\.frames"):
+    with pytest.raises(OutOfMemoryError, match=r"--video\.size or --windows\.frames"):
         other.apply(walk.prepared, config=config.for_applying())
-    with pytest.raises(OutOfMemoryError, match=r"--video\.size or --video\.frames"):
+    with pytest.raises(OutOfMemoryError, match=r"--video\.size or --windows\.frames"):
         other.tune(walk.prepared, config=config.for_tuning())
 
 
@@ -234,7 +234,7 @@ def test_other_failures_are_not_taken_for_memory(
     def fail(*arguments: object, **options: object) -> None:
         raise RuntimeError("something else")
 
-    monkeypatch.setattr(NoisePredictor, "forward", fail)
+    monkeypatch.setattr(VideoUNet, "forward", fail)
     with pytest.raises(RuntimeError, match="something else"):
         pipeline.apply(walk.prepared, config=ApplyConfig())
 

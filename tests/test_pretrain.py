@@ -15,13 +15,13 @@ from transformers import CLIPTokenizer
 from edit_your_motion.backbone import Backbone
 from edit_your_motion.errors import CheckpointError, ConfigError, ModelFileError
 from edit_your_motion.pretrain import PretrainConfig, export, pretrain
-from edit_your_motion.pretrain.diffusion import PicturePredictor, snr_weights
+from edit_your_motion.pretrain.diffusion import PicturePredictor, near_skeletons, snr_weights
 from edit_your_motion.pretrain.frames import FramePool, load_shard, render_shards
 from edit_your_motion.pretrain.latents import encoder_digest, pack_picture, unpack_picture
 from edit_your_motion.pretrain.loop import learning_rate_share, load_average
 from edit_your_motion.pretrain.start import start_predictor
 from edit_your_motion.pretrain.tokenizer import train_tokenizer
-from edit_your_motion.pretrain.vae import VaeTraining, build_vae, encode, gradient_distance
+from edit_your_motion.pretrain.vae import VaeTraining, build_vae, encode
 from edit_your_motion.progress import SilentProgress
 from edit_your_motion.tiny import make_scheduler
 from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors
@@ -194,6 +194,14 @@ def test_timesteps_with_little_noise_weigh_less() -> None:
     assert (snr_weights(scheduler, float("inf")) == 1).all()
 
 
+def test_cells_near_the_skeleton_are_found() -> None:
+    skeletons = torch.zeros(2, 3, 64, 64)
+    skeletons[0, 1, 36, 20] = 0.5  # in the cell (4, 2) of 8x8 cells
+    near = near_skeletons(skeletons, 8)
+    assert near[0, 3:6, 1:4].all()
+    assert near.sum() == 9
+
+
 def test_a_training_starts_from_an_exported_base(finished: Path, begun: Path, tmp_path: Path) -> None:
     base = export(finished, tmp_path / "small")
     config = tiny(vae={"steps": 0}, diffusion={"steps": 0}, architecture={"latent_channels": 6})
@@ -304,15 +312,6 @@ def test_packed_pictures_come_back_and_damaged_ones_are_refused() -> None:
     for damaged in (pack_picture(picture)[:40], b"nothing"):
         with pytest.raises(CheckpointError, match="delete the encoded pictures"):
             unpack_picture(damaged, 16)
-
-
-def test_gradient_distance_sees_edges_and_not_levels() -> None:
-    picture = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    assert gradient_distance(picture + 0.3, picture) < 1e-6
-    edge = torch.zeros_like(picture)
-    edge[..., 8:] = 1
-    # One column of 15 differs by 1 at full size, one of 7 at half size, and no row: (1/15 + 0 + 1/7 + 0) / 4.
-    torch.testing.assert_close(gradient_distance(picture + edge, picture).item(), (1 / 15 + 1 / 7) / 4)
 
 
 def test_encoding_does_not_depend_on_the_batch(finished: Path) -> None:

@@ -6,9 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from edit_your_motion.config import EarlyStoppingConfig
 from edit_your_motion.errors import CheckpointError, ConfigError, MissingExtraError
+from edit_your_motion.nn.conditions import Conditions
 from edit_your_motion.nn.noise_predictor import NoisePredictor
-from edit_your_motion.tuning.loop import Tuning, TuningStep, tune, tuned_parameters
+from edit_your_motion.tuning.clip import TuningClip
+from edit_your_motion.tuning.early_stopping import StageEnd, has_stalled
+from edit_your_motion.tuning.loop import Tuned, Tuning, TuningStep, tune, tuned_parameters
 from tiny_network import load_network, random_clip, scheduler, short_tuning
 
 CLIP = random_clip(frames=2, lh=4, lw=8)
@@ -20,7 +24,33 @@ def state_of(network: NoisePredictor) -> dict[str, torch.Tensor]:
 
 def tuned(checkpoints: Path, tuning: Tuning) -> tuple[NoisePredictor, list[float]]:
     network = load_network(checkpoints)
-    return network, tune(network, CLIP, scheduler(checkpoints), tuning)
+    return network, tune(network, CLIP, scheduler(checkpoints), tuning).losses
+
+
+def numbered_clip(frames: int) -> TuningClip:
+    """A clip whose skeleton pictures tell the number of their frame."""
+    clip = random_clip(frames, lh=4, lw=4)
+    numbers = torch.arange(frames, dtype=torch.uint8).view(1, frames, 1, 1, 1)
+    return replace(clip, skeletons=numbers.expand(1, frames, 3, 32, 32))
+
+
+class Watcher:
+    """Stands in for a network's prediction, and writes down the frames asked for in training and in evaluation."""
+
+    def __init__(self, network: NoisePredictor) -> None:
+        self.trained: list[list[int]] = []
+        self.evaluated: list[list[int]] = []
+        self.bias = next(iter(network.unet.parameters_of("motion-attention").values()))
+        network.predict = self.predict
+
+    def predict(
+        self, z: torch.Tensor, t: torch.Tensor, conditions: Conditions, conditioning_scale: float
+    ) -> torch.Tensor:
+        assert conditions.skeletons is not None
+        frames = conditions.skeletons[0, :, 0, 0, 0].tolist()
+        assert len(frames) == z.shape[1]
+        (self.trained if torch.is_grad_enabled() else self.evaluated).append(frames)
+        return z + self.bias.mean()
 
 
 def test_each_stage_moves_its_parts_and_nothing_else(checkpoints: Path) -> None:
@@ -86,7 +116,7 @@ def test_bf16_computes_in_half_and_keeps_full_weights(checkpoints: Path) -> None
 
 def test_frozen_weights_may_be_in_half_precision(checkpoints: Path) -> None:
     network = load_network(checkpoints).to(torch.bfloat16)
-    losses = tune(network, CLIP, scheduler(checkpoints), Tuning(short_tuning(2), half=torch.bfloat16))
+    losses = tune(network, CLIP, scheduler(checkpoints), Tuning(short_tuning(2), half=torch.bfloat16)).losses
     _, full = tuned(checkpoints, Tuning(short_tuning(2)))
     assert losses == pytest.approx(full, rel=0.05)
 
@@ -121,3 +151,138 @@ def test_a_loss_that_is_no_number_stops_the_tuning(checkpoints: Path) -> None:
 def test_8_bit_optimiser_names_its_extra(checkpoints: Path) -> None:
     with pytest.raises(MissingExtraError, match="bitsandbytes"):
         tuned(checkpoints, Tuning(short_tuning(1, optimizer="adamw-8bit")))
+
+
+@pytest.mark.parametrize("settings", [{"window": 2}, {"window": 9}])
+def test_a_window_that_holds_the_clip_changes_nothing(checkpoints: Path, settings: dict) -> None:
+    _, expected = tuned(checkpoints, Tuning(short_tuning(2)))
+    assert tuned(checkpoints, Tuning(short_tuning(2, **settings)))[1] == expected
+    assert tuned(checkpoints, Tuning(short_tuning(2), most_frames=2))[1] == expected
+
+
+def test_skeletons_may_be_bytes(checkpoints: Path) -> None:
+    pictures = CLIP.skeletons.mul(255).byte()
+    floats = replace(CLIP, skeletons=pictures.float() / 255)
+    results = [
+        tune(load_network(checkpoints), clip, scheduler(checkpoints), Tuning(short_tuning(2)))
+        for clip in (floats, replace(CLIP, skeletons=pictures))
+    ]
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize(("window", "most_frames"), [(4, 8), (None, 4)], ids=["asked for", "the most"])
+def test_a_step_sees_one_window_and_every_frame_has_its_share(
+    checkpoints: Path, window: int | None, most_frames: int
+) -> None:
+    network = load_network(checkpoints)
+    watcher = Watcher(network)
+    tuning = Tuning(short_tuning(40, window=window), most_frames=most_frames)
+    tune(network, numbered_clip(12), scheduler(checkpoints), tuning)
+    assert len(watcher.trained) == 80
+    assert all(frames == list(range(frames[0], frames[0] + 4)) for frames in watcher.trained)
+    shares = [sum(frame in frames for frames in watcher.trained) / 80 for frame in range(12)]
+    assert min(shares) > 4 / 12 / 3
+    assert max(shares) < 4 / 12 * 2
+
+
+WATCHED = EarlyStoppingConfig(enabled=True, every=1, patience=2, draws=2)
+
+
+@pytest.mark.parametrize("killed_after", [1, 2, 3, 4])
+def test_resumed_equals_uninterrupted_with_windows_and_early_stopping(
+    checkpoints: Path, tmp_path: Path, killed_after: int
+) -> None:
+    """The second stage stands still at this learning rate, so it stops early."""
+    config = short_tuning(2, checkpoint_every=1, window=2, early_stopping=WATCHED)
+    still = config.appearance.model_copy(update={"learning_rate": 1e-9, "iterations": 9})
+    config = config.model_copy(update={"appearance": still})
+    clip = random_clip(frames=5, lh=4, lw=4)
+
+    def run(tuning: Tuning) -> tuple[dict[str, torch.Tensor], Tuned]:
+        network = load_network(checkpoints)
+        result = tune(network, clip, scheduler(checkpoints), tuning)
+        return state_of(network), result
+
+    class KilledError(Exception):
+        pass
+
+    def kill(step: TuningStep) -> None:
+        if 2 * step.stage + step.step == killed_after:
+            raise KilledError
+
+    whole, expected = run(Tuning(config, seed=5))
+    assert [end.reason for end in expected.stages] == ["iterations", "held-out loss"]
+    assert [end.steps for end in expected.stages] == [2, 2]
+    tuning = Tuning(config, seed=5, checkpoint=tmp_path / "checkpoint.safetensors")
+    with pytest.raises(KilledError):
+        run(replace(tuning, on_step=kill))
+    resumed, result = run(tuning)
+    assert result == expected
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+
+
+def test_watching_the_held_out_loss_changes_nothing(checkpoints: Path) -> None:
+    patient = WATCHED.model_copy(update={"patience": 100})
+    network, losses = tuned(checkpoints, Tuning(short_tuning(3, early_stopping=patient)))
+    other, expected = tuned(checkpoints, Tuning(short_tuning(3)))
+    assert losses == expected
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in network.state_dict().items())
+
+
+def test_the_held_out_loss_is_the_same_for_the_same_network_and_falls_with_learning(checkpoints: Path) -> None:
+    def first_stage(every: int, **changes: float) -> StageEnd:
+        config = short_tuning(15, early_stopping=EarlyStoppingConfig(enabled=True, every=every, patience=100))
+        stages = {
+            "motion": config.motion.model_copy(update=changes),
+            "appearance": config.appearance.model_copy(update={"iterations": 0}),
+        }
+        tuning = Tuning(config.model_copy(update=stages))
+        first, untouched = tune(load_network(checkpoints), CLIP, scheduler(checkpoints), tuning).stages
+        assert (untouched.steps, untouched.held_out) == (0, ())
+        assert first.reason == "iterations"
+        return first
+
+    learnt = first_stage(every=5)
+    assert learnt.steps == 15
+    assert [step for step, _ in learnt.held_out] == [0, 5, 10, 15]
+    assert learnt.held_out[-1][1] < learnt.held_out[0][1]
+    still = first_stage(every=1, iterations=2, learning_rate=1e-12)
+    assert [loss for _, loss in still.held_out] == pytest.approx([learnt.held_out[0][1]] * 3, rel=1e-5)
+
+
+def test_held_out_frames_are_evaluated_on_and_never_tuned_on(checkpoints: Path) -> None:
+    network = load_network(checkpoints)
+    watcher = Watcher(network)
+    watched = WATCHED.model_copy(update={"frames": 3, "patience": 50})
+    tuning = Tuning(short_tuning(6, window=2, early_stopping=watched))
+    tune(network, numbered_clip(7), scheduler(checkpoints), tuning)
+    assert {frame for frames in watcher.trained for frame in frames} == {0, 1, 2, 3}
+    assert {frame for frames in watcher.evaluated for frame in frames} == {4, 5, 6}
+    assert len(watcher.evaluated) == 2 * 7 * 2  # stages, evaluations, draws
+
+
+@pytest.mark.parametrize(("frames", "held_out"), [(4, 1), (6, 4)])
+def test_too_few_frames_to_hold_any_out(checkpoints: Path, frames: int, held_out: int) -> None:
+    tuning = Tuning(short_tuning(1, early_stopping=WATCHED.model_copy(update={"frames": held_out})))
+    with pytest.raises(ConfigError, match=r"tuning\.early_stopping\.frames"):
+        tune(load_network(checkpoints), random_clip(frames, lh=4, lw=4), scheduler(checkpoints), tuning)
+
+
+@pytest.mark.parametrize(
+    ("losses", "stalled"),
+    [
+        ([5, 4, 3, 2], False),
+        ([5], False),
+        ([5, 5], False),
+        ([5, 5, 5], True),
+        ([5, 4, 4, 4], True),
+        ([5, 4, 4, 3.9], False),
+        ([5, 4, 4, 3.99], True),
+        ([5, 6, 4.9, 7], False),
+        ([5, 3, 4, 4], True),
+    ],
+)
+def test_a_stage_has_stalled_when_the_last_evaluations_bring_nothing(losses: list[float], stalled: bool) -> None:
+    watched = EarlyStoppingConfig(enabled=True, patience=2, improvement=0.01)
+    assert has_stalled([*map(float, losses)], watched) is stalled
+    assert not has_stalled([*map(float, losses)], watched.model_copy(update={"enabled": False}))

@@ -9,7 +9,7 @@ from torch import nn
 from edit_your_motion.config import AppearanceStageConfig, MotionStageConfig, TuningConfig
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.nn.video_unet import VideoUNet
-from edit_your_motion.tuning.loop import TuningClip
+from edit_your_motion.tuning.clip import TuningClip
 
 TEXT_WIDTH = 32
 

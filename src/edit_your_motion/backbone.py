@@ -5,16 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from hashlib import sha256
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKL
 from einops import rearrange
 from jaxtyping import Float, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from edit_your_motion.config import BaseConfig, NetworkConfig, RuntimeConfig
 from edit_your_motion.errors import ConfigError, OutOfMemoryError
+from edit_your_motion.nn.compilation import compile_layers
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.nn.video_unet import VideoUNet
 from edit_your_motion.progress import Progress
@@ -24,6 +26,11 @@ logger = logging.getLogger(__name__)
 
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
+Network = TypeVar("Network", bound=nn.Module)
+
+TILE = 256
+"""Side of the tiles that a tiled VAE works in, pixels."""
+
 
 class Backbone:
     """Stable Diffusion with its ControlNet, on a device.
@@ -31,13 +38,26 @@ class Backbone:
     Args:
         base: the loaded networks; moved to `device`.
         device: where to compute.
+        runtime: whether idle networks wait in the machine's memory, the VAE works in tiles, convolutions are laid out
+            channels last, and layers are compiled; its device and types are those that the networks were loaded for.
     """
 
-    def __init__(self, base: Base, device: torch.device) -> None:
-        self.base, self.device = base, device
-        for network in (base.vae, base.text_encoder, base.unet, base.controlnet):
+    def __init__(self, base: Base, device: torch.device, runtime: RuntimeConfig | None = None) -> None:
+        self.base, self.device, self.runtime = base, device, runtime or RuntimeConfig()
+        self.offload = self.runtime.offload and device.type != "cpu"
+        for network in (base.unet, base.controlnet):
             network.to(device)
-        self.dtype: torch.dtype = base.unet.dtype
+        for network in (base.vae, base.text_encoder):
+            network.to("cpu" if self.offload else device)
+        if self.runtime.channels_last:
+            for network in (base.vae, base.unet, base.controlnet):
+                network.to(memory_format=torch.channels_last)
+        if self.runtime.tiled_vae:
+            base.vae.enable_tiling()
+            base.vae.tile_sample_min_size = TILE
+            base.vae.tile_latent_min_size = TILE // base.pixels_per_latent
+        # The type of the biases is that of the computation; weights may be stored in another.
+        self.dtype: torch.dtype = base.unet.conv_in.bias.dtype
         self._inflated: VideoUNet | None = None
 
     @classmethod
@@ -50,8 +70,9 @@ class Backbone:
         """
         device = choose_device(runtime.device)
         dtype = choose_dtype(runtime.precision, device)
+        storage = choose_storage(runtime.frozen_storage, dtype)
         with explain_memory(device):
-            return cls(load_base(model.base, model.controlnet, model.motion_adapter, dtype), device)
+            return cls(load_base(model.base, model.controlnet, model.motion_adapter, dtype, storage), device, runtime)
 
     @property
     def half(self) -> torch.dtype | None:
@@ -80,11 +101,17 @@ class Backbone:
                 frame_attention=network.frame_attention,
                 temporal_attention=network.temporal_attention,
                 motion_attention=network.motion_attention,
+                motion_attention_tokens=network.motion_attention_tokens,
                 # Tuning changes it in place, and the next person starts from what was loaded.
                 motion_adapter=deepcopy(self.base.motion_adapter),
             )
         self._inflated.to(self.device)
-        return NoisePredictor(self._inflated, self.base.controlnet).requires_grad_(False).eval()
+        if self.runtime.channels_last:
+            self._inflated.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        predictor = NoisePredictor(self._inflated, self.base.controlnet).requires_grad_(False).eval()
+        if self.runtime.compile:
+            compile_layers(predictor)
+        return predictor
 
     @torch.no_grad()
     def embed(self, prompt: str) -> Float[Tensor, "1 n d"]:
@@ -94,15 +121,16 @@ class Backbone:
         tokens = tokenizer(prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
         if len(tokenizer(prompt).input_ids) > length:
             logger.warning("the prompt is longer than %d tokens; its end is cut off", length)
-        return self.base.text_encoder(tokens.input_ids.to(self.device))[0]
+        with self._awake(self.base.text_encoder) as text_encoder:
+            return text_encoder(tokens.input_ids.to(self.device))[0]
 
     @torch.no_grad()
     def encode(self, frames: UInt8[np.ndarray, "f h w 3"], progress: Progress) -> Float[Tensor, "1 f c lh lw"]:
         """The VAE's latents of the frames: the mean of its distribution, times its scaling factor."""
-        vae, latents = self.base.vae, []
-        with progress.phase("encode", len(frames)) as advance:
+        latents = []
+        with progress.phase("encode", len(frames)) as advance, self._awake(self.base.vae) as vae:
             for frame in frames:
-                pixels = as_pictures(frame[None]).to(self.device, vae.dtype) * 2 - 1
+                pixels = as_pictures(frame[None]).to(self.device, _computed_in(vae)) * 2 - 1
                 latents.append(vae.encode(pixels).latent_dist.mean * vae.config.scaling_factor)
                 advance()
         return torch.cat(latents)[None].float()
@@ -110,14 +138,29 @@ class Backbone:
     @torch.no_grad()
     def decode(self, latents: Float[Tensor, "1 f c lh lw"], progress: Progress) -> UInt8[np.ndarray, "f h w 3"]:
         """The frames that the VAE makes of latents."""
-        vae, frames = self.base.vae, []
-        with progress.phase("decode", latents.shape[1]) as advance:
+        frames = []
+        with progress.phase("decode", latents.shape[1]) as advance, self._awake(self.base.vae) as vae:
             for latent in latents[0]:
-                pixels = vae.decode(latent[None].to(vae.dtype) / vae.config.scaling_factor).sample
+                pixels = vae.decode(latent[None].to(_computed_in(vae)) / vae.config.scaling_factor).sample
                 frame = ((pixels.float() + 1) / 2).clamp(0, 1).mul(255).round().byte().cpu()
                 frames.append(rearrange(frame, "1 c h w -> h w c").numpy())
                 advance()
         return np.stack(frames)
+
+    @contextmanager
+    def _awake(self, network: Network) -> Iterator[Network]:
+        """A network where it computes, for as long as the block takes."""
+        network.to(self.device)
+        try:
+            yield network
+        finally:
+            if self.offload:
+                network.to("cpu")
+
+
+def _computed_in(vae: AutoencoderKL) -> torch.dtype:
+    """The type of a VAE's biases; its weights may be stored in another."""
+    return vae.encoder.conv_in.bias.dtype
 
 
 def as_pictures(frames: UInt8[np.ndarray, "f h w 3"]) -> Float[Tensor, "f 3 h w"]:
@@ -159,6 +202,12 @@ def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
 
 
+def choose_storage(name: Literal["compute", "fp16", "bf16"], dtype: torch.dtype) -> torch.dtype | None:
+    """The type in which frozen weights wait, or None where that would be no smaller than the one of computation."""
+    storage = {"compute": dtype, "fp16": torch.float16, "bf16": torch.bfloat16}[name]
+    return storage if storage.itemsize < dtype.itemsize else None
+
+
 @contextmanager
 def explain_memory(device: torch.device) -> Iterator[None]:
     """Turns running out of memory into an error that says what to lower.
@@ -171,7 +220,8 @@ def explain_memory(device: torch.device) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
             raise OutOfMemoryError(
-                f"memory ran out on {device}; lower --video.size or --video.frames, keep "
-                "--tuning.gradient-checkpointing on, or set --runtime.precision bf16; a tuning goes on where it was"
+                f"memory ran out on {device}; say what there is by --runtime.memory 8GB, lower --video.size or "
+                "--windows.frames, keep --tuning.gradient-checkpointing on, or set --runtime.frozen-storage fp16 or "
+                "--runtime.precision bf16; a tuning goes on where it was"
             ) from error
         raise

@@ -52,7 +52,7 @@ def find_reach(masks: Bool[np.ndarray, "f h w"], keypoints: Keypoints) -> float:
 
 
 def _distances_to_skeletons(keypoints: Keypoints) -> Float[np.ndarray, "f h w"]:
-    return _distances(draw_skeleton(keypoints, hands=False, face=False).any(axis=-1))
+    return _distances(np.asarray(draw_skeleton(keypoints, hands=False, face=False).any(axis=-1)))
 
 
 def _distances(regions: Bool[np.ndarray, "f h w"]) -> Float[np.ndarray, "f h w"]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edit_your_motion.errors import ConfigError
 
@@ -92,12 +92,21 @@ class NetworkConfig(Section):
     frame_attention: Literal["recurrent", "spatial", "sparse-causal", "previous"] = Field(
         "recurrent", description="Keys and values of the frame attention; 'recurrent' is RCA (Eq. 9)."
     )
-    temporal_attention: Literal["from-zero", "tune-a-video"] = Field(
+    temporal_attention: Literal["from-zero", "tune-a-video", "motion-editor"] = Field(
         "from-zero",
         description="Before the feed-forward, adding nothing at first (the paper); or after it, with a random bias at "
-        "first (Tune-A-Video).",
+        "first (Tune-A-Video), and causal (MotionEditor).",
     )
-    motion_attention: bool = Field(True, description="Adapt ControlNet's residuals by motion attention (MA).")
+    motion_attention: bool | Literal["motion-editor"] = Field(
+        True, description="Adapt ControlNet's residuals by motion attention (MA), or by MotionEditor's adapter."
+    )
+    motion_attention_tokens: int | None = Field(
+        None,
+        ge=1,
+        le=65536,
+        description="Keys of MA's attention in space, at most: at sites with more tokens, their averages over cells; "
+        "default: all.",
+    )
     conditioning_scale: float = Field(1.0, ge=0, le=4, description="Strength of ControlNet.")
 
 
@@ -118,8 +127,15 @@ class StageConfig(Section):
 
     trains: tuple[Part, ...] = Field(description="The parts that train; all else is frozen.")
     pixels: Literal["person", "whole"] = Field(description="Frames with the background masked, or whole ones.")
+    skeletons: bool = Field(True, description="Whether the source's skeletons, and so ControlNet, take part.")
     iterations: int = Field(300, ge=0, le=100_000, description="Optimiser steps.")
     learning_rate: float = Field(3e-5, gt=0, le=1, description="Of AdamW.")
+
+    @model_validator(mode="after")
+    def _has_what_it_trains(self) -> "StageConfig":
+        if "motion-attention" in self.trains and not self.skeletons:
+            raise ValueError("a stage that trains 'motion-attention' needs skeletons, for it is on ControlNet's side")
+        return self
 
 
 class MotionStageConfig(StageConfig):
@@ -136,6 +152,46 @@ class AppearanceStageConfig(StageConfig):
     pixels: Literal["person", "whole"] = Field("whole", description="Frames with the background masked, or whole.")
 
 
+class EarlyStoppingConfig(Section):
+    """When a stage of tuning ends before its last iteration: once a held-out loss improves no more."""
+
+    enabled: bool = Field(False, description="Whether to watch the held-out loss and stop by it.")
+    every: int = Field(25, ge=1, le=100_000, description="Steps between two evaluations.")
+    patience: int = Field(3, ge=1, le=10_000, description="Evaluations without improvement before a stage ends.")
+    improvement: float = Field(
+        0.005, ge=0, lt=1, description="What counts as one: the least loss before lowered by this share."
+    )
+    draws: int = Field(
+        8, ge=1, le=1000, description="Noises and timesteps of an evaluation; never tuned on, always the same."
+    )
+    frames: int = Field(
+        0, ge=0, le=4096, description="The last frames of a clip of more than 4, held out of tuning to be evaluated on."
+    )
+
+
+Recompute = Literal["everything", "cheap", "nothing"]
+"""What of a layer is computed again for its gradient: all of it; norms and activations, but no matrix product,
+convolution or attention; or nothing. The less, the faster, and the more memory."""
+
+Recomputation = bool | tuple[Recompute, ...]
+"""The same for all levels of the U-Net: everything (True) or nothing (False); or for each, the finest first, and the
+last for all below."""
+
+
+class DecoderConfig(Section):
+    """Tuning of the VAE's decoder on the source's frames, after the two stages; not in the paper."""
+
+    iterations: int = Field(0, ge=0, le=100_000, description="Optimiser steps; 0 leaves the base's decoder.")
+    learning_rate: float = Field(3e-4, gt=0, le=1, description="Of AdamW, at first; it falls to nothing.")
+    batch: int = Field(4, ge=1, le=256, description="Frames of each step.")
+    noise: float = Field(
+        0.1,
+        ge=0,
+        le=10,
+        description="Noise on the latents, in their standard deviations: an edit's are not quite them.",
+    )
+
+
 class TuningConfig(Section):
     """The two stages (STL, section III.D), and how they are run."""
 
@@ -145,29 +201,82 @@ class TuningConfig(Section):
     weight_decay: float = Field(1e-2, ge=0, description="Of AdamW.")
     clip_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
     gradient_checkpointing: bool = Field(True, description="Recompute activations: less memory, a third more time.")
+    recompute: tuple[Recompute, ...] | None = Field(
+        None,
+        min_length=1,
+        max_length=8,
+        description="The same for each level of the U-Net, the finest first, the last for all below: everything, cheap "
+        "(all but matrix products, convolutions and attention) or nothing; default: as --tuning.gradient-checkpointing "
+        "says.",
+    )
     checkpoint_every: int = Field(50, ge=1, description="Steps between two checkpoints.")
+    window: int | None = Field(
+        None,
+        ge=1,
+        le=4096,
+        description="Frames of each optimiser step, around a random one; default: all, at most --windows.frames.",
+    )
+    early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
+    decoder: DecoderConfig = DecoderConfig()
 
     @property
     def stages(self) -> tuple[StageConfig, ...]:
         """The stages in order."""
         return (self.motion, self.appearance)
 
+    @property
+    def recomputation(self) -> Recomputation:
+        """What is computed again for the gradient."""
+        return self.gradient_checkpointing if self.recompute is None else self.recompute
+
+
+class WindowsConfig(Section):
+    """How a clip that is longer than the network sees at once is covered."""
+
+    frames: int = Field(16, ge=1, le=4096, description="Frames that the network sees at once; decides the memory.")
+    overlap: int = Field(
+        4, ge=0, le=4095, description="Frames that two windows share, over which one fades into the other."
+    )
+    context: int = Field(
+        1, ge=0, le=2047, description="Of these, frames that a window sees at its ends and has no say in."
+    )
+    shift: bool = Field(False, description="Move the windows from step to step, so that no two joints coincide.")
+
+
+SolverName = Literal["ddim", "dpm++2m"]
+"""How the path between latents and noise is walked: first order, the paper's; or second order, for fewer steps."""
+
 
 class InversionConfig(Section):
-    """DDIM inversion of the source (Eq. 17)."""
+    """Inversion of the source (Eq. 17)."""
 
-    steps: int = Field(50, ge=1, le=1000, description="DDIM steps.")
+    steps: int = Field(50, ge=1, le=1000, description="Steps from the source's latents to its noise.")
+    solver: SolverName = Field(
+        "ddim", description="ddim, the paper's; or dpm++2m, second order, for fewer steps: take it for sampling too."
+    )
+    fixed_point: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="Passes that make the inversion exact for sampling with the same solver and steps, each as dear as "
+        "the inversion.",
+    )
     skeleton: bool = Field(True, description="Whether the source's skeletons condition the inversion.")
     prompt: bool = Field(True, description="Whether the prompt conditions the inversion; else the empty one does.")
     guidance_scale: float = Field(1.0, ge=0, le=30, description="Classifier-free guidance; 1 is none.")
 
 
 class SamplingConfig(Section):
-    """DDIM sampling of the edit."""
+    """Sampling of the edit."""
 
-    steps: int = Field(50, ge=1, le=1000, description="DDIM steps.")
+    steps: int = Field(50, ge=1, le=1000, description="Steps from the noise to the edit.")
+    solver: SolverName = Field("ddim", description="ddim, the paper's; or dpm++2m, second order, for fewer steps.")
     guidance_scale: float = Field(1.0, ge=0, le=30, description="Classifier-free guidance; 1 is none.")
     negative_prompt: str = Field("", description="What guidance leads away from.")
+    background: Literal["generated", "source"] = Field(
+        "generated",
+        description="Where nobody stands, neither before nor after: as generated, or the source's own pixels.",
+    )
 
 
 class RuntimeConfig(Section):
@@ -178,6 +287,26 @@ class RuntimeConfig(Section):
         "auto", description="auto: bf16 on a GPU that has it, fp16 on another GPU, fp32 on a CPU."
     )
     seed: int = Field(33, ge=0, lt=2**63, description="Of tuning's noise and timesteps.")
+    memory: str | None = Field(
+        None,
+        description="What the edit may take, '8GB' or '7.5GiB', of the GPU or else of the machine: decides by itself "
+        "what to recompute, offload, tile and how to store frozen weights; default: as the other settings say.",
+    )
+    frozen_storage: Literal["compute", "fp16", "bf16"] = Field(
+        "compute",
+        description="Type in which frozen weights wait to be computed with; fp16 halves them in fp32, and changes "
+        "nothing where the base was saved in fp16.",
+    )
+    offload: bool = Field(
+        False, description="Keep VAE and text encoder on a GPU only while they work; otherwise in the machine's memory."
+    )
+    tiled_vae: bool = Field(
+        False, description="Encode and decode in tiles: less memory for large frames, and faint joints."
+    )
+    channels_last: bool = Field(False, description="Lay convolutions out channels last; faster on some machines.")
+    compile: bool = Field(
+        False, description="Compile the repeated layers with torch.compile; needs a C++ compiler, pays on GPUs."
+    )
 
 
 class TuneConfig(Section):
@@ -190,14 +319,15 @@ class TuneConfig(Section):
     people: PeopleConfig = PeopleConfig()
     network: NetworkConfig = NetworkConfig()
     tuning: TuningConfig = TuningConfig()
+    windows: WindowsConfig = WindowsConfig()
     inversion: InversionConfig = InversionConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 
     def identity(self) -> dict[str, Any]:
         """What decides the tuned person: all but the machine, and what only the reference has to do with."""
         of_no_account = {
-            "runtime": {"device"},
-            "tuning": {"checkpoint_every", "gradient_checkpointing"},
+            "runtime": {"device", "memory", "offload", "channels_last", "compile"},
+            "tuning": {"checkpoint_every", "gradient_checkpointing", "recompute"},
             "video": {"reference_start", "sound"},
             "people": {"reference_person", "reference_keypoints"},
         }
@@ -212,6 +342,7 @@ class ApplyConfig(Section):
     video: VideoConfig = VideoConfig()
     people: PeopleConfig = PeopleConfig()
     alignment: AlignmentConfig = AlignmentConfig()
+    windows: WindowsConfig = WindowsConfig()
     sampling: SamplingConfig = SamplingConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 

@@ -4,13 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from einops import rearrange
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from edit_your_motion.backbone import Backbone, as_pictures, explain_memory
-from edit_your_motion.config import ApplyConfig, TuneConfig
+from edit_your_motion.backbone import Backbone, explain_memory
+from edit_your_motion.background import keep_background
+from edit_your_motion.config import ApplyConfig, TuneConfig, WindowsConfig
 from edit_your_motion.diffusion.ddim import OnStep, Predict, guide, invert, sample
+from edit_your_motion.diffusion.windows import check_windows, cover
 from edit_your_motion.errors import CheckpointError
+from edit_your_motion.nn.conditions import Conditions
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.people.alignment import align
 from edit_your_motion.people.keypoints import Keypoints
@@ -18,7 +23,9 @@ from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.person import Person
 from edit_your_motion.preparation import PreparedClip
 from edit_your_motion.progress import Advance, Progress
-from edit_your_motion.tuning.loop import OnTuningStep, Tuning, TuningClip, tune, tuned_parameters
+from edit_your_motion.tuning.clip import TuningClip
+from edit_your_motion.tuning.decoder import decoder_weights, tune_decoder
+from edit_your_motion.tuning.loop import OnTuningStep, Tuning, tune, tuned_parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +61,11 @@ def tune_person(
         progress: is told how far each phase is.
         checkpoint: where an unfinished tuning is kept and gone on with; None keeps none.
         on_step: called after each step of tuning.
+
+    Raises:
+        ConfigError: if a setting does not fit another, or the clip.
     """
+    check_windows(config.windows)
     with explain_memory(backbone.device):
         predictor = backbone.inflate(config.network, config.runtime.seed)
         frames = source.video.frames
@@ -62,9 +73,9 @@ def tune_person(
             person=backbone.encode(frames * source.masks[..., None], progress),
             whole=backbone.encode(frames, progress),
             text=backbone.embed(config.prompt),
-            skeletons=_condition(backbone, source.keypoints),
+            skeletons=_draw(source.keypoints),
         )
-        losses = tune(
+        tuned = tune(
             predictor,
             clip,
             backbone.base.scheduler,
@@ -73,6 +84,7 @@ def tune_person(
                 conditioning_scale=config.network.conditioning_scale,
                 seed=config.runtime.seed,
                 half=backbone.half,
+                most_frames=config.windows.frames,
                 checkpoint=checkpoint,
                 progress=progress,
                 on_step=on_step,
@@ -82,16 +94,39 @@ def tune_person(
 
         skeletons = clip.skeletons if config.inversion.skeleton else None
         prompt = config.prompt if config.inversion.prompt else ""
-        predict = _bind(backbone, predictor, config, prompt, "", skeletons, config.inversion.guidance_scale)
+        predict = _bind(
+            backbone, predictor, config, prompt, "", skeletons, config.inversion.guidance_scale, config.windows
+        )
         with progress.phase("invert", config.inversion.steps) as advance:
-            noise = invert(predict, clip.whole, backbone.base.scheduler, config.inversion.steps, _count(advance, None))
+            noise = invert(
+                predict,
+                clip.whole,
+                backbone.base.scheduler,
+                config.inversion.steps,
+                _count(advance, None),
+                solver=config.inversion.solver,
+                fixed_point=config.inversion.fixed_point,
+            )
+
+        decoder = (
+            tune_decoder(
+                backbone.base.vae,
+                rearrange(torch.from_numpy(frames), "f h w c -> f c h w"),
+                clip.whole,
+                config.tuning.decoder,
+                config.runtime.seed,
+                progress,
+            )
+            if config.tuning.decoder.iterations
+            else {}
+        )
 
     parameters = {
         name: value.detach().cpu().clone() for name, value in tuned_parameters(predictor.unet, config.tuning).items()
     }
     # Contiguous, as they are after loading: convolutions round differently on other memory layouts.
     latents, noise = (z.cpu().contiguous() for z in (clip.whole, noise))
-    return Person(config, backbone.digest, parameters, latents, noise, source, losses)
+    return Person(config, backbone.digest, parameters, latents, noise, source, tuned.losses, tuned.stages, decoder)
 
 
 def apply_motion(
@@ -115,7 +150,9 @@ def apply_motion(
 
     Raises:
         CheckpointError: if the person was tuned on another base.
+        ConfigError: if a setting does not fit another.
     """
+    check_windows(config.windows)
     if person.base_digest != backbone.digest:
         raise CheckpointError(f"the person was tuned on another base than this one ('{person.config.model.base}' then)")
     prompt = person.config.prompt if config.edit_prompt is None else config.edit_prompt
@@ -125,14 +162,38 @@ def apply_motion(
         person.put_into(predictor)
 
         aligned = align(reference.keypoints, person.source.keypoints, config.alignment.method)
-        skeletons = _condition(backbone, aligned)
         predict = _bind(
-            backbone, predictor, person.config, prompt, sampling.negative_prompt, skeletons, sampling.guidance_scale
+            backbone,
+            predictor,
+            person.config,
+            prompt,
+            sampling.negative_prompt,
+            _draw(aligned),
+            sampling.guidance_scale,
+            config.windows,
         )
         noise = person.noise[:, loop_frames(person.noise.shape[1], len(reference))].to(backbone.device)
         with progress.phase("sample", sampling.steps) as advance:
-            latents = sample(predict, noise, backbone.base.scheduler, sampling.steps, _count(advance, on_step))
-        return Edit(backbone.decode(latents, progress), latents.cpu(), aligned)
+            latents = sample(
+                predict,
+                noise,
+                backbone.base.scheduler,
+                sampling.steps,
+                _count(advance, on_step),
+                solver=sampling.solver,
+            )
+        with decoder_weights(backbone.base.vae, person.decoder):
+            frames = backbone.decode(latents, progress)
+    if sampling.background == "source":
+        shown = loop_frames(len(person.source), len(frames))
+        frames = keep_background(
+            frames,
+            person.source.video.frames[shown],
+            person.source.masks[shown],
+            person.source.keypoints.take(shown),
+            aligned,
+        )
+    return Edit(frames, latents.cpu(), aligned)
 
 
 def loop_frames(available: int, wanted: int) -> Int[np.ndarray, " f"]:
@@ -141,9 +202,9 @@ def loop_frames(available: int, wanted: int) -> Int[np.ndarray, " f"]:
     return np.resize(there_and_back, wanted)
 
 
-def _condition(backbone: Backbone, keypoints: Keypoints) -> Float[Tensor, "1 f 3 h w"]:
-    """Skeleton pictures as ControlNet takes them."""
-    return as_pictures(draw_skeleton(keypoints))[None].to(backbone.device, backbone.dtype)
+def _draw(keypoints: Keypoints) -> UInt8[Tensor, "1 f 3 h w"]:
+    """Skeleton pictures as bytes off the device, where those of a long clip would fill it."""
+    return rearrange(torch.from_numpy(draw_skeleton(keypoints)), "f h w c -> 1 f c h w")
 
 
 def _bind(
@@ -152,18 +213,25 @@ def _bind(
     config: TuneConfig,
     prompt: str,
     negative_prompt: str,
-    skeletons: Float[Tensor, "1 f 3 h w"] | None,
+    skeletons: UInt8[Tensor, "1 f 3 h w"] | None,
     guidance_scale: float,
+    windows: WindowsConfig,
 ) -> Predict:
-    """eps_theta(z, t) with text, skeletons and guidance bound, for latents in fp32."""
+    """eps_theta(z, t) with text, skeletons and guidance bound, for latents in fp32 of a clip of any length."""
+    short = skeletons is None or skeletons.shape[1] <= windows.frames
+    conditions = predictor.prepare(backbone.embed(prompt), skeletons, embed=short)
 
-    def bound(text: Float[Tensor, "1 n d"]) -> Predict:
-        def predict(z: Tensor, t: Tensor) -> Tensor:
-            return predictor(z.to(backbone.dtype), t, text, skeletons, config.network.conditioning_scale)
+    def bound(conditions: Conditions) -> Predict:
+        def predict(z: Tensor, t: Tensor, frames: slice) -> Tensor:
+            seen, scale = conditions.of_frames(frames), config.network.conditioning_scale
+            return predictor.predict(z.to(backbone.dtype), t, seen, scale)
 
-        return predict
+        return cover(predict, windows)
 
-    return guide(bound(backbone.embed(prompt)), bound(backbone.embed(negative_prompt)), guidance_scale)
+    if guidance_scale == 1:
+        return bound(conditions)
+    away_from = conditions.with_text(predictor.prepare_text(backbone.embed(negative_prompt)))
+    return guide(bound(conditions), bound(away_from), guidance_scale)
 
 
 def _count(advance: Advance, then: OnStep | None) -> OnStep:

@@ -1,6 +1,9 @@
 """Seconds and peak memory of each phase."""
 
+import ctypes
+import gc
 import resource
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,10 +66,18 @@ def reset_peak_memory(device: torch.device) -> None:
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
         return
+    _give_back_memory()
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
         return  # not Linux, or not allowed: the peak is then that of the whole process so far
+
+
+def _give_back_memory() -> None:
+    """Returns what was freed to the system, where the C library can: otherwise it still counts as in use."""
+    gc.collect()
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "malloc_trim"):
+        library.malloc_trim(0)
 
 
 def peak_memory(device: torch.device) -> int:

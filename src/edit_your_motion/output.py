@@ -19,6 +19,7 @@ from edit_your_motion.config import Section, dump_config
 from edit_your_motion.edit import Edit, loop_frames
 from edit_your_motion.files import written_whole
 from edit_your_motion.measurement import PhaseRecord
+from edit_your_motion.memory import Plan
 from edit_your_motion.people.keypoints_file import save_keypoints
 from edit_your_motion.people.preview import alignment_preview, comparison_frames, contact_sheet
 from edit_your_motion.people.skeleton import draw_skeleton
@@ -26,6 +27,7 @@ from edit_your_motion.people.smoothing import jitter
 from edit_your_motion.person import Person
 from edit_your_motion.preparation import PreparedClip
 from edit_your_motion.scoring import Scores
+from edit_your_motion.tuning.early_stopping import StageEnd
 from edit_your_motion.video import write_video
 
 PACKAGES = ("edit-your-motion", "torch", "diffusers", "transformers", "numpy", "av")
@@ -42,6 +44,8 @@ class RunRecord:
         scores: whatever was measured.
         warnings: what a user should be told.
         losses: of every step of tuning.
+        stages: how each stage of tuning ended.
+        plan: what was done to fit into the memory asked for; None where nothing was asked.
     """
 
     config: Section
@@ -50,6 +54,8 @@ class RunRecord:
     scores: Scores
     warnings: tuple[str, ...]
     losses: list[float]
+    stages: tuple[StageEnd, ...] = ()
+    plan: Plan | None = None
 
 
 def write_edit(folder: Path, person: Person, reference: PreparedClip, edit: Edit, *, sound: bool = False) -> None:
@@ -115,6 +121,8 @@ def write_record(folder: Path, record: RunRecord, clips: dict[str, PreparedClip]
         "scores": {name: {key: _finite(value) for key, value in part.items()} for name, part in record.scores.items()},
         "warnings": record.warnings,
         "losses": record.losses,
+        "stages": [stage.model_dump(mode="json") for stage in record.stages],
+        "memory": None if record.plan is None else record.plan.record(),
     }
     with written_whole(folder / "run.json") as temporary:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False), encoding="utf-8")

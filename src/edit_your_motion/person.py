@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -16,11 +16,13 @@ from edit_your_motion.files import written_whole
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.preparation import PreparedClip, load_prepared, save_prepared
 from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors, save_tensors
+from edit_your_motion.tuning.early_stopping import StageEnd
 from edit_your_motion.tuning.loop import tuned_parameters
 
-CONFIG, PARAMETERS, LATENTS, SOURCE, CARD = (
+CONFIG, PARAMETERS, DECODER, LATENTS, SOURCE, CARD = (
     "config.yaml",
     "tuned.safetensors",
+    "decoder.safetensors",
     "latents.safetensors",
     "source",
     "README.md",
@@ -39,6 +41,8 @@ class Person:
         noise: z*, its inversion.
         source: frames, keypoints and masks.
         losses: of every step of tuning.
+        stages: how each stage of tuning ended; empty where it was not kept.
+        decoder: weights of the VAE's decoder, by name; empty where the base's is used.
     """
 
     config: TuneConfig
@@ -48,6 +52,8 @@ class Person:
     noise: Float[Tensor, "1 f c lh lw"]
     source: PreparedClip
     losses: list[float]
+    stages: tuple[StageEnd, ...] = ()
+    decoder: Mapping[str, Tensor] = field(default_factory=dict)
 
     def put_into(self, predictor: NoisePredictor) -> None:
         """Copies the tuned parameters into a network.
@@ -76,8 +82,14 @@ class Person:
         check_place(folder)
         with written_whole(folder) as part:
             part.mkdir()
-            metadata = {"base": self.base_digest, "losses": json.dumps(self.losses)}
+            metadata = {
+                "base": self.base_digest,
+                "losses": json.dumps(self.losses),
+                "stages": json.dumps([stage.model_dump() for stage in self.stages]),
+            }
             save_tensors(part / PARAMETERS, self.parameters, metadata)
+            if self.decoder:
+                save_tensors(part / DECODER, self.decoder)
             save_tensors(part / LATENTS, {"latents": self.latents, "noise": self.noise})
             save_prepared(part / SOURCE, self.source)
             (part / CONFIG).write_text(dump_config(self.config), encoding="utf-8")
@@ -108,7 +120,7 @@ Prompt: "{self.config.prompt}". Source: {f} frames of {w}x{h}. {size:,} tuned pa
 
 Use: `eym apply THIS_FOLDER REFERENCE_VIDEO`.
 
-- `{PARAMETERS}`: the tuned parameters
+- `{PARAMETERS}`: the tuned parameters; `{DECODER}`, where it is there: the VAE's decoder, tuned too
 - `{LATENTS}`: the source's latents and their DDIM inversion
 - `{SOURCE}/`: the source's frames, keypoints and masks; they show the person, so share them only with consent
 - `{CONFIG}`: the settings
@@ -147,9 +159,11 @@ def load_person(folder: Path) -> Person:
         config = parse_config(TuneConfig, load_config(folder / CONFIG))
     except ConfigError as error:
         raise CheckpointError(f"the settings in {folder / CONFIG} are damaged: {error}") from error
+    decoder = load_tensors(folder / DECODER) if config.tuning.decoder.iterations else {}
     metadata = load_metadata(folder / PARAMETERS)
     try:
         losses = [float(loss) for loss in json.loads(metadata["losses"])]
+        stages = tuple(StageEnd.model_validate(stage) for stage in json.loads(metadata.get("stages", "[]")))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"expected the losses of a tuning in {folder / PARAMETERS}, got {error!r}") from error
     source = load_prepared(folder / SOURCE)
@@ -168,4 +182,6 @@ def load_person(folder: Path) -> Person:
         noise=latents["noise"],
         source=source,
         losses=losses,
+        stages=stages,
+        decoder=decoder,
     )

@@ -4,16 +4,18 @@ import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 
 from edit_your_motion.backbone import Backbone
-from edit_your_motion.config import ApplyConfig, EditConfig, PeopleConfig, Section, TuneConfig, VideoConfig
+from edit_your_motion.config import ApplyConfig, BaseConfig, EditConfig, PeopleConfig, Section, TuneConfig, VideoConfig
 from edit_your_motion.edit import Edit, apply_motion, tune_person
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.measurement import Recorder
+from edit_your_motion.memory import Plan, Rehearsal, follow, make_plan
 from edit_your_motion.output import RunRecord, write_config, write_edit, write_picture, write_record
 from edit_your_motion.people.preview import contact_sheet, overlay_skeleton
 from edit_your_motion.people.skeleton import draw_skeleton
@@ -29,10 +31,13 @@ from edit_your_motion.preparation import (
 from edit_your_motion.progress import Progress
 from edit_your_motion.scoring import Scores, score_edit
 from edit_your_motion.video import Fit, read_video, write_video
+from edit_your_motion.weights import load_architecture
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT = "tuning.safetensors"
+
+AnyTuning = TypeVar("AnyTuning", TuneConfig, EditConfig)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +75,7 @@ def run_edit(
     source = _needed(config.source, "a source")
     _check_reference(config)
     _needed(config.prompt or None, "a prompt")
+    config, plan = _fit(config, source)
     tuning = config.for_tuning()
     tuned_before = None if restart else _tuned_before(folder / "person", tuning)
     recorder = Recorder(progress)
@@ -80,7 +86,7 @@ def run_edit(
     true_frames = _read_truth(truth, config, tuning, clip)
     write_config(folder, config)
     person = tuned_before or _tune(backbone, clip, tuning, folder, folder / "person", recorder, restart)
-    return _apply(backbone, person, reference, config, config.for_applying(), folder, recorder, true_frames)
+    return _apply(backbone, person, reference, config, config.for_applying(), folder, recorder, true_frames, plan)
 
 
 def run_tune(config: TuneConfig, folder: Path, progress: Progress, *, restart: bool = False) -> Person:
@@ -98,6 +104,7 @@ def run_tune(config: TuneConfig, folder: Path, progress: Progress, *, restart: b
     """
     source = _needed(config.source, "a source")
     _needed(config.prompt or None, "a prompt")
+    config, _ = _fit(config, source)
     if not restart and (person := _tuned_before(folder, config)):
         logger.info("%s is tuned already", folder)
         return person
@@ -142,10 +149,11 @@ def run_apply(
     reference = _read_reference(config, recorder)
     moved = {"base": base, "controlnet": controlnet}
     model = person.config.model.model_copy(update={name: place for name, place in moved.items() if place is not None})
+    config, plan = _fit_applying(config, person, model)
     backbone = _load(person.config.model_copy(update={"runtime": config.runtime, "model": model}), recorder)
     true_frames = _read_truth(truth, config, person.config, person.source)
     write_config(folder, config)
-    return _apply(backbone, person, reference, config, config, folder, recorder, true_frames)
+    return _apply(backbone, person, reference, config, config, folder, recorder, true_frames, plan)
 
 
 def run_prepare(
@@ -203,6 +211,30 @@ def _tuned_before(folder: Path, config: TuneConfig) -> Person | None:
     raise ConfigError(
         f"{folder} holds a person that was tuned with other settings; choose another --output, or --restart"
     )
+
+
+def _fit(config: AnyTuning, source: str) -> tuple[AnyTuning, Plan | None]:
+    """The configuration as it fits into the memory that it names, and the plan for that."""
+    if config.runtime.memory is None:
+        return config, None
+    architecture = load_architecture(config.model.base, config.model.controlnet)
+    canvas = choose_canvas(source, config.video, architecture.side_multiple, architecture.native_side)
+    shape = (config.video.frames, canvas.height, canvas.width)
+    rehearsal = Rehearsal(architecture, config.network, config.tuning, config.runtime, shape)
+    plan = make_plan(rehearsal, config.windows, config.runtime)
+    return follow(plan, config), plan
+
+
+def _fit_applying(config: ApplyConfig, person: Person, model: BaseConfig) -> tuple[ApplyConfig, Plan | None]:
+    """The same where nothing is tuned."""
+    if config.runtime.memory is None:
+        return config, None
+    architecture = load_architecture(model.base, model.controlnet)
+    height, width = person.source.video.frames.shape[1:3]
+    shape = (config.video.frames, height, width)
+    rehearsal = Rehearsal(architecture, person.config.network, None, config.runtime, shape)
+    plan = make_plan(rehearsal, config.windows, config.runtime)
+    return follow(plan, config), plan
 
 
 def _load(config: TuneConfig, recorder: Recorder) -> Backbone:
@@ -265,6 +297,7 @@ def _apply(
     folder: Path,
     recorder: Recorder,
     truth: UInt8[np.ndarray, "f h w 3"] | None,
+    plan: Plan | None,
 ) -> EditResult:
     """Samples, writes every file of an edit, and scores it."""
     edit = apply_motion(backbone, person, reference, applying, recorder)
@@ -274,5 +307,6 @@ def _apply(
     warnings = tuple(f"{name}: {warning}" for name, clip in clips.items() for warning in clip.warnings)
     device = backbone.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    write_record(folder, RunRecord(config, name, recorder.phases, scores, warnings, person.losses), clips)
+    record = RunRecord(config, name, recorder.phases, scores, warnings, person.losses, person.stages, plan)
+    write_record(folder, record, clips)
     return EditResult(folder, edit, scores)

@@ -1,29 +1,29 @@
-"""DDIM inversion and sampling, and the loss that tuning minimises, on the schedulers of diffusers."""
-
-from collections.abc import Callable
-from typing import TypeAlias
+"""Inversion and sampling, and the loss that tuning minimises, on the schedules of diffusers."""
 
 import torch
-from diffusers import DDIMInverseScheduler, DDIMScheduler
+from diffusers import DDIMScheduler
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-Predict: TypeAlias = Callable[[Float[Tensor, "b f c lh lw"], Int[Tensor, " b"]], Float[Tensor, "b f c lh lw"]]
-"""eps_theta: the predicted noise in z at timestep t, everything else bound."""
+from edit_your_motion.config import SolverName
+from edit_your_motion.diffusion.solvers import SOLVERS, OnStep, Predict
 
-OnStep: TypeAlias = Callable[[int, Float[Tensor, "b f c lh lw"]], Float[Tensor, "b f c lh lw"] | None]
-"""Called after each step with its timestep and the latents it reached; may return others to go on with."""
+__all__ = ["OnStep", "Predict", "denoising_loss", "guide", "invert", "sample"]
 
 
+@torch.no_grad()
 def invert(
     predict: Predict,
     z: Float[Tensor, "b f c lh lw"],
     scheduler: DDIMScheduler,
     steps: int,
     on_step: OnStep | None = None,
+    *,
+    solver: SolverName = "ddim",
+    fixed_point: int = 0,
 ) -> Float[Tensor, "b f c lh lw"]:
-    """z*, the noise from which `sample` leads back to `z` (Eqs. 6 and 17).
+    """z*, the noise from which `sample` with the same solver and steps leads back to `z` (Eqs. 6 and 17).
 
     ::
 
@@ -36,21 +36,28 @@ def invert(
         z: latents of the clip, z_0.
         scheduler: the base's noise schedule.
         steps: how many steps from z_0 to z*.
-        on_step: called after each step.
+        on_step: called after each step; where there are several passes over the path, in the last one.
+        solver: the formula above is that of "ddim".
+        fixed_point: passes that refine the inversion, each as dear as the inversion itself; with 0, `sample` leads
+            back to `z` up to the error of a step, and to `z` itself with more and more of them.
+
+    Raises:
+        ConfigError: if the schedule has fewer timesteps than `steps`.
     """
-    inverse = DDIMInverseScheduler.from_config(scheduler.config)
-    inverse.set_timesteps(steps)
-    return _walk(predict, z, inverse, on_step)
+    return SOLVERS[solver].invert(predict, z, scheduler, steps, on_step, fixed_point)
 
 
+@torch.no_grad()
 def sample(
     predict: Predict,
     z: Float[Tensor, "b f c lh lw"],
     scheduler: DDIMScheduler,
     steps: int,
     on_step: OnStep | None = None,
+    *,
+    solver: SolverName = "ddim",
 ) -> Float[Tensor, "b f c lh lw"]:
-    """z_0, reached from the noise `z` by deterministic DDIM steps (Song et al. 2020, Eq. 12 with eta = 0).
+    """z_0, reached from the noise `z` by deterministic steps (Song et al. 2020, Eq. 12 with eta = 0).
 
     Args:
         predict: the network.
@@ -58,23 +65,12 @@ def sample(
         scheduler: the base's noise schedule.
         steps: how many steps from the noise to z_0.
         on_step: called after each step.
+        solver: DDIM, or one that comes as far in fewer steps.
+
+    Raises:
+        ConfigError: if the schedule has fewer timesteps than `steps`.
     """
-    scheduler = DDIMScheduler.from_config(scheduler.config)
-    scheduler.set_timesteps(steps)
-    return _walk(predict, z, scheduler, on_step)
-
-
-@torch.no_grad()
-def _walk(
-    predict: Predict, z: Tensor, scheduler: DDIMScheduler | DDIMInverseScheduler, on_step: OnStep | None
-) -> Tensor:
-    z = z.float()  # half precision loses the small differences between neighbouring noise levels
-    for t in scheduler.timesteps:
-        noise = predict(z, t.to(z.device).expand(len(z))).float()
-        z = scheduler.step(noise, int(t), z, return_dict=False)[0]
-        if on_step is not None and (replaced := on_step(int(t), z)) is not None:
-            z = replaced
-    return z
+    return SOLVERS[solver].sample(predict, z, scheduler, steps, on_step)
 
 
 def guide(conditional: Predict, unconditional: Predict, scale: float) -> Predict:

@@ -2,10 +2,12 @@
 
 from diffusers.models.controlnets.controlnet import ControlNetModel
 from einops import rearrange, repeat
-from jaxtyping import Float, Int
-from torch import Tensor, nn, no_grad
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor, nn
 
 from edit_your_motion.errors import CheckpointError
+from edit_your_motion.nn.conditions import Conditions, Text, project_text, take_text, text_attentions
+from edit_your_motion.nn.skeleton_guidance import embed_skeletons, predict_residuals
 from edit_your_motion.nn.video_unet import VideoUNet
 
 
@@ -30,8 +32,34 @@ class NoisePredictor(nn.Module):
                     "ControlNet; choose a ControlNet that was trained for this base (for Stable Diffusion 1.5: "
                     "lllyasviel/sd-controlnet-openpose)"
                 )
+        if controlnet.config.global_pool_conditions:
+            raise CheckpointError("expected an openpose ControlNet, got one that pools its conditions over the picture")
+        take_text(controlnet)
         self.unet = unet
         self.controlnet = controlnet
+
+    def prepare(
+        self,
+        text: Float[Tensor, "b n d"],
+        skeletons: Float[Tensor, "b f 3 h w"] | UInt8[Tensor, "b f 3 h w"] | None,
+        *,
+        embed: bool = True,
+    ) -> Conditions:
+        """Whatever of the conditions does not change from step to step, computed once for `predict`.
+
+        Args:
+            text: embedding of each clip's prompt.
+            skeletons: skeleton pictures in [0, 1], or as bytes; None leaves ControlNet and MA out.
+            embed: whether to embed the skeletons now, for all steps; for clips of hundreds of frames that takes more
+                memory than embedding those of a window at each step.
+        """
+        if skeletons is not None and embed:
+            skeletons = embed_skeletons(self.controlnet, skeletons)
+        return Conditions(self.prepare_text(text), skeletons, embed)
+
+    def prepare_text(self, text: Float[Tensor, "b n d"]) -> Text:
+        """The prompt with its keys and values in every cross-attention."""
+        return project_text(text, [*text_attentions(self.unet), *text_attentions(self.controlnet)])
 
     def forward(
         self,
@@ -39,9 +67,9 @@ class NoisePredictor(nn.Module):
         t: Int[Tensor, " b"],
         text: Float[Tensor, "b n d"],
         skeletons: Float[Tensor, "b f 3 h w"] | None,
-        conditioning_scale: float = 1.0,
+        conditioning_scale: float | int = 1.0,
     ) -> Float[Tensor, "b f c lh lw"]:
-        """The noise in `z`, as predicted for all frames of each clip.
+        """The noise in `z` for conditions that are used once; see `predict`.
 
         Args:
             z: noisy latents z_t.
@@ -50,20 +78,34 @@ class NoisePredictor(nn.Module):
             skeletons: skeleton pictures in [0, 1]; None leaves ControlNet and MA out.
             conditioning_scale: what ControlNet's residuals are multiplied by.
         """
-        residuals = None if skeletons is None else self._residuals(z, t, text, skeletons, conditioning_scale)
-        return self.unet(z, t, text, residuals)
+        return self.predict(z, t, self.prepare(text, skeletons), conditioning_scale)
 
-    @no_grad()
-    def _residuals(
-        self, z: Tensor, t: Tensor, text: Tensor, skeletons: Tensor, conditioning_scale: float
-    ) -> list[Float[Tensor, "_ _ _ _"]]:
-        f = z.shape[1]
-        down, mid = self.controlnet(
-            rearrange(z, "b f c lh lw -> (b f) c lh lw"),
-            repeat(t, "b -> (b f)", f=f),
-            encoder_hidden_states=repeat(text, "b n d -> (b f) n d", f=f),
-            controlnet_cond=rearrange(skeletons, "b f c h w -> (b f) c h w"),
-            conditioning_scale=conditioning_scale,
-            return_dict=False,
-        )
-        return [*down, mid]
+    def predict(
+        self,
+        z: Float[Tensor, "b f c lh lw"],
+        t: Int[Tensor, " b"],
+        conditions: Conditions,
+        conditioning_scale: float | int = 1.0,
+    ) -> Float[Tensor, "b f c lh lw"]:
+        """The noise in `z`, as predicted for all frames of each clip.
+
+        Args:
+            z: noisy latents z_t.
+            t: timestep of each clip.
+            conditions: from `prepare`, of these frames.
+            conditioning_scale: what ControlNet's residuals are multiplied by.
+        """
+        residuals = None
+        if conditions.skeletons is not None:
+            skeletons = (
+                conditions.skeletons if conditions.embedded else embed_skeletons(self.controlnet, conditions.skeletons)
+            )
+            residuals = predict_residuals(
+                self.controlnet,
+                rearrange(z, "b f c lh lw -> (b f) c lh lw"),
+                repeat(t, "b -> (b f)", f=z.shape[1]),
+                conditions.text,
+                rearrange(skeletons, "b f c lh lw -> (b f) c lh lw"),
+                conditioning_scale,
+            )
+        return self.unet(z, t, conditions.text, residuals)

@@ -54,7 +54,9 @@ class FrameAttention(nn.Module):
 
         Q = W^Q z_i,  K = W^K [z_{i-1}, z_{i+1}],  V = W^V [z_{i-1}, z_{i+1}],  softmax(Q K^T / sqrt(d)) V
 
-    Every frame's K and V are projected once; the neighbours are gathered afterwards.
+    Every frame's K and V are projected once. For RCA they are then laid out so that the two neighbours of a frame lie
+    one after the other and no frame is copied for each of its neighbours: the neighbours of even frames are odd, those
+    of odd ones even, and both rows need one end frame more. The other kinds gather their neighbours.
 
     Differs from the paper: the printed V index [i-1, i] does not match K's; keys and values are the same tokens here.
 
@@ -73,10 +75,11 @@ class FrameAttention(nn.Module):
                 raise CheckpointError(f"expected the self-attention of Stable Diffusion 1.5, got one with '{extra}'")
         self.kind: FrameAttentionKind = kind
         self.heads = attention.heads
-        self.to_q = _copied(attention.to_q)
-        self.to_k = _copied(attention.to_k)
-        self.to_v = _copied(attention.to_v)
-        self.to_out = nn.ModuleList([_copied(attention.to_out[0]), nn.Dropout(attention.to_out[1].p)])
+        dtype = attention.to_out[0].bias.dtype  # weights may be stored in another
+        self.to_q, self.to_k, self.to_v = (
+            copied(each, dtype) for each in (attention.to_q, attention.to_k, attention.to_v)
+        )
+        self.to_out = nn.ModuleList([copied(attention.to_out[0], dtype), nn.Dropout(attention.to_out[1].p)])
 
     def forward(self, hidden: Float[Tensor, "bf n d"], frames: int) -> Float[Tensor, "bf n d"]:
         """The attended tokens of every frame (without the residual).
@@ -85,30 +88,74 @@ class FrameAttention(nn.Module):
             hidden: tokens of all frames, frames folded into the batch.
             frames: how many of the batch belong to one clip.
         """
-        neighbours = NEIGHBOURS[self.kind](frames).to(hidden.device)
-        q = rearrange(self.to_q(hidden), "bf n (heads d) -> bf heads n d", heads=self.heads)
-        k, v = (self._of_neighbours(project(hidden), neighbours) for project in (self.to_k, self.to_v))
-        attended = scaled_dot_product_attention(q, k, v)
-        out: Tensor = rearrange(attended, "bf heads n d -> bf n (heads d)")
+        q = rearrange(self.to_q(hidden), "(b f) n (heads dh) -> b f heads n dh", f=frames, heads=self.heads)
+        k, v = (rearrange(project(hidden), "(b f) n d -> b f n d", f=frames) for project in (self.to_k, self.to_v))
+        attended = self._attend_recurrently(q, k, v) if self.kind == "recurrent" else self._attend_gathered(q, k, v)
+        out: Tensor = rearrange(attended, "b f n d -> (b f) n d")
         for layer in self.to_out:
             out = layer(out)
         return out
 
-    def _of_neighbours(
-        self, projected: Float[Tensor, "bf n d"], neighbours: Int[Tensor, "f k"]
-    ) -> Float[Tensor, "bf heads kn dh"]:
+    def _attend_recurrently(
+        self, q: Float[Tensor, "b f heads n dh"], k: Float[Tensor, "b f n d"], v: Float[Tensor, "b f n d"]
+    ) -> Float[Tensor, "b f n d"]:
+        """Every frame asks the one before and the one after it: the even frames, then the odd ones."""
+        frames = q.shape[1]
+
+        def of_odd(each: Tensor) -> Tensor:
+            """Keys or values for the even frames; the first has none before it, the last perhaps none after it."""
+            return torch.cat([each[:, :1], each[:, 1::2], each[:, frames - frames % 2 :]], dim=1)
+
+        def of_even(each: Tensor) -> Tensor:
+            return torch.cat([each[:, 0::2], each[:, frames - 1 + frames % 2 :]], dim=1)
+
+        even = _attend(q[:, 0::2], self._pairs(of_odd(k)), self._pairs(of_odd(v)))
+        if frames == 1:
+            return even
+        odd = _attend(q[:, 1::2], self._pairs(of_even(k)), self._pairs(of_even(v)))
+        by_turns = rearrange([even[:, : frames // 2], odd], "two b f n d -> b (f two) n d")
+        return torch.cat([by_turns, even[:, frames // 2 :]], dim=1) if frames % 2 else by_turns
+
+    def _pairs(self, row: Float[Tensor, "b r n d"]) -> Float[Tensor, "b pairs heads nn dh"]:
+        """Keys or values of each two frames that follow one another in `row`: views that overlap, not copies."""
+        n = row.shape[2]
+        windows = rearrange(row, "b r n d -> b (r n) d").unfold(1, 2 * n, n)
+        return rearrange(windows, "b pairs (heads dh) nn -> b pairs heads nn dh", heads=self.heads)
+
+    def _attend_gathered(
+        self, q: Float[Tensor, "b f heads n dh"], k: Float[Tensor, "b f n d"], v: Float[Tensor, "b f n d"]
+    ) -> Float[Tensor, "b f n d"]:
+        """Every frame asks its neighbours, of each of which it gets a copy."""
+        neighbours = NEIGHBOURS[self.kind](q.shape[1]).to(q.device)
+        return _attend(q, *(self._gathered(each, neighbours) for each in (k, v)))
+
+    def _gathered(
+        self, projected: Float[Tensor, "b f n d"], neighbours: Int[Tensor, "f k"]
+    ) -> Float[Tensor, "b f heads kn dh"]:
         """Keys or values of each frame's neighbours, one after the other along the tokens."""
-        clips = rearrange(projected, "(b f) n d -> b f n d", f=len(neighbours))
-        return rearrange(clips[:, neighbours], "b f k n (heads d) -> (b f) heads (k n) d", heads=self.heads)
+        # Its gradient is added frame by frame; that of indexing with a matrix, number by number.
+        gathered = projected.index_select(1, neighbours.flatten())
+        k = neighbours.shape[1]
+        return rearrange(gathered, "b (f k) n (heads dh) -> b f heads (k n) dh", k=k, heads=self.heads)
 
 
-def _copied(linear: nn.Linear) -> nn.Linear:
+def _attend(
+    q: Float[Tensor, "b f heads n dh"], k: Float[Tensor, "b f heads m dh"], v: Float[Tensor, "b f heads m dh"]
+) -> Float[Tensor, "b f n d"]:
+    """softmax(Q K^T / sqrt(d)) V of every frame."""
+    b = len(q)
+    q, k, v = (rearrange(each, "b f heads n dh -> (b f) heads n dh") for each in (q, k, v))
+    return rearrange(scaled_dot_product_attention(q, k, v), "(b f) heads n dh -> b f n (heads dh)", b=b)
+
+
+def copied(linear: nn.Linear, dtype: torch.dtype) -> nn.Linear:
+    """A linear layer of the same weights that can be trained, in the type that it computes in."""
     copy = nn.Linear(
         linear.in_features,
         linear.out_features,
         bias=linear.bias is not None,
         device=linear.weight.device,
-        dtype=linear.weight.dtype,
+        dtype=dtype,
     )
     copy.load_state_dict(linear.state_dict())
     return copy

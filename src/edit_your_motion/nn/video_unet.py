@@ -1,10 +1,10 @@
 """The Stable Diffusion U-Net, inflated to video and joined to ControlNet by motion attention."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 import torch
 from diffusers.models.attention import BasicTransformerBlock
@@ -15,19 +15,24 @@ from diffusers.models.unets.unet_motion_model import MotionAdapter
 from einops import rearrange, repeat
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from edit_your_motion.config import Part
+from edit_your_motion.config import Part, Recomputation, Recompute
 from edit_your_motion.errors import CheckpointError
+from edit_your_motion.nn.conditions import Text, TextAttentionProcessor
 from edit_your_motion.nn.motion_attention import MotionAttention, SiteMotionAttention
-from edit_your_motion.nn.recurrent_causal_attention import FrameAttention, FrameAttentionKind
+from edit_your_motion.nn.motion_editor import CausalTemporalAttention, MotionEditorAdapter, SiteMotionEditorAdapter
+from edit_your_motion.nn.recomputation import recompute
+from edit_your_motion.nn.recurrent_causal_attention import FrameAttention, FrameAttentionKind, copied
 from edit_your_motion.nn.temporal_attention import TemporalAttention
 
 PARTS: tuple[Part, ...] = get_args(Part)
 
-TemporalAttentionKind = Literal["from-zero", "tune-a-video"]
+TemporalAttentionKind = Literal["from-zero", "tune-a-video", "motion-editor"]
 """The paper's, which comes before the feed-forward and adds nothing at first; or Tune-A-Video's, which comes after it
-and adds the random bias of its output projection at first."""
+and adds the random bias of its output projection at first; or MotionEditor's, which is that and causal."""
+
+SiteAdapter: TypeAlias = SiteMotionAttention | SiteMotionEditorAdapter
+"""What brings one of ControlNet's residuals to the U-Net."""
 
 PLAIN_BLOCKS = {"CrossAttnDownBlock2D", "DownBlock2D", "UNetMidBlock2DCrossAttn", "CrossAttnUpBlock2D", "UpBlock2D"}
 
@@ -54,21 +59,15 @@ class InflatedTransformerBlock(nn.Module):
         self.norm1, self.norm2, self.norm3 = block.norm1, block.norm2, block.norm3
         self.attn1 = FrameAttention(block.attn1, kind)
         self.attn2 = _with_own_queries(block.attn2)
-        self.temporal_last = temporal == "tune-a-video"
-        self.attn_temp = (
-            None
-            if temporal is None
-            else TemporalAttention(block.dim, block.num_attention_heads, zero_bias=not self.temporal_last).to(
-                block.norm1.weight
-            )
-        )
+        self.temporal_last = temporal in ("tune-a-video", "motion-editor")
+        self.attn_temp = None if temporal is None else _make_temporal_attention(block, temporal)
         self.ff = block.ff
 
     def forward(
         self,
         hidden_states: Float[Tensor, "bf n d"],
         attention_mask: None = None,
-        encoder_hidden_states: Float[Tensor, "bf m e"] | None = None,
+        encoder_hidden_states: Float[Tensor, "bf m e"] | Text | None = None,
         encoder_attention_mask: None = None,
         timestep: None = None,
         cross_attention_kwargs: dict[str, int] | None = None,
@@ -102,7 +101,9 @@ class VideoUNet(nn.Module):
         unet: a 2-D U-Net with the architecture of Stable Diffusion 1.5, of any width.
         frame_attention: what takes the place of its self-attention.
         temporal_attention: where the new attention over time sits, and how it starts.
-        motion_attention: whether MA adapts the ControlNet residuals; without, they are added as they come.
+        motion_attention: whether MA adapts the ControlNet residuals, or MotionEditor's adapter; without, they are added
+            as they come.
+        motion_attention_tokens: keys of MA's attention in space, at most; None for all of them.
         motion_adapter: an AnimateDiff motion adapter that takes the place of the temporal attention.
 
     Raises:
@@ -115,13 +116,14 @@ class VideoUNet(nn.Module):
         *,
         frame_attention: FrameAttentionKind = "recurrent",
         temporal_attention: TemporalAttentionKind = "from-zero",
-        motion_attention: bool = True,
+        motion_attention: bool | Literal["motion-editor"] = True,
+        motion_attention_tokens: int | None = None,
         motion_adapter: MotionAdapter | None = None,
     ) -> None:
         super().__init__()
         _check_architecture(unet)
         self.unet = unet
-        self.gradient_checkpointing = False
+        self.gradient_checkpointing: Recomputation = False
         self._stock_blocks: list[tuple[nn.ModuleList, int, tuple[BasicTransformerBlock]]] = []
         blocks = [
             (module.transformer_blocks, index)
@@ -136,13 +138,15 @@ class VideoUNet(nn.Module):
             siblings[index] = InflatedTransformerBlock(
                 stock, frame_attention, temporal_attention if motion_adapter is None else None
             )
+            if not unet.conv_in.bias.is_meta:
+                stock.attn1.to("cpu")  # has been copied, and is not needed again before `detach`
         widths = _residual_widths(unet)
-        heads = _heads_by_width(unet)
-        self.motion_attention = (
-            MotionAttention(widths, [heads[width] for width in widths]).to(unet.conv_in.weight)
-            if motion_attention
-            else None
-        )
+        heads = [_heads_by_width(unet)[width] for width in widths]
+        self.motion_attention: MotionAttention | MotionEditorAdapter | None = None
+        if motion_attention == "motion-editor":
+            self.motion_attention = MotionEditorAdapter(widths, heads).to(unet.conv_in.bias)
+        elif motion_attention:
+            self.motion_attention = MotionAttention(widths, heads, motion_attention_tokens).to(unet.conv_in.bias)
         self.motion_adapter = motion_adapter
         if motion_adapter is not None:
             _check_motion_adapter(motion_adapter, unet)
@@ -150,7 +154,7 @@ class VideoUNet(nn.Module):
     def detach(self) -> UNet2DConditionModel:
         """Puts the stock transformer blocks back and returns the 2-D U-Net, bit for bit as it was attached."""
         for siblings, index, (stock,) in self._stock_blocks:
-            siblings[index] = stock.to(self.unet.conv_in.weight)
+            siblings[index] = stock.to(self.unet.conv_in.bias)
         self._stock_blocks.clear()
         return self.unet
 
@@ -162,7 +166,7 @@ class VideoUNet(nn.Module):
         self,
         z: Float[Tensor, "b f c lh lw"],
         t: Int[Tensor, " b"],
-        text: Float[Tensor, "b n d"],
+        text: Float[Tensor, "b n d"] | Text,
         residuals: Sequence[Float[Tensor, "_ _ _ _"]] | None = None,
     ) -> Float[Tensor, "b f c lh lw"]:
         """The predicted noise of every frame.
@@ -170,53 +174,58 @@ class VideoUNet(nn.Module):
         Args:
             z: noisy latents.
             t: timestep of each clip.
-            text: embedding of each clip's prompt.
+            text: embedding of each clip's prompt, alone or with its keys and values.
             residuals: ControlNet's residuals, frames folded into the batch, the mid one last.
         """
         unet, f = self.unet, z.shape[1]
         hidden = rearrange(z, "b f c lh lw -> (b f) c lh lw")
         time = unet.time_embedding(unet.get_time_embed(hidden, repeat(t, "b -> (b f)", f=f)))
-        layers = _Layers(time, repeat(text, "b n d -> (b f) n d", f=f), f, self.gradient_checkpointing)
+        layers = _Layers(time, text if isinstance(text, Text) else Text(text, {}), f, self.gradient_checkpointing)
 
         hidden = unet.conv_in(hidden)
-        skips = [hidden]
-        for block, motion in zip(unet.down_blocks, self._motion_modules("down_blocks"), strict=True):
+        skips, levels = [hidden], [0]
+        for level, block in enumerate(unet.down_blocks):
+            motion = self._motion_modules("down_blocks")[level]
             for resnet, attention, over_time in zip(block.resnets, _attentions(block), motion, strict=True):
-                hidden = layers.run(hidden, resnet, attention, over_time)
+                hidden = layers.run(level, hidden, resnet, attention, over_time)
                 skips.append(hidden)
+                levels.append(level)
             for downsample in block.downsamplers or ():
                 hidden = downsample(hidden)
                 skips.append(hidden)
+                levels.append(level + 1)
 
         # MA sees each skip as the encoder left it; the mid block runs on the encoder's plain output.
         *side_sites, mid_site = self._sites(residuals, len(skips) + 1)
-        skips = [layers.join(skip, *site) for skip, site in zip(skips, side_sites, strict=True)]
+        skips = [layers.join(level, skip, *site) for level, skip, site in zip(levels, skips, side_sites, strict=True)]
 
-        mid = unet.mid_block
-        hidden = layers.run(hidden, mid.resnets[0])
+        mid, deepest = unet.mid_block, len(unet.down_blocks) - 1
+        hidden = layers.run(deepest, hidden, mid.resnets[0])
         (motion,) = self._motion_modules("mid_block")
         for resnet, attention, over_time in zip(mid.resnets[1:], mid.attentions, motion, strict=True):
-            hidden = layers.run(hidden, None, attention, over_time)
-            hidden = layers.run(hidden, resnet)
-        hidden = layers.join(hidden, *mid_site)
+            hidden = layers.run(deepest, hidden, None, attention, over_time)
+            hidden = layers.run(deepest, hidden, resnet)
+        hidden = layers.join(deepest, hidden, *mid_site)
 
-        for block, motion in zip(unet.up_blocks, self._motion_modules("up_blocks"), strict=True):
+        for above, block in enumerate(unet.up_blocks):
+            level, motion = deepest - above, self._motion_modules("up_blocks")[above]
             for resnet, attention, over_time in zip(block.resnets, _attentions(block), motion, strict=True):
-                hidden = layers.run(torch.cat([hidden, skips.pop()], dim=1), resnet, attention, over_time)
+                hidden = layers.run(level, torch.cat([hidden, skips.pop()], dim=1), resnet, attention, over_time)
             for upsample in block.upsamplers or ():
                 hidden = upsample(hidden, skips[-1].shape[-2:])
 
         noise = unet.conv_out(unet.conv_act(unet.conv_norm_out(hidden)))
         return rearrange(noise, "(b f) c lh lw -> b f c lh lw", f=f)
 
-    def _sites(
-        self, residuals: Sequence[Tensor] | None, count: int
-    ) -> list[tuple[Tensor | None, SiteMotionAttention | None]]:
+    def _sites(self, residuals: Sequence[Tensor] | None, count: int) -> list[tuple[Tensor | None, SiteAdapter | None]]:
         """ControlNet's residual and the MA module of each site, the mid one last; None where there is none."""
         nothing = [None] * count
         present = nothing if residuals is None else residuals
-        modules = nothing if self.motion_attention is None else self.motion_attention.sites
-        return list(zip(present, cast("Sequence[SiteMotionAttention | None]", modules), strict=True))
+        sites = () if self.motion_attention is None else self.motion_attention.sites
+        modules: tuple[nn.Module | None, ...] = tuple(sites)
+        # MotionEditor's adapter has none for the mid site.
+        modules += (None,) * (count - len(modules))
+        return list(zip(present, cast("Sequence[SiteAdapter | None]", modules), strict=True))
 
     def _motion_modules(self, place: Literal["down_blocks", "mid_block", "up_blocks"]) -> list[list[nn.Module | None]]:
         """The motion adapter's module after each layer of each block, or None where it has none."""
@@ -233,18 +242,22 @@ class _Layers:
     """What is the same for every layer of one forward pass, and the passage through a layer."""
 
     time: Float[Tensor, "bf e"]
-    text: Float[Tensor, "bf n d"]
+    text: Text
     frames: int
-    gradient_checkpointing: bool
+    recomputation: Recomputation
 
     def run(
         self,
+        level: int,
         hidden: Tensor,
         resnet: nn.Module | None,
         attention: nn.Module | None = None,
         motion: nn.Module | None = None,
     ) -> Tensor:
         """`hidden` after a residual block, a spatial transformer, and a motion module, where there are such."""
+        if resnet is not None and not hidden.requires_grad:
+            # Above the first layer that trains there is no gradient, so nothing that would have to be computed again.
+            hidden, resnet = resnet(hidden, self.time), None
 
         def layer(hidden: Tensor) -> Tensor:
             if resnet is not None:
@@ -258,9 +271,9 @@ class _Layers:
                 hidden = motion(hidden, num_frames=self.frames)
             return hidden
 
-        return self._checkpointed(layer, hidden)
+        return recompute(layer, hidden, self._recomputed(level))
 
-    def join(self, feature: Tensor, residual: Tensor | None, attention: SiteMotionAttention | None) -> Tensor:
+    def join(self, level: int, feature: Tensor, residual: Tensor | None, attention: SiteAdapter | None) -> Tensor:
         """The U-Net's `feature` with ControlNet's `residual` added, as MA adapts it (Eq. 15)."""
         if residual is None:
             return feature
@@ -270,13 +283,13 @@ class _Layers:
         def adapt(feature: Tensor) -> Tensor:
             return feature + attention(residual, feature, self.frames)
 
-        return self._checkpointed(adapt, feature)
+        return recompute(adapt, feature, self._recomputed(level))
 
-    def _checkpointed(self, function: Callable[[Tensor], Tensor], hidden: Tensor) -> Tensor:
-        if self.gradient_checkpointing and torch.is_grad_enabled():
-            # The re-entrant form drops every gradient where `hidden` itself needs none, as in the first layers here.
-            return checkpoint(function, hidden, use_reentrant=False)
-        return function(hidden)
+    def _recomputed(self, level: int) -> Recompute:
+        """What of a layer at this level of the U-Net, 0 the finest, is computed again for its gradient."""
+        if isinstance(self.recomputation, bool):
+            return "everything" if self.recomputation else "nothing"
+        return self.recomputation[min(level, len(self.recomputation) - 1)]
 
 
 _PLACES: dict[Part, tuple[str, ...]] = {
@@ -290,6 +303,13 @@ _PLACES: dict[Part, tuple[str, ...]] = {
 """Names of each part's parameters."""
 
 
+def _make_temporal_attention(block: BasicTransformerBlock, kind: TemporalAttentionKind) -> TemporalAttention:
+    width, heads = block.dim, block.num_attention_heads
+    if kind == "motion-editor":
+        return CausalTemporalAttention(width, heads).to(block.norm1.weight)
+    return TemporalAttention(width, heads, zero_bias=kind == "from-zero").to(block.norm1.weight)
+
+
 def _belongs_to(name: str, part: Part) -> bool:
     """Whether a parameter of a `VideoUNet` belongs to a part."""
     return any(fnmatchcase(name, place) for place in _PLACES[part])
@@ -297,8 +317,11 @@ def _belongs_to(name: str, part: Part) -> bool:
 
 def _with_own_queries(attention: Attention) -> Attention:
     """The same attention, sharing everything but the projection of its queries, of which it has a copy."""
-    shared = {id(layer): layer for name, layer in attention.named_children() if name != "to_q"}
-    return deepcopy(attention, shared)
+    shared = {id(layer): layer for layer in attention.children()}
+    copy = deepcopy(attention, shared)
+    copy.to_q = copied(attention.to_q, attention.to_out[0].bias.dtype)
+    copy.set_processor(TextAttentionProcessor())
+    return copy
 
 
 def _attentions(block: Any) -> list[nn.Module | None]:

@@ -90,6 +90,9 @@ class DiffusionConfig(TrainingConfig):
         description="Timesteps with a larger signal-to-noise ratio weigh less, in proportion (min-SNR weighting, Hang "
         "et al. 2023); 'inf' weighs all alike.",
     )
+    person: float = Field(
+        4.0, ge=0, description="Extra weight of the latent cells near the skeleton: edits need pose and person."
+    )
     no_caption: float = Field(0.1, ge=0, le=1, description="Share of pictures with an empty caption.")
     no_skeleton: float = Field(0.1, ge=0, le=1, description="Share of pictures with a black skeleton picture.")
     sheet_steps: int = Field(20, ge=1, le=1000, description="DDIM steps for the pictures of a sample sheet.")

@@ -9,6 +9,7 @@ from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler
 from einops import rearrange, reduce
 from jaxtyping import Float, Int, UInt8
 from torch import Generator, Tensor, nn
+from torch.nn.functional import max_pool2d
 from transformers import CLIPTokenizer
 
 from edit_your_motion.diffusion.ddim import Predict, sample
@@ -125,15 +126,19 @@ class DiffusionTraining:
         t = torch.randint(len(self.scheduler.alphas_cumprod), (count,), generator=generator)
         shown = Examples(examples.latents, tokens, examples.skeletons * seen)
         errors = self._errors(self.network, shown, noise, t)
-        return {"noise": (errors * self._weights[t].to(self.device)).mean()}
+        places = 1 + settings.person * near_skeletons(examples.skeletons, examples.latents.shape[-1])
+        weights = rearrange(self._weights[t], "b -> b 1 1") * places / places.mean()
+        return {"noise": (errors * weights.to(self.device)).mean()}
 
-    def _errors(self, network: PicturePredictor, examples: Examples, noise: Tensor, t: Tensor) -> Float[Tensor, " b"]:
-        """The mean squared error of the noise predicted in each picture."""
+    def _errors(
+        self, network: PicturePredictor, examples: Examples, noise: Tensor, t: Tensor
+    ) -> Float[Tensor, "b lh lw"]:
+        """The mean squared error of the noise predicted in each cell."""
         clean, t = examples.latents.to(self.device), t.to(self.device)
         noise = noise.to(self.device)
         noisy = rearrange(self.scheduler.add_noise(clean, noise, t), "b c lh lw -> b 1 c lh lw")
         predicted = rearrange(_bind(network, examples, self.device)(noisy, t), "b 1 c lh lw -> b c lh lw")
-        return reduce((predicted.float() - noise) ** 2, "b c lh lw -> b", "mean")
+        return reduce((predicted.float() - noise) ** 2, "b c lh lw -> b lh lw", "mean")
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
@@ -169,6 +174,18 @@ def snr_weights(scheduler: DDIMScheduler, limit: float) -> Float[Tensor, " t"]:
     kept = scheduler.alphas_cumprod
     ratio = kept / (1 - kept)
     return ratio.clamp(max=limit) / ratio
+
+
+def near_skeletons(skeletons: Float[Tensor, "b 3 h w"], cells: int) -> Float[Tensor, "b lh lw"]:
+    """1 where a cell is no farther from a drawn skeleton than its own side, else 0.
+
+    Args:
+        skeletons: square pictures.
+        cells: along a side.
+    """
+    side = skeletons.shape[-1] // cells
+    drawn = (skeletons > 0).any(dim=1, keepdim=True).float()
+    return rearrange(max_pool2d(drawn, 3 * side, side, padding=side), "b 1 lh lw -> b lh lw")
 
 
 def _bind(network: PicturePredictor, examples: Examples, device: torch.device) -> Predict:

@@ -8,13 +8,13 @@ import torch
 from diffusers import AutoencoderKL
 from jaxtyping import Bool, Float, UInt8
 from torch import Generator, Tensor, nn
-from torch.nn.functional import avg_pool2d
 
 from edit_your_motion.pretrain.config import PretrainConfig
 from edit_your_motion.pretrain.frames import FramePool, FrameShard
 from edit_your_motion.pretrain.samples import to_pictures, to_pixels
 from edit_your_motion.pretrain.start import start_vae
 from edit_your_motion.tiny import make_vae
+from edit_your_motion.tuning.decoder import gradient_distance
 
 SHOWN = 8
 """Pictures across a sample sheet."""
@@ -156,14 +156,6 @@ def decode(vae: AutoencoderKL, latents: Float[Tensor, "b c lh lw"]) -> UInt8[np.
 def reconstruct(vae: AutoencoderKL, frames: UInt8[np.ndarray, "b h w 3"]) -> UInt8[np.ndarray, "b h w 3"]:
     """The pictures after the way to latents and back."""
     return decode(vae, encode(vae, frames))
-
-
-def gradient_distance(made: Float[Tensor, "b c h w"], real: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
-    """How much the differences between neighbours differ, at full and at half size: edges count, not levels."""
-    difference = made - real
-    scales = [difference, avg_pool2d(difference, 2)]
-    steps = [part.diff(dim=axis).abs().mean() for part in scales for axis in (-1, -2)]
-    return torch.stack(steps).mean()
 
 
 def _psnr(made: np.ndarray, real: np.ndarray) -> float:

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from edit_your_motion.errors import CheckpointError, ConfigError
 from edit_your_motion.files import written_whole
+from edit_your_motion.tuning.early_stopping import Evaluation
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class TuningState:
     """Where a tuning stands.
 
     Args:
-        fingerprint: of everything that decides the result; a checkpoint of another tuning is refused.
+        fingerprint: of everything that decides this state; a checkpoint of another tuning is refused.
         stage: index of the stage under way.
         step: optimiser steps done in this stage.
         parameters: every tuned parameter by name.
@@ -30,6 +31,7 @@ class TuningState:
         scaler: ``state_dict`` of the gradient scaler; empty unless tuning in fp16.
         random: state of the generator that draws noise and timesteps.
         losses: of every step so far, all stages.
+        evaluations: held-out losses so far, all stages.
     """
 
     fingerprint: str
@@ -40,6 +42,7 @@ class TuningState:
     scaler: Mapping[str, Any]
     random: Tensor
     losses: list[float] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
 
 
 def save_state(path: Path, state: TuningState) -> None:
@@ -65,12 +68,17 @@ def save_state(path: Path, state: TuningState) -> None:
         "slots": slots,
         "scaler": dict(state.scaler),
         "losses": state.losses,
+        "evaluations": [asdict(each) for each in state.evaluations],
     }
     save_tensors(path, tensors, {"state": json.dumps(rest)})
 
 
-def load_state(path: Path, fingerprint: str) -> TuningState:
+def load_state(path: Path, *fingerprints: str) -> TuningState:
     """The state that `save_state` wrote.
+
+    Args:
+        path: of the file.
+        fingerprints: of the tuning that is to go on: one for each stage, or one for all.
 
     Raises:
         CheckpointError: if the file is damaged.
@@ -83,7 +91,8 @@ def load_state(path: Path, fingerprint: str) -> TuningState:
         raise CheckpointError(
             f"expected a tuning checkpoint at {path}, got a damaged file ({error}); delete it"
         ) from error
-    if rest["fingerprint"] != fingerprint:
+    fingerprint = rest["fingerprint"]
+    if fingerprint != fingerprints[min(rest["stage"], len(fingerprints) - 1)]:
         raise ConfigError(
             f"the unfinished tuning at {path} was made with another source or other settings; "
             "choose another output folder, or start over with --restart"
@@ -104,6 +113,7 @@ def load_state(path: Path, fingerprint: str) -> TuningState:
         scaler=rest["scaler"],
         random=tensors["random"],
         losses=rest["losses"],
+        evaluations=[Evaluation(**each) for each in rest.get("evaluations", ())],
     )
 
 

@@ -3,46 +3,31 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from math import isfinite
 from pathlib import Path
+from statistics import fmean
 from typing import TypeAlias
 
 import torch
 from diffusers import DDIMScheduler
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
-from edit_your_motion.config import StageConfig, TuningConfig
+from edit_your_motion.config import Recomputation, StageConfig, TuningConfig
 from edit_your_motion.diffusion.ddim import denoising_loss
 from edit_your_motion.errors import ConfigError, MissingExtraError
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.nn.video_unet import VideoUNet
 from edit_your_motion.progress import Progress, SilentProgress
 from edit_your_motion.tuning.checkpoints import TuningState, load_state, save_state
+from edit_your_motion.tuning.clip import TuningClip
+from edit_your_motion.tuning.early_stopping import Evaluation, StageEnd, has_stalled, held_out_draws, split_frames
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TuningClip:
-    """All that tuning sees of the source, computed once.
-
-    Args:
-        person: latents of the frames with everything but the person black (Eq. 11).
-        whole: latents of the whole frames.
-        text: embedding of the prompt.
-        skeletons: the source's skeleton pictures, in [0, 1].
-    """
-
-    person: Float[Tensor, "b f c lh lw"]
-    whole: Float[Tensor, "b f c lh lw"]
-    text: Float[Tensor, "b n d"]
-    skeletons: Float[Tensor, "b f 3 h w"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +51,7 @@ class Tuning:
         conditioning_scale: strength of ControlNet.
         seed: of noise and timesteps.
         half: the type of half precision to compute in; None computes in the weights' own.
+        most_frames: that the network may see at once, unless `config.window` says otherwise; None: all of the clip.
         checkpoint: where an unfinished tuning is kept; None keeps none.
         progress: is told how far each stage is.
         on_step: called after each step.
@@ -75,20 +61,36 @@ class Tuning:
     conditioning_scale: float = 1.0
     seed: int = 0
     half: torch.dtype | None = None
+    most_frames: int | None = None
     checkpoint: Path | None = None
     progress: Progress = field(default_factory=SilentProgress)
     on_step: OnTuningStep | None = None
 
+    def window(self, frames: int) -> int:
+        """How many frames a step sees of a clip of so many."""
+        return min(self.config.window or self.most_frames or frames, frames)
 
-def tune(network: NoisePredictor, clip: TuningClip, scheduler: DDIMScheduler, tuning: Tuning) -> list[float]:
-    """Tunes the network in place on one clip and returns the loss of every step.
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a tuning tells of itself: the loss of every step, and how each stage ended."""
+
+    losses: list[float]
+    stages: tuple[StageEnd, ...]
+
+
+def tune(network: NoisePredictor, clip: TuningClip, scheduler: DDIMScheduler, tuning: Tuning) -> Tuned:
+    """Tunes the network in place on one clip.
+
+    A step sees the whole clip, or a window of its frames drawn at random where the clip is longer than a window.
 
     An unfinished tuning goes on from `tuning.checkpoint`, and on a CPU ends bit for bit as if it had not stopped.
-    The checkpoint stays; it is the caller's to delete once the result is safe.
+    The end of each stage is kept there too, so that the same tuning with more iterations in its last stage goes on
+    from the one with fewer. The checkpoint stays; it is the caller's to delete once the result is safe.
 
     Raises:
-        ConfigError: if a stage trains a part that the network has not, the checkpoint is of another tuning, or the
-            loss stops being a number.
+        ConfigError: if a stage trains a part that the network has not, the checkpoint is of another tuning or went
+            further, or the loss stops being a number.
         MissingExtraError: if the 8-bit optimiser is asked for and not installed.
     """
     run = _Run(network, clip, scheduler, tuning)
@@ -100,7 +102,7 @@ def tune(network: NoisePredictor, clip: TuningClip, scheduler: DDIMScheduler, tu
             run.stage(index, stage, None)
         elif index == start.stage:
             run.stage(index, stage, start if start.step else None)
-    return run.losses
+    return Tuned(run.losses, tuple(run.end(index, stage) for index, stage in enumerate(tuning.config.stages)))
 
 
 class _Run:
@@ -109,17 +111,27 @@ class _Run:
     def __init__(self, network: NoisePredictor, clip: TuningClip, scheduler: DDIMScheduler, tuning: Tuning) -> None:
         self.network, self.clip, self.scheduler, self.tuning = network, clip, scheduler, tuning
         self.generator = torch.Generator().manual_seed(tuning.seed)
-        self.fingerprint = _fingerprint(network, clip, tuning)
+        self.fingerprints = _fingerprint_stages(network, clip, tuning)
+        self.frames, self.held_out = split_frames(clip.frames, tuning.config.early_stopping)
+        self.window = tuning.window(clip.frames)
+        with self._in_half():
+            self.conditions = network.prepare(clip.text, clip.skeletons, embed=self.window == clip.frames)
         self.losses: list[float] = []
+        self.evaluations: list[Evaluation] = []
 
     def resume(self) -> TuningState:
         """The state to start from: the checkpoint's, put back in place, or the very beginning."""
         path = self.tuning.checkpoint
         if path is None or not path.is_file():
-            return TuningState(self.fingerprint, 0, 0, {}, {}, {}, self.generator.get_state())
-        state = load_state(path, self.fingerprint)
+            return TuningState(self.fingerprints[0], 0, 0, {}, {}, {}, self.generator.get_state())
+        state = load_state(path, *self.fingerprints)
+        if state.step > (wanted := self.tuning.config.stages[state.stage].iterations):
+            raise ConfigError(
+                f"the tuning at {path} has {state.step} iterations in stage {state.stage + 1}, more than the {wanted} "
+                "asked for; choose another output folder, or start over with --restart"
+            )
         self.generator.set_state(state.random)
-        self.losses = list(state.losses)
+        self.losses, self.evaluations = list(state.losses), list(state.evaluations)
         parameters = dict(self.network.unet.named_parameters())
         for name, value in state.parameters.items():
             parameters[name].data.copy_(value)
@@ -129,56 +141,113 @@ class _Run:
     def stage(self, index: int, stage: StageConfig, start: TuningState | None) -> None:
         """Runs one stage, from its beginning or from `start`."""
         config = self.tuning.config
-        with trainable(self.network, stage, config.gradient_checkpointing) as parameters:
+        with trainable(self.network, stage, config.recomputation) as parameters:
             optimizer = _make_optimizer(config, stage, list(parameters.values()))
             scaler = torch.amp.GradScaler(self.clip.whole.device.type, enabled=self.tuning.half == torch.float16)
-            if start is not None:
+            if start is None:
+                self._evaluate(index, stage, 0)
+            else:
                 optimizer.load_state_dict({**start.optimizer})
                 scaler.load_state_dict({**start.scaler})
             first = start.step + 1 if start else 1
             with self.tuning.progress.phase(f"tune, stage {index + 1}", stage.iterations + 1 - first) as advance:
                 for step in range(first, stage.iterations + 1):
+                    if self._stalled(index):
+                        break
                     self.losses.append(self._take_step(stage, optimizer, scaler))
-                    if self.tuning.checkpoint is not None and step % config.checkpoint_every == 0:
+                    if step % config.early_stopping.every == 0:
+                        self._evaluate(index, stage, step)
+                    due = step % config.checkpoint_every == 0 or step == stage.iterations or self._stalled(index)
+                    if self.tuning.checkpoint is not None and due:
                         self._save(self.tuning.checkpoint, index, step, optimizer, scaler)
                     advance()
                     if self.tuning.on_step is not None:
                         self.tuning.on_step(TuningStep(index, step, self.losses[-1]))
 
+    def end(self, index: int, stage: StageConfig) -> StageEnd:
+        """How a stage that is over came to its end."""
+        held_out = tuple((each.step, each.loss) for each in self.evaluations if each.stage == index)
+        steps = held_out[-1][0] if self._stalled(index) else stage.iterations
+        reason = "iterations" if steps == stage.iterations else "held-out loss"
+        return StageEnd(steps=steps, reason=reason, held_out=held_out)
+
     def _take_step(self, stage: StageConfig, optimizer: Optimizer, scaler: torch.amp.GradScaler) -> float:
         """One optimiser step on a random timestep; its loss."""
-        clip, half = self.clip, self.tuning.half
-        z = clip.person if stage.pixels == "person" else clip.whole
+        frames = self._draw_window()
+        z = self.clip.pixels(stage)[:, frames]
         # Drawn on the CPU, so that a seed means the same on every device.
         noise = torch.randn(z.shape, generator=self.generator).to(z.device)
         t = torch.randint(len(self.scheduler.alphas_cumprod), z.shape[:1], generator=self.generator).to(z.device)
-        predict = partial(
-            self.network,
-            text=clip.text,
-            skeletons=clip.skeletons,
-            conditioning_scale=self.tuning.conditioning_scale,
-        )
-        with torch.autocast(z.device.type, half, enabled=half is not None):
-            loss = denoising_loss(predict, z, noise, t, self.scheduler)
+        loss = self._loss(stage, z, frames, noise, t)
         scaler.scale(loss).backward()
         scaler.unscale_(optimizer)
         clip_grad_norm_(optimizer.param_groups[0]["params"], self.tuning.config.clip_norm)
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad()
-        if not isfinite(value := loss.item()):
-            raise ConfigError(
-                f"the loss became {value}; lower the learning rate ({stage.learning_rate}) or tune in fp32"
-            )
-        return value
+        return _as_number(loss, stage)
+
+    def _draw_window(self) -> slice:
+        """The frames of the next step: those around a random one, so that the first and the last have their share."""
+        f, size = len(self.frames), min(self.window, len(self.frames))
+        if size == f:
+            return slice(0, f)
+        middle = int(torch.randint(f, (1,), generator=self.generator))
+        start = min(max(middle - size // 2, 0), f - size)
+        return slice(start, start + size)
+
+    def _loss(self, stage: StageConfig, z: Tensor, frames: slice, noise: Tensor, t: Tensor) -> Tensor:
+        conditions = self.conditions.of_frames(frames) if stage.skeletons else replace(self.conditions, skeletons=None)
+        predict = partial(
+            self.network.predict, conditions=conditions, conditioning_scale=self.tuning.conditioning_scale
+        )
+        with self._in_half():
+            return denoising_loss(predict, z, noise, t, self.scheduler)
+
+    def _in_half(self) -> torch.autocast:
+        """Computes in half precision where that was asked for."""
+        half = self.tuning.half
+        return torch.autocast(self.clip.whole.device.type, half, enabled=half is not None)
+
+    @torch.no_grad()
+    def _evaluate(self, index: int, stage: StageConfig, step: int) -> None:
+        """Records the held-out loss, if it is watched; leaves everything else as it is."""
+        config = self.tuning.config.early_stopping
+        if not config.enabled:
+            return
+        losses, timesteps = [], len(self.scheduler.alphas_cumprod)
+        for draw in held_out_draws(config, self.tuning.seed, timesteps, self.held_out, self.window):
+            z = self.clip.pixels(stage)[:, draw.frames]
+            t = torch.full(z.shape[:1], draw.t, device=z.device)
+            losses.append(_as_number(self._loss(stage, z, draw.frames, draw.noise_like(z), t), stage))
+        self.evaluations.append(Evaluation(index, step, fmean(losses)))
+
+    def _stalled(self, index: int) -> bool:
+        """Whether a stage's held-out loss improves no more."""
+        losses = [each.loss for each in self.evaluations if each.stage == index]
+        return has_stalled(losses, self.tuning.config.early_stopping)
 
     def _save(self, path: Path, index: int, step: int, optimizer: Optimizer, scaler: torch.amp.GradScaler) -> None:
         tuned = tuned_parameters(self.network.unet, self.tuning.config)
         random = self.generator.get_state()
         state = TuningState(
-            self.fingerprint, index, step, tuned, optimizer.state_dict(), scaler.state_dict(), random, self.losses
+            self.fingerprints[index],
+            index,
+            step,
+            tuned,
+            optimizer.state_dict(),
+            scaler.state_dict(),
+            random,
+            self.losses,
+            self.evaluations,
         )
         save_state(path, state)
+
+
+def _as_number(loss: Tensor, stage: StageConfig) -> float:
+    if not isfinite(value := loss.item()):
+        raise ConfigError(f"the loss became {value}; lower the learning rate ({stage.learning_rate}) or tune in fp32")
+    return value
 
 
 def tuned_parameters(unet: VideoUNet, config: TuningConfig) -> dict[str, nn.Parameter]:
@@ -189,7 +258,7 @@ def tuned_parameters(unet: VideoUNet, config: TuningConfig) -> dict[str, nn.Para
 
 @contextmanager
 def trainable(
-    network: NoisePredictor, stage: StageConfig, gradient_checkpointing: bool
+    network: NoisePredictor, stage: StageConfig, gradient_checkpointing: Recomputation
 ) -> Iterator[dict[str, nn.Parameter]]:
     """Within it, exactly the parameters that `stage` trains take gradients; its value is those parameters by name.
 
@@ -226,11 +295,21 @@ def _make_optimizer(config: TuningConfig, stage: StageConfig, parameters: list[n
     return AdamW8bit(parameters, lr=stage.learning_rate, weight_decay=config.weight_decay)
 
 
-def _fingerprint(network: NoisePredictor, clip: TuningClip, tuning: Tuning) -> str:
-    """A digest of all that decides the result of a tuning."""
-    settings = tuning.config.model_dump(exclude={"checkpoint_every", "gradient_checkpointing"})
-    digest = sha256(repr((settings, tuning.seed, tuning.conditioning_scale, tuning.half)).encode())
+def _fingerprint_stages(network: NoisePredictor, clip: TuningClip, tuning: Tuning) -> list[str]:
+    """For each stage a digest of all that decides a state in it: neither how long it goes on, nor what comes after."""
+    config = tuning.config
+    settings = config.model_dump(
+        exclude={"checkpoint_every", "gradient_checkpointing", "recompute", "window", "motion", "appearance"}
+    )
+    decisive = (settings, tuning.seed, tuning.conditioning_scale, tuning.half, tuning.window(clip.frames))
+    digest = sha256(repr(decisive).encode())
     weights = (network.unet.unet.conv_in.weight, network.controlnet.conv_in.weight)
     for tensor in (clip.person, clip.whole, clip.text, clip.skeletons, *weights):
-        digest.update(tensor.detach().float().cpu().numpy().tobytes())
-    return digest.hexdigest()
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    fingerprints = []
+    for stage in config.stages:
+        within = digest.copy()
+        within.update(repr(stage.model_dump(exclude={"iterations"})).encode())
+        fingerprints.append(within.hexdigest())
+        digest.update(repr(stage.model_dump()).encode())
+    return fingerprints
