@@ -13,14 +13,14 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 
 from edit_your_motion.backbone import Backbone
-from edit_your_motion.benchmark import paired
+from edit_your_motion.benchmark import cells, paired
+from edit_your_motion.benchmark.cells import CellScores
 from edit_your_motion.benchmark.methods import choose_methods
 from edit_your_motion.benchmark.paired import PairedConfig, load_cell, render_case, run_paired
 from edit_your_motion.benchmark.paired_scores import (
     LARGEST_PSNR,
     PAIRED_METRICS,
     Judges,
-    PairedScores,
     Truth,
     score_edit,
 )
@@ -181,8 +181,8 @@ def test_cells_of_other_settings_are_made_anew(
 ) -> None:
     assert run(tmp_path, config, ["source", "controlnet"], TWO[:1]) == []
     tuned = []
-    original = paired.tune_person
-    monkeypatch.setattr(paired, "tune_person", lambda *given: tuned.append(given) or original(*given))
+    original = cells.tune_person
+    monkeypatch.setattr(cells, "tune_person", lambda *given: tuned.append(given) or original(*given))
     other = config.model_copy(update={"edit_prompt": "source"})
     assert run(tmp_path, other, ["controlnet"], TWO[:1]) == []
     assert len(tuned) == 1
@@ -194,8 +194,8 @@ def test_methods_that_tune_alike_share_one_tuning(
     config: PairedConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tuned = []
-    original = paired.tune_person
-    monkeypatch.setattr(paired, "tune_person", lambda *given: tuned.append(given) or original(*given))
+    original = cells.tune_person
+    monkeypatch.setattr(cells, "tune_person", lambda *given: tuned.append(given) or original(*given))
     assert run(tmp_path, config, ["edit-your-motion", "source", "paper-alignment"], TWO[:1]) == []
     assert len(tuned) == 1
     phases = [load_cell(tmp_path / name / TWO[0].name).phases for name in ("edit-your-motion", "paper-alignment")]
@@ -207,7 +207,7 @@ def test_true_skeletons_guide_where_they_are_asked_for(
     config: PairedConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = []
-    monkeypatch.setattr(paired, "score_edit", lambda *each: given.append(each) or PairedScores({}, {}))
+    monkeypatch.setattr(paired, "score_edit", lambda *each: given.append(each) or CellScores({}, {}))
     assert run(tmp_path, config, ["true-skeletons", "edit-your-motion"], TWO[:1]) == []
     (_, true, truth, *_), (_, aligned, *_) = given
     assert np.array_equal(true.body, truth.keypoints.body)
@@ -249,14 +249,14 @@ def test_a_failing_pair_is_reported_and_stops_nothing(
 def test_a_failing_method_is_reported_and_stops_nothing(
     config: PairedConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = paired.apply_motion
+    original = cells.apply_motion
 
     def fail(backbone: Backbone, person: Person, reference: PreparedClip, applying: ApplyConfig, *rest: Any) -> Edit:
         if applying.alignment.method == "paper":
             raise PersonError("no such alignment today")
         return original(backbone, person, reference, applying, *rest)
 
-    monkeypatch.setattr(paired, "apply_motion", fail)
+    monkeypatch.setattr(cells, "apply_motion", fail)
     failures = run(tmp_path, config, ["paper-alignment", "edit-your-motion"], TWO[:1])
     assert [(failure.method, failure.error) for failure in failures] == [("paper-alignment", "no such alignment today")]
     assert {path.name for path in (tmp_path / "paper-alignment" / TWO[0].name).iterdir()} == {"failure.json"}

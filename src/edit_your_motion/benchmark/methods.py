@@ -1,5 +1,6 @@
 """Methods under test as data: each is a change of the configuration of an edit."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -7,6 +8,9 @@ from typing import Any, Literal
 
 from edit_your_motion.benchmark.choice import choose
 from edit_your_motion.config import EditConfig, InversionConfig, Part, TuningConfig, parse_config
+from edit_your_motion.errors import ConfigError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,9 @@ class Method:
         start: where sampling starts: the source's inversion, or noise drawn from the seed.
         skeletons: what guides the edit: the reference's, aligned; or the truth's own, as they are.
         shows: an edit; or frames that are there already, the untouched source or the truth itself.
+        motion_adapter: whether the temporal attention is the AnimateDiff adapter of ``model.motion_adapter``, which
+            every other method leaves aside.
+        branches: 2 for an edit that watches a reconstruction of the source (MotionEditor's), which is sampled along.
     """
 
     name: str
@@ -30,10 +37,25 @@ class Method:
     start: Literal["inversion", "noise"] = "inversion"
     skeletons: Literal["aligned", "true"] = "aligned"
     shows: Literal["edit", "source", "truth"] = "edit"
+    motion_adapter: bool = False
+    branches: Literal[1, 2] = 1
+
+    def lacks(self, config: EditConfig) -> str | None:
+        """What has to be set in the benchmark's configuration before this method can run; None: nothing."""
+        if self.motion_adapter and config.model.motion_adapter is None:
+            return "needs an AnimateDiff adapter (--edit.model.motion-adapter FOLDER)"
+        return None
 
     def configure(self, config: EditConfig) -> EditConfig:
-        """The benchmark's configuration as this method changes it; no stage trains a part that is not there."""
-        changed = parse_config(EditConfig, config.model_dump(), self.overrides)
+        """The benchmark's configuration as this method changes it; no stage trains a part that is not there.
+
+        Raises:
+            ConfigError: something that the method needs is not set.
+        """
+        if (lack := self.lacks(config)) is not None:
+            raise ConfigError(f"{self.name} {lack}")
+        adapter = config.model.motion_adapter if self.motion_adapter else None
+        changed = parse_config(EditConfig, config.model_dump(), {"model": {"motion_adapter": adapter}}, self.overrides)
         tuning = _joined(changed.tuning) if self.joint else changed.tuning
         if not changed.network.motion_attention:
             tuning = _without(tuning, "motion-attention")
@@ -57,6 +79,27 @@ def choose_methods(names: Iterable[str]) -> tuple[Method, ...]:
         ConfigError: there is no such method.
     """
     return choose(METHODS, names, "methods")
+
+
+def group_by_backbone(
+    methods: Iterable[Method], config: EditConfig
+) -> tuple[tuple[EditConfig, tuple[Method, ...]], ...]:
+    """The methods that can run, beside the configuration whose backbone is theirs: the base's first, even for none.
+
+    What lacks something (`Method.lacks`) is left out, and the log says so. The AnimateDiff adapter is loaded for the
+    methods that are made of it and for no other.
+    """
+    able = []
+    for method in methods:
+        if (lack := method.lacks(config)) is None:
+            able.append(method)
+        else:
+            logger.warning("%s is left out: it %s", method.name, lack)
+    groups = {
+        adapted: tuple(method for method in able if method.motion_adapter == adapted) for adapted in (False, True)
+    }
+    plain = config.model_copy(update={"model": config.model.model_copy(update={"motion_adapter": None})})
+    return ((plain, groups[False]), *([(config, groups[True])] if groups[True] else []))
 
 
 def _stages(tuning: TuningConfig) -> dict[str, Any]:
@@ -109,6 +152,35 @@ _TUNE_A_VIDEO = {
 """Tune-A-Video with ControlNet (Wu et al. 2023): queries and temporal attention, one stage, inverted by the tuned
 network without prompt and skeleton."""
 
+_MOTION_EDITOR = {
+    "network": {
+        "frame_attention": "previous",
+        "temporal_attention": "motion-editor",
+        "motion_attention": "motion-editor",
+    },
+    "tuning": {
+        "motion": {
+            "trains": ("frame-queries", "text-queries", "temporal-projections"),
+            "pixels": "whole",
+            "skeletons": False,
+            "iterations": 300,
+            "learning_rate": 3e-5,
+        },
+        "appearance": {
+            "trains": ("motion-attention",),
+            "pixels": "whole",
+            "iterations": 300,
+            "learning_rate": 3e-5,
+        },
+        "weight_decay": 1e-2,
+        "clip_norm": 1.0,
+    },
+    "inversion": {"skeleton": False, "prompt": True, "guidance_scale": 1.0},
+    "sampling": {"guidance_scale": 7.5},
+}
+"""MotionEditor (Tu et al. 2024): the U-Net's queries and temporal attention without ControlNet, then the adapter alone
+with the source's skeletons; inverted with the prompt and without skeleton."""
+
 _BY_DEFAULT = InversionConfig().skeleton
 
 METHODS: Mapping[str, Method] = MappingProxyType(
@@ -143,6 +215,11 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             Method("without-stl", "the full method, all parts in one stage on whole frames", joint=True),
             Method("without-prompt", "the full method with an empty prompt", {"prompt": "", "edit_prompt": ""}),
             Method(
+                "animatediff",
+                "the full method with an AnimateDiff adapter as its temporal attention, which stage 1 trains",
+                motion_adapter=True,
+            ),
+            Method(
                 "paper-alignment",
                 "the full method with the paper's Algorithm 1 for the skeletons",
                 {"alignment": {"method": "paper"}},
@@ -157,6 +234,12 @@ METHODS: Mapping[str, Method] = MappingProxyType(
                 "inversion-without-skeleton" if _BY_DEFAULT else "inversion-with-skeleton",
                 f"the full method, its inversion {'not ' if _BY_DEFAULT else ''}conditioned on the source's skeletons",
                 {"inversion": {"skeleton": not _BY_DEFAULT}},
+            ),
+            Method(
+                "motion-editor",
+                "MotionEditor's recipe: its adapter, two branches, guidance 7.5; without null-text optimisation",
+                _MOTION_EDITOR,
+                branches=2,
             ),
         )
     }

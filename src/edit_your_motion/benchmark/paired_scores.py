@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Bool, Float64, UInt8
 
+from edit_your_motion.benchmark.cells import CellScores
 from edit_your_motion.errors import ModelFileError, PersonError, VideoError
 from edit_your_motion.metrics import (
     Lpips,
@@ -87,19 +88,6 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class PairedScores:
-    """The scores of one method on one pair.
-
-    Args:
-        values: by name, see `PAIRED_METRICS`.
-        gaps: why a score is not there, by name; never a zero in its place.
-    """
-
-    values: Mapping[str, float]
-    gaps: Mapping[str, str]
-
-
-@dataclass(frozen=True)
 class Judges:
     """The networks that scores need; a text in the place of one says why it is not there."""
 
@@ -117,7 +105,7 @@ def find_lpips() -> Lpips | str:
 
 def score_edit(
     frames: UInt8[np.ndarray, "f h w 3"], given: Keypoints, truth: Truth, judges: Judges, progress: Progress
-) -> PairedScores:
+) -> CellScores:
     """All scores of `PAIRED_METRICS`.
 
     The regions come from the true masks alone, so that they are the same for every method. A frame without a pixel of
@@ -159,7 +147,7 @@ def score_edit(
     else:
         values["flicker"] = float(flicker(frames).mean())
     posture = _score_pose(frames, {"": given, "_truth": truth.keypoints}, judges.people, progress)
-    return PairedScores({**values, **posture.values}, {**gaps, **posture.gaps})
+    return CellScores({**values, **posture.values}, {**gaps, **posture.gaps})
 
 
 _Values: TypeAlias = Float64[np.ndarray, " f"]
@@ -196,11 +184,11 @@ def _score_pose(
     expected: Mapping[str, Keypoints],
     backend: PeopleBackend | str,
     progress: Progress,
-) -> PairedScores:
+) -> CellScores:
     """PCK and keypoint error of the person found in the frames; 0 and a gap if nobody is found."""
     names = [measure + suffix for suffix in expected for measure in ("pck", "keypoint_error")]
     if isinstance(backend, str):
-        return PairedScores({}, dict.fromkeys(names, backend))
+        return CellScores({}, dict.fromkeys(names, backend))
     track = find_person(frames, backend, progress)
     values: dict[str, float] = {}
     gaps: dict[str, str] = {}
@@ -214,4 +202,4 @@ def _score_pose(
                 values[name + suffix] = float(np.nanmean(measure(track.keypoints, keypoints)))
             except PersonError as problem:
                 gaps[name + suffix] = str(problem)
-    return PairedScores(values, gaps)
+    return CellScores(values, gaps)

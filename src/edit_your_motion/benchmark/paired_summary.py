@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from edit_your_motion.benchmark.markdown import format_table
 from edit_your_motion.benchmark.methods import METHODS
 from edit_your_motion.benchmark.paired import Failure, load_cell
 from edit_your_motion.benchmark.paired_scores import PAIRED_METRICS
@@ -130,7 +131,7 @@ def summarise(folder: Path, against: str = OURS, confidence: float = 0.95) -> Su
         MethodSummary(
             name=name,
             pairs=sum(cell.method == name for cell in cells),
-            scores={score: _estimate(of_pair, confidence) for score, of_pair in values[name].items()},
+            scores={score: estimate_mean(of_pair, confidence) for score, of_pair in values[name].items()},
             differences={} if name == against else _compare(values[name], values.get(against, {}), confidence),
             pose_shares={
                 score: share
@@ -142,8 +143,7 @@ def summarise(folder: Path, against: str = OURS, confidence: float = 0.95) -> Su
         for name in order
     )
     pairs = {cell.pair for cell in cells}
-    failures = (_load_failure(path) for path in sorted(folder.glob("*/*/failure.json")))
-    return Summary(methods, against, tuple(_in_order(pairs)), tuple(failures))
+    return Summary(methods, against, tuple(_in_order(pairs)), load_failures(folder))
 
 
 def write_summary(folder: Path, summary: Summary) -> None:
@@ -169,20 +169,20 @@ def format_summary(summary: Summary) -> str:
         if method.pose_shares
     ]
     differences = [
-        [method.name, *(_difference_text(method.differences.get(name)) for name in names)]
+        [method.name, *(format_difference(method.differences.get(name)) for name in names)]
         for method in summary.methods
         if method.differences
     ]
     parts = [
         "# The paired benchmark",
         f"{len(summary.pairs)} pairs. Mean [bootstrap interval over pairs]; — is a gap.",
-        _table(["method", "pairs", *titles], means),
+        format_table(["method", "pairs", *titles], means),
         "## Pose accuracy as a share of the people backend's own on the truth",
-        _table(["method", *SHARES], shares),
+        format_table(["method", *SHARES], shares),
         f"## Differences to {summary.against}",
         f"Method minus {summary.against} on the pairs of both; **bold** where the interval over at least "
         f"{FEWEST_PAIRS} pairs excludes 0.",
-        _table(["method", *titles], differences),
+        format_table(["method", *titles], differences),
         "## Conventions",
         "\n".join(f"- `{name}`: {PAIRED_METRICS[name].convention}" for name in names),
     ]
@@ -248,7 +248,8 @@ def _in_order(pairs: set[str]) -> list[str]:
     return [*(name for name in PAIRS if name in pairs), *sorted(pairs - PAIRS.keys())]
 
 
-def _estimate(of_pair: Mapping[str, float], confidence: float) -> Estimate:
+def estimate_mean(of_pair: Mapping[str, float], confidence: float) -> Estimate:
+    """The mean over pairs and its bootstrap interval; none for a single pair."""
     values = np.array(list(of_pair.values()))
     interval = bootstrap_mean(values, confidence) if len(values) > 1 else None
     return Estimate(float(values.mean()), interval, len(values))
@@ -282,6 +283,15 @@ def _share(of_pair: Mapping[str, float], backend: Mapping[str, float], confidenc
     return Estimate(float(ours.mean() / theirs.mean()), interval, len(common))
 
 
+def load_failures(folder: Path) -> tuple[Failure, ...]:
+    """The cells of a benchmark that could not be made.
+
+    Raises:
+        InputError: the file of one is damaged.
+    """
+    return tuple(_load_failure(path) for path in sorted(folder.glob("*/*/failure.json")))
+
+
 def _load_failure(path: Path) -> Failure:
     try:
         return Failure(**json.loads(path.read_text(encoding="utf-8")))
@@ -299,7 +309,8 @@ def _text(estimate: Estimate | None, *, percent: bool = False) -> str:
     return text
 
 
-def _difference_text(difference: PairedDifference | None) -> str:
+def format_difference(difference: PairedDifference | None) -> str:
+    """A difference with its interval, bold where enough pairs tell it from 0."""
     if difference is None:
         return "—"
     low, high = difference.interval.low, difference.interval.high
@@ -309,8 +320,3 @@ def _difference_text(difference: PairedDifference | None) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.3f}" if abs(value) < 2 else f"{value:.2f}"
-
-
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [titles, ["---"] * len(titles), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

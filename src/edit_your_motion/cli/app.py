@@ -11,7 +11,17 @@ from rich.console import Console
 from rich.markup import escape
 
 from edit_your_motion import __version__
-from edit_your_motion.cli import benchmarking, editing, machine, making, staging, training
+from edit_your_motion.cli import (
+    benchmarking,
+    editing,
+    evaluating,
+    machine,
+    making,
+    staging,
+    studying,
+    tabling,
+    training,
+)
 from edit_your_motion.config import explain
 from edit_your_motion.errors import EditYourMotionError
 
@@ -28,9 +38,13 @@ SHORT_FORMS = {
     "--align": "--alignment.method",
     "--device": "--runtime.device",
     "--precision": "--runtime.precision",
+    "--memory": "--runtime.memory",
     "--seed": "--runtime.seed",
 }
 """Short names of the settings that are given most often."""
+
+OWN_FORMS = frozenset({"stage", "benchmark", "ablate", "sweep"})
+"""Commands that have settings of their own by such names (``--frames``, ``--size``)."""
 
 app = App(
     name="eym",
@@ -48,11 +62,15 @@ for command in (
     making.tiny,
     staging.stage,
     training.pretrain,
+    evaluating.evaluate,
+    tabling.ablate,
+    tabling.sweep,
+    tabling.tables,
     machine.doctor,
 ):
     app.command(command)
-app.command(machine.models)
-app.command(benchmarking.benchmark)
+for group in (benchmarking.benchmark, studying.study, machine.models):
+    app.command(group)
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -60,7 +78,9 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command and exits: 0 when it worked, 1 when it did not, 2 when it was called wrongly, 130 on Ctrl-C."""
-    tokens = [_lengthen(token) for token in (sys.argv[1:] if arguments is None else arguments)]
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    if not OWN_FORMS.intersection(tokens[:1]):
+        tokens = [_lengthen(token) for token in tokens]
     errors = Console(stderr=True, soft_wrap=True)
     try:
         app(tokens, exit_on_error=False, print_error=False)

@@ -7,9 +7,12 @@ from cyclopts import App
 from rich.console import Console
 
 from edit_your_motion.benchmark.paired_config import PairedConfig
+from edit_your_motion.cli.benchmarking_data import SUMMARIES, MethodNames, make_command
 from edit_your_motion.cli.settings import PairedFlags, resolve
 
 benchmark = App(name="benchmark", help="Compare methods on data with known answers.")
+for kind in SUMMARIES:
+    benchmark.command(make_command(kind), name=kind)
 
 
 @benchmark.command
@@ -17,8 +20,10 @@ def paired(
     folder: Path,
     /,
     *,
-    methods: tuple[str, ...] = (),
+    methods: MethodNames = (),
     pairs: tuple[str, ...] = (),
+    external: tuple[str, ...] = (),
+    export_clips: bool = False,
     config: Path | None = None,
     quiet: bool = False,
     verbose: bool = False,
@@ -33,11 +38,12 @@ def paired(
     ----------
     folder
         Of the benchmark.
-
-    Methods:
-        Which ones; all of them without.
     pairs
         Which ones, by name; all of them without.
+    external
+        NAME=FOLDER: another project's outputs, PAIR.mp4 or PAIR/ with pictures, to be scored like any method.
+    export_clips
+        Write exports/PAIR/: source, reference, skeletons and prompts in the forms that other projects read.
     config
         YAML file with settings; flags win over it.
     quiet
@@ -45,6 +51,7 @@ def paired(
     verbose
         Say more.
     """
+    from edit_your_motion.benchmark.external import parse_external
     from edit_your_motion.benchmark.methods import METHODS, choose_methods
     from edit_your_motion.benchmark.paired import run_paired
     from edit_your_motion.benchmark.paired_summary import format_summary, summarise, write_sheets, write_summary
@@ -53,14 +60,18 @@ def paired(
 
     resolved = resolve(PairedConfig, config, settings)
     progress = set_up_output(quiet=quiet, verbose=verbose)
-    chosen, choices = choose_methods(methods or METHODS), choose_pairs(pairs or PAIRS)
-    failures = run_paired(folder, resolved, progress, methods=chosen, pairs=choices)
-    summary = summarise(folder)
-    write_summary(folder, summary)
-    write_sheets(folder)
-    if not quiet:
-        Console(soft_wrap=True).print(format_summary(summary), markup=False)
+    others, choices = parse_external(external), choose_pairs(pairs or PAIRS)
+    chosen = choose_methods(methods or (() if export_clips or others else METHODS))
+    failures = run_paired(
+        folder, resolved, progress, methods=chosen, pairs=choices, external=others, export=export_clips
+    )
     for failure in failures:
         sys.stderr.write(f"{failure.method} on {failure.pair} failed: {failure.error}\n")
+    if any(folder.glob("*/*/scores.json")):
+        summary = summarise(folder)
+        write_summary(folder, summary)
+        write_sheets(folder)
+        if not quiet:
+            Console(soft_wrap=True).print(format_summary(summary), markup=False)
     if failures:
         sys.exit(1)

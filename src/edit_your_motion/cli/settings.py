@@ -6,6 +6,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from pydantic import create_model
 
+from edit_your_motion.benchmark.dataset_config import DatasetConfig
+from edit_your_motion.benchmark.evaluation_config import EvaluationConfig
 from edit_your_motion.benchmark.paired_config import PairedConfig
 from edit_your_motion.config import (
     AnyConfig,
@@ -41,6 +43,9 @@ ApplyFlags = flags_of(ApplyConfig, "reference")
 PrepareFlags = flags_of(PrepareConfig)
 PretrainFlags = flags_of(PretrainConfig)
 PairedFlags = flags_of(PairedConfig)
+DatasetFlags = flags_of(DatasetConfig)
+EvaluationFlags = flags_of(EvaluationConfig)
+SweepFlags = flags_of(PairedConfig, "share")
 
 
 def resolve(kind: type[AnyConfig], file: Path | None, flags: Section | None, **given: str | None) -> AnyConfig:

@@ -26,6 +26,8 @@ from edit_your_motion.progress import Advance, SilentProgress
 Phase: TypeAlias = Callable[[str, int], AbstractContextManager[Advance]]
 """Announces a phase by its name and number of steps; see `Progress.phase`."""
 
+REMEDY = "give a video that allows this metric, or leave it out"
+
 
 def evaluate(
     generated: Frames,
@@ -152,6 +154,8 @@ def _measure(metric: Metric, session: Session, absent: set[str]) -> MetricValue 
         value, count = measured
     else:
         there = measured[~np.isnan(measured)]
+        if not len(there):
+            return MetricGap(metric.name, f"none of {len(measured)} {metric.of} had anything to measure", REMEDY)
         value, count = float(there.mean()), len(there)
         if count < len(measured):
             session.notes.append(f"{len(measured) - count} of {len(measured)} {metric.of} had nothing to measure")
@@ -165,4 +169,4 @@ def _find_remedy(why: EditYourMotionError) -> str:
         return "install the package"
     if isinstance(why, CheckpointError):
         return "give weights that fit"
-    return "give a video that allows this metric, or leave it out"
+    return REMEDY

@@ -1,0 +1,72 @@
+"""Tunings of one source that share their beginning: each goes on from where a shorter one ended."""
+
+import shutil
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from edit_your_motion.backbone import Backbone
+from edit_your_motion.config import TuneConfig
+from edit_your_motion.edit import tune_person
+from edit_your_motion.files import written_whole
+from edit_your_motion.person import Person
+from edit_your_motion.preparation import PreparedClip
+from edit_your_motion.progress import Progress
+from edit_your_motion.tuning.loop import TuningStep
+
+
+@dataclass(frozen=True)
+class PrefixTuning:
+    """Tunes as `edit.tune_person` does, and on a CPU to the same bit, but goes on from the longest known beginning.
+
+    A beginning is a checkpoint of the loop, with parameters, optimiser and random state: ``STAGE1.safetensors`` where
+    the first stage ended, ``STAGE1-STAGE2.safetensors`` where the second did, each named by its iterations. One that
+    has been gone on from is gone, so that few lie there at a time: ask for few iterations first.
+
+    Args:
+        folder: keeps the beginnings of one source; those of another, or of other settings, are thrown away.
+    """
+
+    folder: Path
+
+    def __call__(self, backbone: Backbone, source: PreparedClip, config: TuneConfig, progress: Progress) -> Person:
+        """The tuned person; see `edit.tune_person`."""
+        place = self.folder / _name(source, config)
+        self._forget_others(place)
+        first, second = (stage.iterations for stage in config.tuning.stages)
+        unfinished = place / f"{first}-{second}.safetensors"
+        if not unfinished.is_file() and (start := _longest_beginning(place, first, second)) is not None:
+            start.rename(unfinished)
+
+        def keep_first_stage(step: TuningStep) -> None:
+            if (step.stage, step.step) == (0, first):
+                with written_whole(place / f"{first}.safetensors") as temporary:
+                    shutil.copyfile(unfinished, temporary)
+
+        return tune_person(backbone, source, config, progress, checkpoint=unfinished, on_step=keep_first_stage)
+
+    def _forget_others(self, place: Path) -> None:
+        for other in self.folder.iterdir() if self.folder.is_dir() else ():
+            if other != place:
+                shutil.rmtree(other)
+
+
+def _longest_beginning(place: Path, first: int, second: int) -> Path | None:
+    """The checkpoint that goes furthest of those that such a tuning passes through."""
+
+    def leads_there(counts: tuple[int, ...]) -> bool:
+        return counts[0] == first and counts[1] <= second if len(counts) == 2 else counts[0] <= first
+
+    reached = {tuple(map(int, path.stem.split("-"))): path for path in place.glob("[0-9]*.safetensors")}
+    return reached[max(fitting)] if (fitting := [counts for counts in reached if leads_there(counts)]) else None
+
+
+def _name(source: PreparedClip, config: TuneConfig) -> str:
+    """Tells sources and settings apart, whatever the iterations."""
+    identity = config.identity()
+    for stage in ("motion", "appearance"):
+        del identity["tuning"][stage]["iterations"]
+    digest = sha256(repr(identity).encode())
+    for array in (source.video.frames, source.masks, source.keypoints.body):
+        digest.update(array.tobytes())
+    return digest.hexdigest()[:16]

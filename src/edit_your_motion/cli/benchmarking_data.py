@@ -1,0 +1,123 @@
+"""The commands that compare methods on data sets: benchmark tiktok, wild, cases."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from edit_your_motion.benchmark.dataset_config import DatasetConfig
+from edit_your_motion.cli.settings import DatasetFlags, resolve
+
+MethodNames: TypeAlias = Annotated[
+    tuple[str, ...],
+    Parameter(help="Which ones; all of them without, and none with --export-clips or --external alone."),
+]
+"""Methods under test by name."""
+
+SUMMARIES = {
+    "tiktok": "Edit the dancers of the TikTok dataset by several methods and measure every edit.",
+    "wild": "Edit clips in the wild, a folder of videos and a table of pairs and prompts, by several methods.",
+    "cases": "Edit MotionEditor's case folders by several methods and measure every edit.",
+}
+"""What each command does, by the layout that it reads."""
+
+_HELP = """{summary}
+
+    What FOLDER holds already is not made again, so a stopped benchmark goes on; table.md, table.json and sheets/ are
+    made from all of it. FOLDER/METHOD/CASE/ has edited.mp4, config.yaml, and scores.json with all that it takes to make
+    it again. A failing case is reported and stops nothing.
+
+    Parameters
+    ----------
+    folder
+        Of the benchmark.
+    data
+        Where the data lies; docs/data.md has the layouts.
+    external
+        NAME=FOLDER: another project's outputs, CASE.mp4 or CASE/ with pictures, to be scored like any method.
+    only
+        Cases, by name; all of them without.
+    export_clips
+        Write exports/CASE/: source, reference, skeletons and prompts in the forms that other projects read.
+    config
+        YAML file with settings; flags win over it.
+    quiet
+        Say nothing but errors.
+    verbose
+        Say more.
+    """
+
+
+def make_command(kind: str) -> Callable[..., None]:
+    """The command for one layout of data."""
+
+    def run(
+        folder: Path,
+        /,
+        *,
+        data: Path,
+        methods: MethodNames = (),
+        external: tuple[str, ...] = (),
+        only: tuple[str, ...] = (),
+        export_clips: bool = False,
+        config: Path | None = None,
+        quiet: bool = False,
+        verbose: bool = False,
+        settings: DatasetFlags = None,
+    ) -> None:
+        resolved = resolve(DatasetConfig, config, settings)
+        run_on_data(
+            folder, kind, data, resolved, methods=methods, external=external, only=only, export_clips=export_clips,
+            quiet=quiet, verbose=verbose,
+        )  # fmt: skip
+
+    run.__name__, run.__doc__ = kind, _HELP.format(summary=SUMMARIES[kind])
+    return run
+
+
+def run_on_data(
+    folder: Path,
+    kind: str,
+    data: Path,
+    config: DatasetConfig,
+    *,
+    methods: tuple[str, ...],
+    external: tuple[str, ...],
+    only: tuple[str, ...],
+    export_clips: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Makes what is missing, then tables and sheets of all that is there; exits with 1 if a cell failed."""
+    from edit_your_motion.benchmark.dataset import run_dataset
+    from edit_your_motion.benchmark.dataset_summary import (
+        format_dataset_summary,
+        summarise_dataset,
+        write_dataset_sheets,
+        write_dataset_summary,
+    )
+    from edit_your_motion.benchmark.external import parse_external
+    from edit_your_motion.benchmark.methods import METHODS, choose_methods
+    from edit_your_motion.cli.progress import set_up_output
+    from edit_your_motion.datasets.catalogue import choose_cases, open_dataset
+
+    progress = set_up_output(quiet=quiet, verbose=verbose)
+    others = parse_external(external)
+    chosen = choose_methods(methods or (() if export_clips or others else METHODS))
+    dataset = choose_cases(open_dataset(kind, data, config.cases), only)
+    failures = run_dataset(
+        folder, kind, dataset, config, progress, methods=chosen, external=others, export=export_clips
+    )
+    for failure in failures:
+        sys.stderr.write(f"{failure.method} on {failure.pair} failed: {failure.error}\n")
+    if any(folder.glob("*/*/scores.json")):
+        summary = summarise_dataset(folder, config, progress)
+        write_dataset_summary(folder, summary, dataset.split)
+        write_dataset_sheets(folder)
+        if not quiet:
+            Console(soft_wrap=True).print(format_dataset_summary(folder, summary, dataset.split), markup=False)
+    if failures:
+        sys.exit(1)

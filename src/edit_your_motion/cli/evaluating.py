@@ -1,0 +1,89 @@
+"""The command that measures: evaluate."""
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from edit_your_motion.benchmark.evaluation_config import EvaluationConfig
+from edit_your_motion.cli.settings import EvaluationFlags, resolve
+from edit_your_motion.errors import ConfigError
+
+
+def evaluate(
+    outputs: Path,
+    /,
+    *,
+    against: Path | None = None,
+    source: Path | None = None,
+    reference: Path | None = None,
+    prompt: str | None = None,
+    dataset: Literal["tiktok", "wild", "cases", "paired"] | None = None,
+    data: Path | None = None,
+    metrics: tuple[str, ...] = (),
+    output: Path = Path("evaluation"),
+    config: Path | None = None,
+    quiet: bool = False,
+    verbose: bool = False,
+    settings: EvaluationFlags = None,
+) -> None:
+    """Measure OUTPUTS, whoever made them: a video, a folder of pictures, or a folder of many such clips.
+
+    OUTPUT then has report.json and table.md: every number with its convention, resolution, frames and clips, and a
+    named gap with its reason for each that could not be measured. Clips of a folder go with those of the same name
+    beside it, and are frames or hours long: nothing is held whole.
+
+    Parameters
+    ----------
+    outputs
+        What to measure: NAME.mp4, NAME/ with pictures, or a folder of many.
+    against
+        The truth: the same motion of the same person, frame by frame.
+    source
+        The clip that was edited; one for all, or a folder of many.
+    reference
+        The motion: a clip or ready keypoints; one for all, or a folder of many.
+    prompt
+        What OUTPUTS should show.
+    dataset
+        Take truth, source, reference and prompt from the cases of a data set, which OUTPUTS are named after.
+    data
+        Where that data set lies.
+    metrics
+        Which ones, by name; all that the above allow without.
+    output
+        Folder for the results.
+    config
+        YAML file with settings; flags win over it.
+    quiet
+        Say nothing but errors.
+    verbose
+        Say more.
+    """
+    resolved = resolve(EvaluationConfig, config, settings)
+    companions = (against, source, reference, prompt)
+    if (dataset is None) != (data is None) or (dataset is not None and any(each is not None for each in companions)):
+        raise ConfigError(
+            "expected --dataset with --data, and then no --against, --source, --reference or --prompt, which it knows"
+        )
+    from edit_your_motion.benchmark.evaluation import evaluate_subjects
+    from edit_your_motion.benchmark.evaluation_report import format_set, write_set_report
+    from edit_your_motion.benchmark.subjects import find_subjects, find_subjects_of
+    from edit_your_motion.cli.progress import set_up_output
+    from edit_your_motion.datasets.catalogue import open_dataset
+
+    progress = set_up_output(quiet=quiet, verbose=verbose)
+    if dataset is not None and data is not None:
+        cases = open_dataset(dataset, data, resolved.cases)
+        subjects, split = find_subjects_of(cases, outputs), f"{cases.name}: {cases.split}"
+    else:
+        subjects, split = find_subjects(outputs, against, source, reference, prompt), ""
+    report = evaluate_subjects(subjects, resolved, progress, metrics=metrics or None, split=split)
+    write_set_report(output, report)
+    if not quiet:
+        Console(soft_wrap=True).print(format_set(report), markup=False)
+    for name, why in report.failures.items():
+        sys.stderr.write(f"{name} could not be measured: {why}\n")
+    if report.failures:
+        sys.exit(1)

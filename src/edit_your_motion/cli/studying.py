@@ -1,0 +1,172 @@
+"""The commands of the user study: make, serve, export, report."""
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+from cyclopts import App
+from rich.console import Console
+
+study = App(name="study", help="Ask people which of two results they prefer (Eq. 18).")
+
+
+@study.command
+def make(
+    folder: Path,
+    /,
+    *,
+    contact: str = "the person who invited you",
+    ours: str | None = None,
+    theirs: tuple[str, ...] = (),
+    sources: Path | None = None,
+    references: Path | None = None,
+    benchmark: Path | None = None,
+    cases: tuple[str, ...] = (),
+    prompts: Path | None = None,
+    title: str = "Which video is better?",
+    reference_shows: Literal["skeletons", "video"] | None = None,
+    comparisons_per_person: int | None = None,
+    seed: int = 33,
+    quiet: bool = False,
+) -> None:
+    """Collect clips of several methods into FOLDER, for people to compare.
+
+    Clips come from folders, as CASE.mp4 or as CASE/edited.mp4, CASE/source.mp4, CASE/reference.mp4; or with --benchmark
+    from METHOD/CASE/edited.mp4 and pairs/CASE/ in a benchmark's folder. What browsers play is copied as it is. Read
+    and correct FOLDER/study.yaml, its consent text first of all, before anybody takes part.
+
+    Parameters
+    ----------
+    folder
+        A new one.
+    contact
+        Who is responsible for the study and how to reach them, for the consent text.
+    ours
+        Folder of our results, or NAME=FOLDER; with --benchmark the method's name.
+    theirs
+        NAME=FOLDER of another method's results, once for each; with --benchmark the method's name.
+    sources
+        Folder of the source videos.
+
+    References:
+        Folder of the reference videos.
+    benchmark
+        Folder of a benchmark, instead of those folders.
+    cases
+        Which ones; all of ours without.
+    prompts
+        YAML file with a prompt by case; without, the prompt in CASE/config.yaml beside our result. Cases without a
+        prompt are not asked about it.
+    title
+        Of the page.
+    reference_shows
+        What the third question calls the reference; default: a video with --benchmark, else skeletons, as in the paper.
+    comparisons_per_person
+        How many each participant sees; all without.
+    seed
+        Of the order and the sides.
+    quiet
+        Say nothing but errors.
+    """
+    from edit_your_motion.cli.progress import TerminalProgress
+    from edit_your_motion.progress import SilentProgress
+    from edit_your_motion.study.collection import collect_study, find_origins, load_prompts
+    from edit_your_motion.study.definition import FILE, paper_questions, write_consent
+
+    origins = find_origins(benchmark, ours, theirs, sources, references, load_prompts(prompts))
+    shown = reference_shows or ("skeletons" if benchmark is None else "video")
+    reference = "reference skeletons video" if shown == "skeletons" else "reference video"
+    seen = sys.stderr.isatty() and not quiet
+    made = collect_study(
+        folder,
+        origins,
+        cases,
+        TerminalProgress(Console(stderr=True)) if seen else SilentProgress(),
+        title=title,
+        consent=write_consent(contact),
+        seed=seed,
+        reference_title=reference.capitalize(),
+        questions=paper_questions(reference),
+        comparisons_per_person=comparisons_per_person,
+    )
+    if not quiet:
+        mute = sum(case.prompt is None for case in made.cases)
+        unasked = f"; {mute} cases have no prompt and are not asked about it" if mute else ""
+        sys.stdout.write(
+            f"{len(made.cases)} cases, {len(made.comparisons)} comparisons, {len(made.clips)} clips{unasked}\n"
+            f"read {folder / FILE}, then: eym study serve {folder}\n"
+        )
+
+
+@study.command
+def serve(folder: Path, /, *, host: str = "127.0.0.1", port: int = 8000) -> None:
+    """Serve the page of the study in FOLDER until Ctrl-C; answers go to answers.sqlite there.
+
+    Beyond this machine, put it behind a web server with https.
+
+    Parameters
+    ----------
+    folder
+        That 'eym study make' made.
+    host
+        Address to listen on; 0.0.0.0 is all of them.
+    port
+        To listen on.
+    """
+    from edit_your_motion.study.server import listen, make_app, make_server
+
+    server = make_server(make_app(folder))
+    with listen(host, port) as listening:
+        shown = f"[{host}]" if ":" in host else host
+        sys.stdout.write(f"http://{shown}:{listening.getsockname()[1]}/ (Ctrl-C ends it)\n")
+        sys.stdout.flush()
+        try:
+            server.run(sockets=[listening])
+        except KeyboardInterrupt:  # raised once more after the server has ended well
+            sys.stdout.write("ended; every answer is saved\n")
+
+
+@study.command
+def export(folder: Path, table: Path, /) -> None:
+    """Write every answer of the study in FOLDER to a CSV file, with the marks of its participant.
+
+    Parameters
+    ----------
+    folder
+        Of the study.
+    table
+        The file.
+    """
+    from edit_your_motion.study.answers import FILE, AnswerBook
+    from edit_your_motion.study.definition import load_study
+    from edit_your_motion.study.table import list_rows, write_table
+
+    rows = list_rows(AnswerBook(folder / FILE, load_study(folder)))
+    write_table(table, rows)
+    sys.stdout.write(f"{len(rows)} answers: {table}\n")
+
+
+@study.command
+def report(folder: Path, /, *, answers: Path | None = None, quiet: bool = False) -> None:
+    """Score the study in FOLDER: Eq. 18 per method and question, to report.md and report.json there.
+
+    Parameters
+    ----------
+    folder
+        Of the study.
+    answers
+        CSV file of 'eym study export' to take the answers from; without, answers.sqlite.
+    quiet
+        Say nothing but errors.
+    """
+    from edit_your_motion.study.answers import FILE, AnswerBook
+    from edit_your_motion.study.definition import load_study
+    from edit_your_motion.study.report import report_study, to_markdown, write_report
+    from edit_your_motion.study.table import list_rows, read_table
+
+    study = load_study(folder)
+    rows = list_rows(AnswerBook(folder / FILE, study)) if answers is None else read_table(answers)
+    found = report_study(study, rows)
+    write_report(folder, found)
+    if not quiet:
+        Console(soft_wrap=True).print(to_markdown(found), markup=False, highlight=False)

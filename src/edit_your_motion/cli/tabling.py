@@ -1,0 +1,148 @@
+"""The commands behind the paper's tables: ablate, sweep, tables."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from edit_your_motion.benchmark.paired_config import PairedConfig
+from edit_your_motion.cli.settings import PairedFlags, SweepFlags, resolve
+
+if TYPE_CHECKING:
+    from edit_your_motion.benchmark.cells import Failure
+
+Counts: TypeAlias = Annotated[tuple[int, ...], Parameter(consume_multiple=True)]
+"""Several numbers after one flag."""
+
+
+def ablate(
+    folder: Path,
+    /,
+    *,
+    pairs: tuple[str, ...] = (),
+    config: Path | None = None,
+    quiet: bool = False,
+    verbose: bool = False,
+    settings: PairedFlags = None,
+) -> None:
+    """Measure what each part of the method is worth: Table IV, Fig. 9 and what the paper leaves open.
+
+    The full method, and the method without a part or decided otherwise, on the pairs of the paired benchmark; FOLDER
+    may be one of its folders. What it holds already is not made again. Writes ablation.md and ablation.json (each
+    difference to the full method with its bootstrap interval), table.md, table.json and sheets/.
+
+    Parameters
+    ----------
+    folder
+        Of the benchmark.
+    pairs
+        Which ones, by name; all of them without.
+    config
+        YAML file with settings; flags win over it.
+    quiet
+        Say nothing but errors.
+    verbose
+        Say more.
+    """
+    from edit_your_motion.benchmark.ablation import choose_ablations, compare_ablations, format_ablation, write_ablation
+    from edit_your_motion.benchmark.paired import run_paired
+    from edit_your_motion.benchmark.paired_summary import summarise, write_sheets, write_summary
+    from edit_your_motion.benchmark.pairs import PAIRS, choose_pairs
+    from edit_your_motion.cli.progress import set_up_output
+
+    resolved = resolve(PairedConfig, config, settings)
+    progress = set_up_output(quiet=quiet, verbose=verbose)
+    chosen = choose_pairs(pairs or PAIRS)
+    failures = run_paired(folder, resolved, progress, methods=choose_ablations(), pairs=chosen)
+    summary = summarise(folder)
+    write_summary(folder, summary)
+    write_sheets(folder)
+    ablation = compare_ablations(folder, summary)
+    write_ablation(folder, ablation)
+    _finish(None if quiet else format_ablation(ablation), failures)
+
+
+def sweep(
+    folder: Path,
+    /,
+    *,
+    stage_1: Counts = (),
+    stage_2: Counts = (),
+    pairs: tuple[str, ...] = (),
+    config: Path | None = None,
+    quiet: bool = False,
+    verbose: bool = False,
+    settings: SweepFlags = None,
+) -> None:
+    """Find how many iterations the two stages need: Table V on the pairs of the paired benchmark.
+
+    Every number of iterations of stage 1 by every one of stage 2. Stage 1 runs once for each pair, and stage 2 once
+    from each count of stage 1, so that 4 x 4 cells cost 5 tunings. What FOLDER holds already is not made again. Writes
+    sweep.md, sweep.json and surface-SCORE.svg.
+
+    Parameters
+    ----------
+    folder
+        Of the sweep.
+    stage_1
+        Iterations of stage 1 to try; the paper's 100, 200, 300, 400 without.
+    stage_2
+        Iterations of stage 2 to try; likewise.
+    pairs
+        Which ones, by name; all of them without.
+    config
+        YAML file with settings; flags win over it.
+    quiet
+        Say nothing but errors.
+    verbose
+        Say more.
+    """
+    from edit_your_motion.benchmark.pairs import PAIRS, choose_pairs
+    from edit_your_motion.benchmark.sweep import Grid, published_grid, run_sweep
+    from edit_your_motion.benchmark.sweep_summary import format_sweep, write_sweep
+    from edit_your_motion.cli.progress import set_up_output
+
+    resolved = resolve(PairedConfig, config, settings)
+    progress = set_up_output(quiet=quiet, verbose=verbose)
+    paper = published_grid()
+    grid = Grid(tuple(sorted({*stage_1})) or paper.motion, tuple(sorted({*stage_2})) or paper.appearance)
+    failures = run_sweep(folder, resolved, progress, grid=grid, pairs=choose_pairs(pairs or PAIRS))
+    surfaces = write_sweep(folder)
+    _finish(None if quiet else format_sweep(surfaces), failures)
+
+
+def tables(*folders: Path, output: Path = Path("tables"), quiet: bool = False) -> None:
+    """Make the paper's Tables II to VI: its numbers, ours beside them, and the runs behind each of ours.
+
+    Writes tables.md, trace.md, tables.tex, tables.json and index.html. What the folders do not fill is a gap that is
+    named with the one command that fills it; without any folder, everything is.
+
+    Parameters
+    ----------
+    folders
+        Of benchmarks, sweeps and ablations, and of user studies with their report.json; any number.
+    output
+        Where to write.
+    quiet
+        Say nothing but errors.
+    """
+    from edit_your_motion.benchmark.table_files import MARKDOWN, PAGE, write_tables
+    from edit_your_motion.benchmark.tables import read_findings
+
+    write_tables(output, read_findings(folders))
+    if not quiet:
+        Console(soft_wrap=True).print((output / MARKDOWN).read_text(encoding="utf-8"), markup=False)
+        sys.stdout.write(f"{output / PAGE}\n")
+
+
+def _finish(text: str | None, failures: "Sequence[Failure]") -> None:
+    """Prints what was found and what failed, and exits with 1 if anything did."""
+    if text is not None:
+        Console(soft_wrap=True).print(text, markup=False)
+    for failure in failures:
+        sys.stderr.write(f"{failure.method} on {failure.pair} failed: {failure.error}\n")
+    if failures:
+        sys.exit(1)
