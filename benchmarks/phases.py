@@ -16,12 +16,12 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler
@@ -72,6 +72,36 @@ class Phase:
     results_gib: float | None = None
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """What is timed.
+
+    Args:
+        network: of `VideoUNet`, beyond its defaults.
+        stages: of the tuning.
+        skeletons: whether ControlNet takes part.
+    """
+
+    network: Mapping[str, Any]
+    stages: tuple[StageConfig, ...]
+    skeletons: bool
+
+
+RECIPES = {
+    "edit-your-motion": Recipe({}, TuningConfig().stages, True),
+    "tune-a-video": Recipe(
+        {"frame_attention": "sparse-causal", "temporal_attention": "tune-a-video", "motion_attention": False},
+        (
+            StageConfig(
+                trains=("frame-queries", "text-queries", "temporal-projections"), pixels="whole", skeletons=False
+            ),
+        ),
+        False,
+    ),
+}
+"""Ours, and Tune-A-Video's as its program runs it: without ControlNet, every trained layer with its gradient."""
+
+
 class Networks:
     """All networks of an edit with random weights, and one step of each of its phases."""
 
@@ -95,7 +125,9 @@ class Networks:
         self.z = torch.randn(1, f, 4, side, side, device=device)
         self.text = torch.randn(1, TOKENS, arguments.text_width, device=device, dtype=self.dtype)
         self.tokens = torch.zeros(1, TOKENS, dtype=torch.long, device=device)
-        self.skeletons = torch.rand(1, f, 3, size, size, device=device, dtype=self.dtype)
+        self.recipe = RECIPES[arguments.recipe]
+        pictures = torch.rand(1, f, 3, size, size, device=device, dtype=self.dtype)
+        self.skeletons = pictures if self.recipe.skeletons else None
         self.pixels = torch.rand(1, 3, size, size, device=device)
         self.t = torch.full((1,), 500, device=device)
         self.counts = {"base U-Net": parameters_of(self.stock), "ControlNet": parameters_of(self.controlnet)}
@@ -108,8 +140,10 @@ class Networks:
     def stock_step(self) -> None:
         """The U-Net and ControlNet of diffusers, frame by frame."""
         for frame in range(self.arguments.frames):
-            latent, pictures = self.z[:, frame].to(self.dtype), self.skeletons[:, frame]
-            down, mid = self.controlnet(latent, self.t, self.text, pictures, return_dict=False)
+            latent, down, mid = self.z[:, frame].to(self.dtype), None, None
+            if self.skeletons is not None:
+                pictures = self.skeletons[:, frame]
+                down, mid = self.controlnet(latent, self.t, self.text, pictures, return_dict=False)
             self.stock(
                 latent, self.t, self.text, down_block_additional_residuals=down, mid_block_additional_residual=mid
             )
@@ -122,7 +156,8 @@ class Networks:
                 store(network, storage, self.dtype)
             store(self.vae, storage, torch.float32)
         with torch.device(self.device):
-            unet = VideoUNet(self.stock, motion_attention_tokens=arguments.motion_attention_tokens)
+            tokens = {"motion_attention_tokens": arguments.motion_attention_tokens}
+            unet = VideoUNet(self.stock, **{**tokens, **self.recipe.network})
         self.network = NoisePredictor(unet.to(self.device), self.controlnet).eval().requires_grad_(False)
         if arguments.channels_last:
             for network in (self.network, self.vae):
@@ -130,7 +165,7 @@ class Networks:
         if arguments.compile:
             compile_layers(self.network)
         self.counts |= {part: sum(each.numel() for each in unet.parameters_of(part).values()) for part in PARTS}
-        for number, stage in enumerate(TuningConfig().stages, 1):
+        for number, stage in enumerate(self.recipe.stages, 1):
             self.counts[f"trained in stage {number}"] = sum(self.counts[part] for part in stage.trains)
 
     def predict(self, z: Tensor, t: Tensor) -> Tensor:
@@ -145,7 +180,7 @@ class Networks:
         yield "encode one frame", torch.no_grad()(lambda: self.vae.encode(self.pixels)), False
         yield "prepare conditions", lambda: self.network.prepare(self.text, self.skeletons), False
         self.conditions = self.network.prepare(self.text, self.skeletons)
-        for number, stage in enumerate(TuningConfig().stages, 1):
+        for number, stage in enumerate(self.recipe.stages, 1):
             yield f"tuning step, stage {number}", *self._tuning(stage), True
         yield "inversion step", partial(self._walk, invert), True
         yield "sampling step", partial(self._walk, sample), True
@@ -285,6 +320,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--text-width", type=int, default=768)
     parser.add_argument("--text-heads", type=int, default=12)
     parser.add_argument("--vae-widths", type=int, nargs="+", default=(128, 256, 512, 512))
+    parser.add_argument("--recipe", choices=RECIPES, default="edit-your-motion")
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--precision", choices=DTYPES, default="fp32")
