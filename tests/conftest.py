@@ -1,5 +1,7 @@
 """Shape checking in every test run, and the fixtures that several test files share."""
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 from jaxtyping import install_import_hook
@@ -7,6 +9,17 @@ from jaxtyping import install_import_hook
 install_import_hook("edit_your_motion", "beartype.beartype")
 
 import pytest  # noqa: E402  (the hook has to be installed before anything imports the package)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Takes back what a command line that ran within a test's process set up: levels and handlers of the loggers."""
+    root, ours = logging.getLogger(), logging.getLogger("edit_your_motion")
+    handlers, levels = root.handlers[:], (root.level, ours.level)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
 
 
 @pytest.fixture(scope="session")

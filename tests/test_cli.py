@@ -1,14 +1,13 @@
 """The command line as a user meets it: exit codes, one line for each error, silence where asked for."""
 
 import json
-import logging
 import os
 import signal
 import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +30,8 @@ PROGRAM = [sys.executable, "-c", "from edit_your_motion.cli import main; main()"
 
 
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """Runs a command line within this process: exit code, output, errors. Puts the logging back afterwards."""
-    root, ours = logging.getLogger(), logging.getLogger("edit_your_motion")
-    handlers, levels = root.handlers[:], (root.level, ours.level)
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command line within this process: exit code, output, errors."""
 
     def run(*arguments: object) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended, warnings.catch_warnings():
@@ -43,10 +40,7 @@ def run(capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
         assert "Traceback" not in out + err
         return ended.value.code, out, err
 
-    yield run
-    root.handlers[:] = handlers
-    root.setLevel(levels[0])
-    ours.setLevel(levels[1])
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -260,3 +254,10 @@ def test_short_forms_are_flags_that_exist() -> None:
     flags = {flag for argument in app["edit"].assemble_argument_collection() for flag in argument.names}
     assert set(SHORT_FORMS.values()) <= flags
     assert np.unique(list(SHORT_FORMS.values())).size == len(SHORT_FORMS)
+
+
+@pytest.mark.parametrize(("command", "flag"), [("pretrain", "--seed"), ("stage", "--frames"), ("tiny", "--seed")])
+def test_a_command_keeps_settings_of_its_own_by_a_short_name(command: str, flag: str, run: Run, tmp_path: Path) -> None:
+    code, _, err = run(command, tmp_path / "out", f"{flag}=none")
+    assert code == 2
+    assert f"{flag}:" in err

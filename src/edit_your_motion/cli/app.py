@@ -43,8 +43,8 @@ SHORT_FORMS = {
 }
 """Short names of the settings that are given most often."""
 
-OWN_FORMS = frozenset({"stage", "benchmark", "ablate", "sweep"})
-"""Commands that have settings of their own by such names (``--frames``, ``--size``)."""
+SHORTENED = frozenset({"edit", "tune", "apply", "prepare", "evaluate"})
+"""Commands that take short names; others have settings of their own by some of them (``--frames``, ``--seed``)."""
 
 app = App(
     name="eym",
@@ -79,7 +79,7 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command and exits: 0 when it worked, 1 when it did not, 2 when it was called wrongly, 130 on Ctrl-C."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
-    if not OWN_FORMS.intersection(tokens[:1]):
+    if SHORTENED.intersection(tokens[:1]):
         tokens = [_lengthen(token) for token in tokens]
     errors = Console(stderr=True, soft_wrap=True)
     try:

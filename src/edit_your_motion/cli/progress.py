@@ -53,6 +53,7 @@ def set_up_output(*, quiet: bool, verbose: bool) -> AnyProgress:
     level_of_all = logging.DEBUG if verbose else logging.ERROR
     logging.basicConfig(level=level_of_all, format="%(message)s", handlers=[handler], force=True)
     logging.getLogger("edit_your_motion").setLevel(level)
+    logging.getLogger("numba").setLevel(logging.WARNING)  # its details are the bytecode of all that it compiles
     if not verbose:
         _silence_libraries()
     return TerminalProgress(console) if sys.stderr.isatty() and not quiet else SilentProgress()
