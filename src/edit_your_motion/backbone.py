@@ -19,6 +19,7 @@ from edit_your_motion.errors import ConfigError, OutOfMemoryError
 from edit_your_motion.nn.compilation import compile_layers
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.nn.video_unet import VideoUNet
+from edit_your_motion.nn.winograd import use_winograd
 from edit_your_motion.progress import Progress
 from edit_your_motion.weights import Base, load_base
 
@@ -39,7 +40,8 @@ class Backbone:
         base: the loaded networks; moved to `device`.
         device: where to compute.
         runtime: whether idle networks wait in the machine's memory, the VAE works in tiles, convolutions are laid out
-            channels last, and layers are compiled; its device and types are those that the networks were loaded for.
+            channels last, and layers are compiled or computed by Winograd's algorithm; its device and types are those
+            that the networks were loaded for.
     """
 
     def __init__(self, base: Base, device: torch.device, runtime: RuntimeConfig | None = None) -> None:
@@ -58,6 +60,8 @@ class Backbone:
             base.vae.tile_latent_min_size = TILE // base.pixels_per_latent
         # The type of the biases is that of the computation; weights may be stored in another.
         self.dtype: torch.dtype = base.unet.conv_in.bias.dtype
+        if pays_winograd(self.runtime, device, self.dtype) and not sum(map(use_winograd, (base.unet, base.controlnet))):
+            logger.warning("runtime.winograd changes nothing: no convolution is wide enough, or all are stored")
         self._inflated: VideoUNet | None = None
 
     @classmethod
@@ -208,6 +212,11 @@ def choose_storage(name: Literal["compute", "fp16", "bf16"], dtype: torch.dtype)
     return storage if storage.itemsize < dtype.itemsize else None
 
 
+def pays_winograd(runtime: RuntimeConfig, device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether wide convolutions are to be computed by Winograd's algorithm: where asked for, on a CPU in fp32."""
+    return runtime.winograd and device.type == "cpu" and dtype == torch.float32
+
+
 @contextmanager
 def explain_memory(device: torch.device) -> Iterator[None]:
     """Turns running out of memory into an error that says what to lower.
@@ -221,7 +230,7 @@ def explain_memory(device: torch.device) -> Iterator[None]:
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
             raise OutOfMemoryError(
                 f"memory ran out on {device}; say what there is by --runtime.memory 8GB, lower --video.size or "
-                "--windows.frames, keep --tuning.gradient-checkpointing on, or set --runtime.frozen-storage fp16 or "
-                "--runtime.precision bf16; a tuning goes on where it was"
+                "--windows.frames, keep --tuning.gradient-checkpointing on and --runtime.winograd off, or set "
+                "--runtime.frozen-storage fp16 or --runtime.precision bf16; a tuning goes on where it was"
             ) from error
         raise

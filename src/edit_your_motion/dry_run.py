@@ -57,7 +57,8 @@ class OperationCounter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        if formula := _FORMULAS.get(func._overloadpacket):
+        kind = func._overloadpacket
+        if formula := _FORMULAS.get(kind, flop_registry.get(kind)):
             self.operations += int(formula(*args, **(kwargs or {}), out_val=result))
         return result
 
@@ -72,11 +73,11 @@ def _count_attention_gradient(gradient: Tensor, query: Tensor, key: Tensor, valu
     return 2 * query[..., 0].numel() * key.shape[-2] * (3 * query.shape[-1] + 2 * value.shape[-1])
 
 
-_FORMULAS = {
-    **flop_registry,
+_FORMULAS: dict[Any, Callable[..., int]] = {
     _ATEN._scaled_dot_product_flash_attention_for_cpu: _count_attention,
     _ATEN._scaled_dot_product_flash_attention_for_cpu_backward: _count_attention_gradient,
 }
+"""What torch's own registry lacks; operators of ours are in it."""
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any, Literal, TypeVar
@@ -12,7 +13,7 @@ from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
-from edit_your_motion.backbone import TILE, choose_device, choose_dtype, choose_storage
+from edit_your_motion.backbone import TILE, choose_device, choose_dtype, choose_storage, pays_winograd
 from edit_your_motion.config import (
     ApplyConfig,
     EditConfig,
@@ -28,6 +29,7 @@ from edit_your_motion.dry_run import Cost, run_dry
 from edit_your_motion.errors import ConfigError, OutOfMemoryError
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.nn.video_unet import VideoUNet
+from edit_your_motion.nn.winograd import MOST_WORK, transformed_bytes, use_winograd
 from edit_your_motion.weights import Architecture
 
 logger = logging.getLogger(__name__)
@@ -49,7 +51,7 @@ RECOMPUTATIONS: dict[tuple[Recompute, ...], float] = {
 }
 """What may be computed again, with about what it adds to the time of a step."""
 
-STORAGE_COST, OFFLOAD_COST, TILES_COST, WINDOW_COST = 0.08, 0.01, 0.02, 10.0
+STORAGE_COST, OFFLOAD_COST, TILES_COST, DIRECT_COST, WINDOW_COST = 0.08, 0.01, 0.02, 0.2, 10.0
 """About what each of the other means adds; shorter windows come last, as they change more than the rounding."""
 
 Storage = Literal["compute", "fp16", "bf16"]
@@ -66,6 +68,7 @@ class Means:
         tiled_vae: whether the VAE works in tiles.
         window: frames in the network at once.
         cuts: how often that was halved for want of memory.
+        winograd: whether wide convolutions keep their weights transformed; None where that was not asked for.
     """
 
     recompute: tuple[Recompute, ...]
@@ -74,12 +77,14 @@ class Means:
     tiled_vae: bool
     window: int
     cuts: int
+    winograd: bool | None = None
 
     @property
     def cost(self) -> float:
         """About what they add to the time of a step."""
         stored, offloaded, tiled = self.frozen_storage != "compute", self.offload, self.tiled_vae
         others = STORAGE_COST * stored + OFFLOAD_COST * offloaded + TILES_COST * tiled + WINDOW_COST * self.cuts
+        others += DIRECT_COST * (self.winograd is False)
         return RECOMPUTATIONS.get(self.recompute, 0.0) + others
 
     def describe(self) -> str:
@@ -94,6 +99,7 @@ class Means:
             f"store frozen weights in {self.frozen_storage}" if self.frozen_storage != "compute" else "",
             "offload idle networks" if self.offload else "",
             "tile the VAE" if self.tiled_vae else "",
+            "convolve directly, not by Winograd's algorithm" if self.winograd is False else "",
             f"windows of {self.window} frames" + (", shorter than asked for" if self.cuts else ""),
         ]
         return "; ".join(filter(None, choices))
@@ -129,6 +135,8 @@ def follow(plan: Plan, config: AnyJob) -> AnyJob:
     """The configuration with what the plan chose."""
     means = plan.means
     chosen = {"frozen_storage": means.frozen_storage, "offload": means.offload, "tiled_vae": means.tiled_vae}
+    if means.winograd is not None:
+        chosen["winograd"] = means.winograd
     changes: dict[str, Any] = {"runtime": config.runtime.model_copy(update=chosen)}
     if means.cuts:
         changes["windows"] = config.windows.model_copy(update={"frames": means.window})
@@ -140,7 +148,8 @@ def follow(plan: Plan, config: AnyJob) -> AnyJob:
 def make_plan(rehearsal: "Rehearsal", windows: WindowsConfig, runtime: RuntimeConfig) -> Plan:
     """The fastest way to do an edit in the memory that `runtime.memory` names.
 
-    What is set already stays set: a plan adds to it. Less memory never makes a plan that takes more.
+    What is set already stays set, but for `runtime.winograd`: a plan adds to it. Less memory never makes a plan that
+    takes more.
 
     Args:
         rehearsal: knows what the edit takes.
@@ -187,6 +196,7 @@ class Rehearsal:
     ) -> None:
         device = choose_device(runtime.device)
         self.on_gpu, self.dtype = device.type != "cpu", choose_dtype(runtime.precision, device)
+        self.winograd = pays_winograd(runtime, device, self.dtype)
         self.tuning, self.shape, self.architecture = tuning, shape, architecture
         with torch.device("meta"):
             self.vae = AutoencoderKL.from_config(architecture.vae).eval()
@@ -198,6 +208,7 @@ class Rehearsal:
             self.stock = [*_weights(unet), *_weights(controlnet)]
             settings = network.model_dump(exclude={"conditioning_scale"})
             self.predictor = NoisePredictor(VideoUNet(unet, **settings), controlnet).eval().requires_grad_(False)
+        self._transformed: dict[int, NoisePredictor] = {}
         self._costs: dict[tuple[object, ...], Cost] = {}
 
     def needed(self, means: Means) -> int:
@@ -210,14 +221,16 @@ class Rehearsal:
         vae = self._stored(_weights(self.vae), means, torch.float32) if means.offload else 0
         cast = max(tensor.numel() for tensor, _ in self.stock) * self.dtype.itemsize
         resident += cast if means.frozen_storage != "compute" else 0
+        resident += MOST_WORK if means.winograd else 0
+        predictor = self._predictor(means)
         found = {
             "decode": resident + vae + _with_margin(self._decode(means.tiled_vae).memory),
-            "sample": resident + _with_margin(self._predict(means.window).memory),
+            "sample": resident + _with_margin(self._predict(means.window, predictor).memory),
         }
         for number, stage in enumerate(self._stages(), 1):
             numbers = self._trained([stage])
             # Gradients are there whole; those of the dry run are in the type of computation, the real ones in fp32.
-            results = self._tune(stage, means.recompute, self._tuned_frames(means)).memory
+            results = self._tune(stage, means.recompute, self._tuned_frames(means), predictor).memory
             activations = max(results - numbers * self.dtype.itemsize, 0)
             states = 2 if self.tuning is not None and self.tuning.optimizer == "adamw-8bit" else 8
             found[f"tune, stage {number}"] = resident + numbers * (4 + states) + _with_margin(activations)
@@ -231,7 +244,20 @@ class Rehearsal:
         idle = 0 if means.offload else self._stored(_weights(self.vae), means, torch.float32)
         idle += 0 if means.offload else self._stored(_weights(self.text_encoder), means, self.dtype)
         tuned = self._trained(self._stages()) * (4 - self.dtype.itemsize)
-        return OVERHEAD + frozen + idle + sum(tensor.numel() for tensor in added) * self.dtype.itemsize + tuned
+        transformed = transformed_bytes(self._predictor(means))
+        weights = frozen + idle + sum(tensor.numel() for tensor in added) * self.dtype.itemsize + transformed
+        return OVERHEAD + weights + tuned
+
+    def _predictor(self, means: Means) -> NoisePredictor:
+        """The video network; of Winograd's algorithm one with the weights transformed that its windows ask for."""
+        if not means.winograd:
+            return self.predictor
+        if means.window not in self._transformed:
+            predictor = self._transformed[means.window] = deepcopy(self.predictor)
+            use_winograd(predictor)
+            with torch.no_grad():
+                self._noise(means.window, predictor)
+        return self._transformed[means.window]
 
     def _stored(self, weights: Iterable[tuple[Tensor, bool]], means: Means, dtype: torch.dtype) -> int:
         storage = choose_storage(means.frozen_storage, dtype) or dtype
@@ -259,32 +285,34 @@ class Rehearsal:
         def decode() -> None:
             self.vae.decode(latents)
 
-        cost = self._once(("decode", tiled), decode)
+        cost = self._once(("decode", tiled), self.vae, decode)
         pixels = 3 * height * width * 4 * 2 if tiled else 0  # the tiles, and the frame that they are put together to
         return Cost(cost.operations, cost.memory + pixels)
 
-    def _predict(self, frames: int) -> Cost:
-        return self._once(("predict", frames), torch.no_grad()(lambda: self._noise(frames)))
+    def _predict(self, frames: int, predictor: NoisePredictor) -> Cost:
+        return self._once(("predict", frames), predictor, torch.no_grad()(lambda: self._noise(frames, predictor)))
 
-    def _tune(self, stage: StageConfig, recompute: tuple[Recompute, ...], frames: int) -> Cost:
-        unet = self.predictor.unet
+    def _tune(
+        self, stage: StageConfig, recompute: tuple[Recompute, ...], frames: int, predictor: NoisePredictor
+    ) -> Cost:
+        unet = predictor.unet
         parameters = [each for part in stage.trains for each in unet.parameters_of(part).values()]
 
         def tune() -> None:
             unet.gradient_checkpointing = recompute
             for parameter in parameters:
                 parameter.requires_grad_(True)
-            self._noise(frames).square().mean().backward()
+            self._noise(frames, predictor).square().mean().backward()
 
         try:
-            return self._once(("tune", stage.trains, recompute, frames), tune)
+            return self._once(("tune", stage.trains, recompute, frames), predictor, tune)
         finally:
             unet.gradient_checkpointing = False
             for parameter in parameters:
                 parameter.grad = None
                 parameter.requires_grad_(False)
 
-    def _noise(self, frames: int) -> Tensor:
+    def _noise(self, frames: int, predictor: NoisePredictor) -> Tensor:
         architecture, (_, height, width) = self.architecture, self.shape
         scale, text = architecture.pixels_per_latent, architecture.text_encoder
         with torch.device("meta"):
@@ -292,11 +320,13 @@ class Rehearsal:
             prompt = torch.empty(1, text.max_position_embeddings, text.hidden_size, dtype=self.dtype)
             skeletons = torch.empty(1, frames, 3, height, width, dtype=self.dtype)
             t = torch.empty(1, dtype=torch.long)
-        return self.predictor(z.to(self.dtype), t, prompt, skeletons)
+        noise: Tensor = predictor(z.to(self.dtype), t, prompt, skeletons)
+        return noise
 
-    def _once(self, key: tuple[object, ...], run: Callable[[], object]) -> Cost:
+    def _once(self, key: tuple[object, ...], network: nn.Module, run: Callable[[], object]) -> Cost:
+        key = (*key, id(network))
         if key not in self._costs:
-            self._costs[key] = run_dry(run, [self.predictor, self.vae])
+            self._costs[key] = run_dry(run, [network])
         return self._costs[key]
 
 
@@ -333,10 +363,12 @@ def _candidates(rehearsal: Rehearsal, windows: WindowsConfig, runtime: RuntimeCo
     while not lengths or window > max(windows.overlap, 3):
         lengths.append(window)
         window //= 2
-    for recompute, storage, away, tiled, (cuts, length) in product(
-        recomputations, storages, offload, tiles, enumerate(lengths)
-    ):
-        yield Means(recompute, storage, away, tiled, length, cuts)
+    choices = product(recomputations, storages, offload, tiles, enumerate(lengths))
+    for recompute, storage, away, tiled, (cuts, length) in choices:
+        # Stored weights are not transformed.
+        winograd = [None] if not rehearsal.winograd else [True, False] if storage == "compute" else [False]
+        for transformed in winograd:
+            yield Means(recompute, storage, away, tiled, length, cuts, transformed)
 
 
 def _weights(network: nn.Module) -> list[tuple[Tensor, bool]]:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 from edit_your_motion.config import Recompute
+from edit_your_motion.nn.winograd import CONVOLUTION
 
 _ATEN = torch.ops.aten
 
@@ -16,6 +17,7 @@ PRODUCTS = [
     _ATEN.addmm.default,
     _ATEN.bmm.default,
     _ATEN.convolution.default,
+    CONVOLUTION,
     _ATEN._scaled_dot_product_flash_attention_for_cpu.default,
     _ATEN._scaled_dot_product_flash_attention.default,
     _ATEN._scaled_dot_product_efficient_attention.default,
