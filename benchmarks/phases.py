@@ -36,6 +36,7 @@ from edit_your_motion.nn.compilation import compile_layers
 from edit_your_motion.nn.frozen import store
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.nn.video_unet import PARTS, VideoUNet
+from edit_your_motion.nn.winograd import transformed_bytes, use_winograd
 from edit_your_motion.tiny import make_text_encoder, make_unet, make_vae
 from edit_your_motion.tuning.loop import trainable
 
@@ -155,6 +156,9 @@ class Networks:
             for network in (self.stock, self.controlnet, self.text_encoder):
                 store(network, storage, self.dtype)
             store(self.vae, storage, torch.float32)
+        if arguments.winograd and self.dtype == torch.float32 and self.device.type in ("cpu", "meta"):
+            for network in (self.stock, self.controlnet):
+                use_winograd(network)
         with torch.device(self.device):
             tokens = {"motion_attention_tokens": arguments.motion_attention_tokens}
             unet = VideoUNet(self.stock, **{**tokens, **self.recipe.network})
@@ -167,6 +171,10 @@ class Networks:
         self.counts |= {part: sum(each.numel() for each in unet.parameters_of(part).values()) for part in PARTS}
         for number, stage in enumerate(self.recipe.stages, 1):
             self.counts[f"trained in stage {number}"] = sum(self.counts[part] for part in stage.trains)
+        if arguments.winograd:
+            with torch.no_grad():  # transforms the weights, which are there from then on
+                self.network(self.z, self.t, self.text, self.skeletons)
+            self.counts["transformed weights"] = transformed_bytes(self.network) // 4
 
     def predict(self, z: Tensor, t: Tensor) -> Tensor:
         """The noise, with what can be computed once per clip computed before, or not."""
@@ -338,7 +346,9 @@ def parse_arguments() -> argparse.Namespace:
     ups.add_argument("--frozen-storage", choices=("compute", "fp16", "bf16"), default="compute")
     ups.add_argument("--motion-attention-tokens", type=int)
     ups.add_argument("--channels-last", action="store_true")
-    ups.add_argument("--compile", action="store_true")
+    either = ups.add_mutually_exclusive_group()
+    either.add_argument("--compile", action="store_true")
+    either.add_argument("--winograd", action="store_true", help="convolve by Winograd's algorithm, on a CPU in fp32")
     return parser.parse_args()
 
 
