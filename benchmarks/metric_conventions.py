@@ -16,11 +16,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
+from einops import rearrange, reduce
 from PIL import Image, ImageFilter
+from torch import Tensor
 
 from edit_your_motion.errors import ModelFileError
 from edit_your_motion.metrics import (
+    ClipEncoder,
     FewClipsWarning,
+    Lpips,
+    encode_clips,
     frechet_distance,
     l1,
     load_lpips,
@@ -33,29 +39,30 @@ from edit_your_motion.metrics import (
     ssim,
     ssim_colour,
 )
+from edit_your_motion.metrics.video_features import CLIP_FRAMES
 from edit_your_motion.video import read_video
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
 BEGIN, END = "<!-- metric_conventions.py begins -->", "<!-- metric_conventions.py ends -->"
-FRAMES, SIDE = 24, 256
+FRAMES, LONG_FRAMES, SIDE = 24, 72, 256
 LONGEST = 100
 
 
-def pan(picture: np.ndarray, shift: int = 0) -> np.ndarray:
+def pan(picture: np.ndarray, shift: int = 0, frames: int = FRAMES) -> np.ndarray:
     """A camera that moves diagonally over a picture, two pixels a frame: uint8 (f, h, w, 3)."""
-    starts = [100 + 2 * index + shift for index in range(FRAMES)]
+    starts = [100 + 2 * index + shift for index in range(frames)]
     return np.stack([picture[start - 60 : start - 60 + SIDE, start : start + SIDE] for start in starts])
 
 
-def make_pair() -> tuple[np.ndarray, np.ndarray]:
+def make_pair(frames: int = FRAMES) -> tuple[np.ndarray, np.ndarray]:
     """The generated and the true video."""
     from skimage.data import astronaut
 
     picture = astronaut()
     soft = np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(1.2)))
-    noise = np.random.default_rng(0).normal(0, 4, (FRAMES, SIDE, SIDE, 3))
-    generated = pan(soft, shift=2) + np.array([9, 2, -7]) + noise
-    return generated.round().clip(0, 255).astype(np.uint8), pan(picture)
+    noise = np.random.default_rng(0).normal(0, 4, (frames, SIDE, SIDE, 3))
+    generated = pan(soft, shift=2, frames=frames) + np.array([9, 2, -7]) + noise
+    return generated.round().clip(0, 255).astype(np.uint8), pan(picture, frames=frames)
 
 
 def make_unrelated() -> np.ndarray:
@@ -111,6 +118,38 @@ def tabulate_pairs(pairs: dict[str, tuple[np.ndarray, np.ndarray]]) -> str:
     return tabulate(("convention", *pairs), rows)
 
 
+def make_stand_in(network: Lpips) -> ClipEncoder:
+    """AlexNet's last features, averaged over the frames of a clip and the picture, in the place of I3D's logits."""
+
+    def describe(clips: Tensor) -> Tensor:
+        features = (rearrange(clips, "b c f h w -> (b f) c h w") - network.shift) / network.scale
+        for stage in network.stages:
+            features = stage(features)
+        return reduce(features, "(b f) c h w -> b c", "mean", b=len(clips))
+
+    def prepare(clip: np.ndarray) -> Tensor:
+        return rearrange(torch.from_numpy(clip), "f h w c -> c f h w").float() / 127.5 - 1
+
+    return ClipEncoder(describe, prepare, torch.device("cpu"))
+
+
+def tabulate_clip_sampling(generated: np.ndarray, truth: np.ndarray) -> str | None:
+    """The Fréchet distance of the pair's clips, by which of them are taken; None without AlexNet's weights."""
+    try:
+        encoder = make_stand_in(load_lpips("alexnet"))
+    except ModelFileError as why:
+        print(f"left out: clip sampling: {why}")
+        return None
+    features = [encode_clips(frames, encoder) for frames in (generated, truth)]
+    rows = []
+    for name, stride in (("every start (ours)", 1), ("every fourth", 4), ("without overlap", 16)):
+        taken = [each[::stride] for each in features]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FewClipsWarning)
+            rows.append((name, str(len(taken[0])), f"{frechet_distance(*taken):.4f}"))
+    return tabulate(("starts of the 16-frame clips", "clips", "distance"), rows)
+
+
 def tabulate_clip_counts(dimension: int = 400) -> str:
     """The Fréchet distance of two sets drawn from one and the same distribution: it should be 0."""
     rows = []
@@ -141,16 +180,25 @@ def main() -> None:
         parser.error("expected two videos and no --write, or no video")
     if arguments.generated is not None:
         generated, truth = read_pair(arguments.generated, arguments.truth)
+        longer = generated, truth
         pairs = {"the pair": (generated, truth)}
     else:
         generated, truth = make_pair()
+        longer = make_pair(LONG_FRAMES)
         pairs = {"the pair": (generated, truth), "two unrelated videos": (make_unrelated(), truth)}
+    table = tabulate_clip_sampling(*longer) if len(longer[1]) >= 2 * CLIP_FRAMES else None
+    sampling = [] if table is None else [
+        f"**Clip sampling.** The same pair, {len(longer[1])} frames long: the Fréchet distance of FVD, with a stand-in "
+        "for I3D (AlexNet's last features, averaged over clip and picture):",
+        table,
+    ]  # fmt: skip
     tables = "\n\n".join(
         [
             f"**Resolution.** The same pair, {len(truth)} frames, resized (bicubic) before measuring:",
             tabulate_resolutions(generated, truth),
             f"**Arithmetic, channels and range.** At {truth.shape[2]}x{truth.shape[1]}:",
             tabulate_pairs(pairs),
+            *sampling,
             "**Number of clips.** Fréchet distance of two sets of features drawn from the same normal distribution in "
             "400 dimensions, which is 0 for infinitely many:",
             tabulate_clip_counts(),

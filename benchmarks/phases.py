@@ -31,6 +31,7 @@ from edit_your_motion.backbone import choose_storage
 from edit_your_motion.config import StageConfig, TuningConfig, VideoConfig
 from edit_your_motion.diffusion.ddim import denoising_loss, invert, sample
 from edit_your_motion.dry_run import Cost, OperationCounter, run_dry
+from edit_your_motion.heap import keep_freed_memory
 from edit_your_motion.measurement import peak_memory, reset_peak_memory
 from edit_your_motion.nn.compilation import compile_layers
 from edit_your_motion.nn.frozen import store
@@ -346,6 +347,7 @@ def parse_arguments() -> argparse.Namespace:
     ups.add_argument("--frozen-storage", choices=("compute", "fp16", "bf16"), default="compute")
     ups.add_argument("--motion-attention-tokens", type=int)
     ups.add_argument("--channels-last", action="store_true")
+    ups.add_argument("--give-back", action="store_true", help="freed memory goes back at once, as in a bare library")
     either = ups.add_mutually_exclusive_group()
     either.add_argument("--compile", action="store_true")
     either.add_argument("--winograd", action="store_true", help="convolve by Winograd's algorithm, on a CPU in fp32")
@@ -355,6 +357,8 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     arguments = parse_arguments()
     refuse_a_busy_machine(arguments)
+    if not arguments.give_back:
+        keep_freed_memory()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     device = torch.device("meta" if arguments.dry else arguments.device)

@@ -13,7 +13,7 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 
 from edit_your_motion.backbone import Backbone
-from edit_your_motion.benchmark import cells, paired
+from edit_your_motion.benchmark import cells, paired, prefix_tuning
 from edit_your_motion.benchmark.cells import CellScores
 from edit_your_motion.benchmark.methods import choose_methods
 from edit_your_motion.benchmark.paired import PairedConfig, load_cell, render_case, run_paired
@@ -181,8 +181,10 @@ def test_cells_of_other_settings_are_made_anew(
 ) -> None:
     assert run(tmp_path, config, ["source", "controlnet"], TWO[:1]) == []
     tuned = []
-    original = cells.tune_person
-    monkeypatch.setattr(cells, "tune_person", lambda *given: tuned.append(given) or original(*given))
+    original = prefix_tuning.tune_person
+    monkeypatch.setattr(
+        prefix_tuning, "tune_person", lambda *given, **more: tuned.append(given) or original(*given, **more)
+    )
     other = config.model_copy(update={"edit_prompt": "source"})
     assert run(tmp_path, other, ["controlnet"], TWO[:1]) == []
     assert len(tuned) == 1
@@ -194,8 +196,10 @@ def test_methods_that_tune_alike_share_one_tuning(
     config: PairedConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tuned = []
-    original = cells.tune_person
-    monkeypatch.setattr(cells, "tune_person", lambda *given: tuned.append(given) or original(*given))
+    original = prefix_tuning.tune_person
+    monkeypatch.setattr(
+        prefix_tuning, "tune_person", lambda *given, **more: tuned.append(given) or original(*given, **more)
+    )
     assert run(tmp_path, config, ["edit-your-motion", "source", "paper-alignment"], TWO[:1]) == []
     assert len(tuned) == 1
     phases = [load_cell(tmp_path / name / TWO[0].name).phases for name in ("edit-your-motion", "paper-alignment")]

@@ -39,19 +39,20 @@ def keep_background(
     feather = max(1.0, FEATHER * min(edited.shape[1:3]))
     reach = _MARGIN * find_reach(source_masks, source_keypoints)
     left = _distances(source_masks)
-    entered = np.maximum(_distances_to_skeletons(skeletons) - reach, 0)
+    entered = np.maximum(distances_to_skeletons(skeletons) - reach, 0)
     share = np.clip(1 - np.minimum(left, entered) / feather, 0, 1)[..., None]
     return (source + share * (edited.astype(np.float32) - source)).round().astype(np.uint8)
 
 
 def find_reach(masks: Bool[np.ndarray, "f h w"], keypoints: Keypoints) -> float:
     """How far from the drawn skeleton the person's pixels reach, in pixels; nothing where either is absent."""
-    distances = _distances_to_skeletons(keypoints)[masks]
+    distances = distances_to_skeletons(keypoints)[masks]
     distances = distances[np.isfinite(distances)]
     return float(np.quantile(distances, _REACH_QUANTILE)) if distances.size else 0.0
 
 
-def _distances_to_skeletons(keypoints: Keypoints) -> Float[np.ndarray, "f h w"]:
+def distances_to_skeletons(keypoints: Keypoints) -> Float[np.ndarray, "f h w"]:
+    """Pixels from each pixel to the nearest of its frame's drawn body; infinite where nobody is."""
     return _distances(np.asarray(draw_skeleton(keypoints, hands=False, face=False).any(axis=-1)))
 
 

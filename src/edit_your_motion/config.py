@@ -273,6 +273,11 @@ class SamplingConfig(Section):
     solver: SolverName = Field("ddim", description="ddim, the paper's; or dpm++2m, second order, for fewer steps.")
     guidance_scale: float = Field(1.0, ge=0, le=30, description="Classifier-free guidance; 1 is none.")
     negative_prompt: str = Field("", description="What guidance leads away from.")
+    person_noise: Literal["inverted", "fresh"] = Field(
+        "inverted",
+        description="What sampling starts from where the person was or will be: the source's inverted noise, the "
+        "paper's; or fresh noise, which remembers nothing of the old pose.",
+    )
     background: Literal["generated", "source"] = Field(
         "generated",
         description="Where nobody stands, neither before nor after: as generated, or the source's own pixels.",

@@ -15,6 +15,7 @@ from edit_your_motion.config import ApplyConfig, TuneConfig, WindowsConfig
 from edit_your_motion.diffusion.ddim import OnStep, Predict, guide, invert, sample
 from edit_your_motion.diffusion.windows import check_windows, cover
 from edit_your_motion.errors import CheckpointError
+from edit_your_motion.fresh_noise import draw_person_anew
 from edit_your_motion.nn.conditions import Conditions
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.people.alignment import align
@@ -172,7 +173,10 @@ def apply_motion(
             sampling.guidance_scale,
             config.windows,
         )
-        noise = person.noise[:, loop_frames(person.noise.shape[1], len(reference))].to(backbone.device)
+        shown = loop_frames(len(person.source), len(reference))
+        source, noise = person.source.take(shown), person.noise[:, shown].to(backbone.device)
+        if sampling.person_noise == "fresh":
+            noise = draw_person_anew(noise, source.masks, source.keypoints, aligned, config.runtime.seed)
         with progress.phase("sample", sampling.steps) as advance:
             latents = sample(
                 predict,
@@ -185,14 +189,7 @@ def apply_motion(
         with decoder_weights(backbone.base.vae, person.decoder):
             frames = backbone.decode(latents, progress)
     if sampling.background == "source":
-        shown = loop_frames(len(person.source), len(frames))
-        frames = keep_background(
-            frames,
-            person.source.video.frames[shown],
-            person.source.masks[shown],
-            person.source.keypoints.take(shown),
-            aligned,
-        )
+        frames = keep_background(frames, source.video.frames, source.masks, source.keypoints, aligned)
     return Edit(frames, latents.cpu(), aligned)
 
 

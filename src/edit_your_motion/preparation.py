@@ -68,6 +68,11 @@ class PreparedClip:
     def __len__(self) -> int:
         return len(self.video.frames)
 
+    def take(self, frames: Int[np.ndarray, " g"]) -> "PreparedClip":
+        """The frames with these indices, in this order."""
+        video = replace(self.video, frames=self.video.frames[frames])
+        return replace(self, video=video, keypoints=self.keypoints.take(frames), masks=self.masks[frames])
+
     def repeated(self, count: int) -> "PreparedClip":
         """A clip of a single frame, `count` frames long."""
         return replace(

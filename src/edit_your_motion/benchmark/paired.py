@@ -33,6 +33,7 @@ from edit_your_motion.benchmark.methods import METHODS, Method, group_by_backbon
 from edit_your_motion.benchmark.paired_config import PairedConfig
 from edit_your_motion.benchmark.paired_scores import Judges, Truth, find_lpips, score_edit
 from edit_your_motion.benchmark.pairs import PAIRS, PairChoice
+from edit_your_motion.benchmark.prefix_tuning import KeptTuning
 from edit_your_motion.config import EditConfig, VideoConfig, parse_config
 from edit_your_motion.errors import MissingExtraError, ModelFileError
 from edit_your_motion.metrics import Lpips
@@ -98,7 +99,7 @@ def run_paired(
         external: other projects' outputs to be scored too.
         export: also write ``exports/PAIR/``, the pairs in the forms that other projects read.
         lpips: the network; by default AlexNet's, and a named gap where its weights cannot be had.
-        tune: how people are tuned; by default by `tune_person`.
+        tune: how people are tuned; by default as `tune_person` does, once for all methods that differ in less.
 
     Raises:
         CheckpointError: the base cannot be loaded.
@@ -128,6 +129,7 @@ def _run_group(
     """`run_paired` for methods of one backbone."""
     backbone = Backbone.load(config.edit.model, config.edit.runtime)
     config = config.model_copy(update={"size": config.size or backbone.base.native_side})
+    kept = KeptTuning(folder / "unfinished")
     failures: list[Failure] = []
     for number, pair in enumerate(pairs, 1):
         chosen = [_cell(folder, config, pair, method) for method in methods]
@@ -142,7 +144,9 @@ def _run_group(
                 write_video(folder / "pairs" / pair.name / f"{name}.mp4", video.frames, video.fps, crf=CRF)
             if export:
                 export_scene(folder / "exports" / pair.name, scene, config.edit.alignment.method)
-            make_cells(cells, scene, backbone, label, failures, tune)
+            make_cells(cells, scene, backbone, label, failures, tune or kept)
+        if tune is None:
+            kept.forget()
     return failures
 
 

@@ -1,9 +1,10 @@
-"""Tunings of one source that share their beginning: each goes on from where a shorter one ended."""
+"""Tunings of one source that have something in common: each goes on from where another one ended."""
 
 import shutil
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from edit_your_motion.backbone import Backbone
 from edit_your_motion.config import TuneConfig
@@ -51,6 +52,29 @@ class PrefixTuning:
                 shutil.rmtree(other)
 
 
+@dataclass(frozen=True)
+class KeptTuning:
+    """Tunes as `edit.tune_person` does, and on a CPU to the same bit, but goes through the two stages once for all
+    inversions and decoders.
+
+    Args:
+        folder: keeps one checkpoint for each kind of tuning; whoever is done with a source empties it.
+    """
+
+    folder: Path
+
+    def __call__(self, backbone: Backbone, source: PreparedClip, config: TuneConfig, progress: Progress) -> Person:
+        """The tuned person; see `edit.tune_person`."""
+        identity = config.identity()
+        del identity["inversion"], identity["tuning"]["decoder"]
+        place = self.folder / f"{_digest(source, identity)}.safetensors"
+        return tune_person(backbone, source, config, progress, checkpoint=place)
+
+    def forget(self) -> None:
+        """Throws away what is kept."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
 def _longest_beginning(place: Path, first: int, second: int) -> Path | None:
     """The checkpoint that goes furthest of those that such a tuning passes through."""
 
@@ -66,6 +90,10 @@ def _name(source: PreparedClip, config: TuneConfig) -> str:
     identity = config.identity()
     for stage in ("motion", "appearance"):
         del identity["tuning"][stage]["iterations"]
+    return _digest(source, identity)
+
+
+def _digest(source: PreparedClip, identity: dict[str, Any]) -> str:
     digest = sha256(repr(identity).encode())
     for array in (source.video.frames, source.masks, source.keypoints.body):
         digest.update(array.tobytes())

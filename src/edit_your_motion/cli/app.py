@@ -24,6 +24,7 @@ from edit_your_motion.cli import (
 )
 from edit_your_motion.config import explain
 from edit_your_motion.errors import EditYourMotionError
+from edit_your_motion.heap import keep_freed_memory
 
 SHORT_FORMS = {
     "--base": "--model.base",
@@ -82,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if SHORTENED.intersection(tokens[:1]):
         tokens = [_lengthen(token) for token in tokens]
     errors = Console(stderr=True, soft_wrap=True)
+    keep_freed_memory()
     try:
         app(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:

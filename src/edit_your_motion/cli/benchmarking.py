@@ -23,6 +23,7 @@ def paired(
     methods: MethodNames = (),
     pairs: tuple[str, ...] = (),
     external: tuple[str, ...] = (),
+    variants: Path | None = None,
     export_clips: bool = False,
     config: Path | None = None,
     quiet: bool = False,
@@ -42,6 +43,8 @@ def paired(
         Which ones, by name; all of them without.
     external
         NAME=FOLDER: another project's outputs, PAIR.mp4 or PAIR/ with pictures, to be scored like any method.
+    variants
+        YAML file: for each name a 'description' and the 'edit' settings that it changes; each is one more method.
     export_clips
         Write exports/PAIR/: source, reference, skeletons and prompts in the forms that other projects read.
     config
@@ -56,12 +59,14 @@ def paired(
     from edit_your_motion.benchmark.paired import run_paired
     from edit_your_motion.benchmark.paired_summary import format_summary, summarise, write_sheets, write_summary
     from edit_your_motion.benchmark.pairs import PAIRS, choose_pairs
+    from edit_your_motion.benchmark.variants import load_variants
     from edit_your_motion.cli.progress import set_up_output
 
     resolved = resolve(PairedConfig, config, settings)
     progress = set_up_output(quiet=quiet, verbose=verbose)
     others, choices = parse_external(external), choose_pairs(pairs or PAIRS)
-    chosen = choose_methods(methods or (() if export_clips or others else METHODS))
+    varied = load_variants(variants) if variants is not None else ()
+    chosen = choose_methods(methods or (() if export_clips or others or varied else METHODS)) + varied
     failures = run_paired(
         folder, resolved, progress, methods=chosen, pairs=choices, external=others, export=export_clips
     )

@@ -28,7 +28,7 @@ class ArchitectureConfig(Section):
 
     vae_widths: tuple[int, int, int, int] = Field((24, 48, 96, 96), description="Channels of the VAE's levels.")
     vae_groups: int = Field(8, ge=1, description="Groups that the VAE's channels are normalised in.")
-    latent_channels: int = Field(8, ge=1, le=64, description="Channels of the latents.")
+    latent_channels: int = Field(16, ge=1, le=64, description="Channels of the latents.")
     unet_widths: tuple[int, int, int, int] = Field(
         (96, 128, 192, 192), description="Channels of the U-Net's levels, multiples of 32."
     )
@@ -74,7 +74,7 @@ class VaeConfig(TrainingConfig):
     gradient: float = Field(
         0.1, ge=0, description="Weight of the differences between neighbouring pixels; much of it delays the start."
     )
-    person: float = Field(1.0, ge=0, description="Extra weight of the person's pixels.")
+    person: float = Field(3.0, ge=0, description="Extra weight of the person's pixels.")
     divergence: float = Field(3e-5, ge=0, description="Weight of the latents' divergence from a standard normal.")
 
 

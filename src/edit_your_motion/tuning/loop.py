@@ -299,7 +299,7 @@ def _fingerprint_stages(network: NoisePredictor, clip: TuningClip, tuning: Tunin
     """For each stage a digest of all that decides a state in it: neither how long it goes on, nor what comes after."""
     config = tuning.config
     settings = config.model_dump(
-        exclude={"checkpoint_every", "gradient_checkpointing", "recompute", "window", "motion", "appearance"}
+        exclude={"checkpoint_every", "gradient_checkpointing", "recompute", "window", "motion", "appearance", "decoder"}
     )
     decisive = (settings, tuning.seed, tuning.conditioning_scale, tuning.half, tuning.window(clip.frames))
     digest = sha256(repr(decisive).encode())

@@ -1,0 +1,43 @@
+"""Noise drawn anew for the person: only there, the same in every frame, and for the seed."""
+
+import numpy as np
+import torch
+
+from edit_your_motion.fresh_noise import draw_person_anew
+from test_background import SIDE, column, standing_at
+
+CELLS = SIDE // 8
+
+
+def drawn(noise: torch.Tensor, seed: int = 3) -> torch.Tensor:
+    """The person went from x = 30 to x = 90."""
+    return draw_person_anew(noise, column(30, 8), standing_at(30), standing_at(90), seed)
+
+
+def test_only_where_the_person_was_or_will_be() -> None:
+    noise = torch.zeros(1, 2, 4, CELLS, CELLS)
+    changed = (drawn(noise) != 0).all(dim=2)[0]
+    assert changed[:, 6:12, 3:5].all(), "where the person was"
+    assert changed[:, 6:12, 11].all(), "where the person will be"
+    assert not changed[:, :3].any()
+    assert not changed[..., 6:10].any()
+    assert not changed[..., 14:].any()
+
+
+def test_the_same_in_every_frame_and_standard_normal() -> None:
+    noise = torch.zeros(1, 2, 64, CELLS, CELLS)
+    fresh = drawn(noise)
+    assert torch.equal(fresh[:, 0], fresh[:, 1])
+    values = fresh[fresh != 0]
+    assert abs(float(values.mean())) < 0.05
+    assert abs(float(values.std()) - 1) < 0.05
+    assert torch.equal(fresh, drawn(noise))
+    assert not torch.equal(fresh, drawn(noise, seed=4))
+
+
+def test_somebody_who_stays_where_nobody_was_found_keeps_the_noise() -> None:
+    nobody = standing_at(90)
+    nobody.body[..., 2] = 0
+    noise = torch.randn(1, 2, 4, CELLS, CELLS)
+    nothing = np.zeros((2, SIDE, SIDE), bool)
+    assert torch.equal(draw_person_anew(noise, nothing, nobody, nobody, 0), noise)
