@@ -19,7 +19,7 @@ from tiny_network import TEXT_WIDTH, load_network, random_clip
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(edit_your_motion.__file__).parent
 LAYERS = (
-    {"errors", "config", "files", "progress"},
+    {"errors", "config", "files", "heap", "progress"},
     {
         "nn",
         "diffusion",
@@ -34,7 +34,7 @@ LAYERS = (
         "dry_run",
     },
     {"backbone", "memory"},
-    {"background", "person", "preparation"},
+    {"background", "fresh_noise", "person", "preparation"},
     {"edit"},
     {"scoring", "pipeline"},
     {"output"},
