@@ -22,7 +22,8 @@ def draw_person_anew(
 
     Inversion writes the source's pose into z*, since what the network predicts along the way is never quite noise; what
     is left of it draws the edit back to the old pose. Place and camera stand in the rest of z*, which stays. The fresh
-    noise is the same in all frames, as that of a still place nearly is. Not in the paper: an option.
+    noise is the same in all frames, as that of a still place nearly is, and spreads as much as the rest of z*, which
+    inversion leaves below 1: sampling from wider noise gives glaring colours. Not in the paper: an option.
 
     Args:
         noise: z*, one frame for each of the edit's.
@@ -34,6 +35,7 @@ def draw_person_anew(
     reach = find_reach(source_masks, source_keypoints)
     region = source_masks | (distances_to_skeletons(skeletons) <= reach)
     cells = adaptive_max_pool2d(torch.from_numpy(region).float()[:, None], tuple(noise.shape[-2:]))
-    fresh = torch.randn(noise.shape[2:], generator=Generator().manual_seed(seed)).to(noise)
-    fresh = repeat(fresh, "c lh lw -> 1 f c lh lw", f=noise.shape[1])
-    return torch.where(rearrange(cells > 0, "f 1 lh lw -> 1 f 1 lh lw").to(noise.device), fresh, noise)
+    redrawn = rearrange(cells > 0, "f 1 lh lw -> 1 f 1 lh lw").to(noise.device).expand_as(noise)
+    spread = noise[~redrawn].std() if (~redrawn).sum() > 1 else 1.0
+    fresh = torch.randn(noise.shape[2:], generator=Generator().manual_seed(seed)).to(noise) * spread
+    return torch.where(redrawn, repeat(fresh, "c lh lw -> 1 f c lh lw", f=noise.shape[1]), noise)
