@@ -174,8 +174,9 @@ def apply_motion(
             config.windows,
         )
         shown = loop_frames(len(person.source), len(reference))
-        source, noise = person.source.take(shown), person.noise[:, shown].to(backbone.device)
+        noise = person.noise[:, shown].to(backbone.device)
         if sampling.person_noise == "fresh":
+            source = person.source.take(shown)
             noise = draw_person_anew(noise, source.masks, source.keypoints, aligned, config.runtime.seed)
         with progress.phase("sample", sampling.steps) as advance:
             latents = sample(
@@ -189,6 +190,7 @@ def apply_motion(
         with decoder_weights(backbone.base.vae, person.decoder):
             frames = backbone.decode(latents, progress)
     if sampling.background == "source":
+        source = person.source.take(shown)
         frames = keep_background(frames, source.video.frames, source.masks, source.keypoints, aligned)
     return Edit(frames, latents.cpu(), aligned)
 
