@@ -28,6 +28,7 @@ from edit_your_motion.metrics import Lpips, frechet_distance, load_lpips, pck
 from edit_your_motion.people.blazepose import BlazePose
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.skeleton import draw_skeleton
+from edit_your_motion.prediction import noise_of_velocity, velocity_schedule
 from edit_your_motion.preparation import DETECTION_SIDE
 from edit_your_motion.pretrain.config import PicturesConfig
 from edit_your_motion.pretrain.frames import FrameShard, held_out_shard
@@ -51,6 +52,7 @@ def generate(base: Base, shard: FrameShard, steps: int, scale: float) -> np.ndar
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     tokens = tokenize(base.tokenizer, shard.captions)
     skeletons = as_condition(draw_skeleton(shard.keypoints))
+    schedule = velocity_schedule(base.scheduler)
     nothing = tokenize(base.tokenizer, [""])
     made = []
     for first in range(0, len(noise), BATCH):
@@ -63,7 +65,8 @@ def generate(base: Base, shard: FrameShard, steps: int, scale: float) -> np.ndar
                 noise = base.unet(
                     pictures, t, text, down_block_additional_residuals=down, mid_block_additional_residual=mid
                 ).sample
-                return rearrange(noise, "b c h w -> b 1 c h w")
+                noise = rearrange(noise, "b c h w -> b 1 c h w")
+                return noise if schedule is None else noise_of_velocity(noise, z, schedule[t])
 
             with_caption = eps(tokens[part])
             if scale == 1:

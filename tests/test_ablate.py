@@ -20,7 +20,7 @@ from edit_your_motion.benchmark.ablation import (
     write_ablation,
 )
 from edit_your_motion.benchmark.cells import load_cell
-from edit_your_motion.benchmark.methods import METHODS, choose_methods, group_by_backbone, shorten
+from edit_your_motion.benchmark.methods import METHODS, choose_methods, group_by_backbone, scale_tuning
 from edit_your_motion.benchmark.paired import run_paired
 from edit_your_motion.benchmark.paired_summary import OURS, summarise
 from edit_your_motion.benchmark.pairs import PAIRS
@@ -75,7 +75,7 @@ def test_the_adapter_goes_to_the_method_that_is_made_of_it_and_to_no_other(caplo
 
 def test_the_first_stage_trains_the_adapter(checkpoints: Path) -> None:
     config = with_adapter(short_config(checkpoints), checkpoints).edit
-    method = shorten(METHODS["animatediff"].configure(config), 1e-6)
+    method = scale_tuning(METHODS["animatediff"].configure(config), 1e-6)
     backbone = Backbone.load(config.model, config.runtime)
     before = {name: value.clone() for name, value in backbone.base.motion_adapter.state_dict().items()}
     person = tune_person(backbone, film(2), method.for_tuning(), SILENT)

@@ -8,8 +8,11 @@ import torch
 
 from edit_your_motion.backbone import Backbone
 from edit_your_motion.config import ApplyConfig, SamplingConfig, TuneConfig, parse_config
+from edit_your_motion.diffusion.ddim import signal_levels
 from edit_your_motion.edit import apply_motion, tune_person
 from edit_your_motion.errors import CheckpointError
+from edit_your_motion.fresh_noise import FreshPerson
+from edit_your_motion.moved_latents import move_person
 from edit_your_motion.person import DECODER, Person, load_person
 from edit_your_motion.progress import SilentProgress
 from synthetic_clip import film, short_tune, write_clip
@@ -27,8 +30,8 @@ def made(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[B
     return backbone, tune_person(backbone, clip.prepared, config, SilentProgress())
 
 
-def perform(made: tuple[Backbone, Person], person: Person, background: str = "generated") -> np.ndarray:
-    config = parse_config(ApplyConfig, SHORT.model_dump(), {"sampling": {"background": background}})
+def perform(made: tuple[Backbone, Person], person: Person, background: str = "generated", **sampling) -> np.ndarray:
+    config = parse_config(ApplyConfig, SHORT.model_dump(), {"sampling": {"background": background, **sampling}})
     return apply_motion(made[0], person, film(3, speed=4.0), config, SilentProgress()).frames
 
 
@@ -60,3 +63,43 @@ def test_the_source_s_background_can_stay(made: tuple[Backbone, Person]) -> None
     assert (generated[corners] != source[corners]).any()
     middle = person.source.masks[[0, 1, 0]]
     np.testing.assert_array_equal(kept[middle], generated[middle])
+
+
+def test_the_person_can_start_from_fresh_noise_and_from_its_moved_colours(made: tuple[Backbone, Person]) -> None:
+    person = made[1]
+    results = [
+        perform(made, person, **sampling)
+        for sampling in (
+            {"steps": 4},
+            {"steps": 4, "person_noise": "fresh"},
+            {"steps": 4, "person_noise": "moved", "person_held": 0},
+            {"steps": 4, "person_noise": "moved", "person_held": 0.5},
+        )
+    ]
+    for index, frames in enumerate(results):
+        for other in results[index + 1 :]:
+            assert (frames != other).any()
+    again = perform(made, person, steps=4, person_noise="moved", person_held=0.5)
+    np.testing.assert_array_equal(again, results[3])
+
+
+def test_a_held_person_is_its_moved_latents_as_noisy_as_each_step(made: tuple[Backbone, Person]) -> None:
+    backbone, person = made
+    config = parse_config(
+        ApplyConfig, SHORT.model_dump(), {"sampling": {"steps": 10, "person_noise": "moved", "person_held": 0.3}}
+    )
+    seen: list[torch.Tensor] = []
+    reference = film(3, speed=4.0)
+    edit = apply_motion(
+        backbone, person, reference, config, SilentProgress(), on_step=lambda t, z: seen.append(z.cpu().clone())
+    )
+    source = person.source.take(np.array([0, 1, 0]))
+    people = source.masks, source.keypoints, edit.skeletons
+    moved = move_person(person.latents[:, [0, 1, 0]], *people)
+    fresh = FreshPerson.draw(person.noise[:, [0, 1, 0]], *people, config.runtime.seed, moved)
+    levels = signal_levels(backbone.base.scheduler, 10)
+    where = fresh.where.expand_as(moved)
+    held = [
+        torch.allclose(z[where], fresh.put_into(z, level)[where]) for z, level in zip(seen, levels[1:], strict=False)
+    ]
+    assert held == [True] * 3 + [False] * 6

@@ -6,7 +6,9 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
-from edit_your_motion.diffusion.ddim import denoising_loss, guide, invert, sample
+from edit_your_motion.diffusion.ddim import denoising_loss, guide, invert, sample, signal_levels
+from edit_your_motion.prediction import noise_of_velocity
+from edit_your_motion.tiny import make_scheduler
 from tiny_network import load_network, random_clip, scheduler
 
 
@@ -84,3 +86,38 @@ def test_the_loss_of_the_true_noise_is_zero(schedule: DDIMScheduler) -> None:
     abar = schedule.alphas_cumprod[t].view(-1, 1, 1, 1, 1)
     loss = denoising_loss(lambda z_t, t: z_t, z, noise, t, schedule)
     torch.testing.assert_close(loss, (abar.sqrt() * z + (1 - abar).sqrt() * noise - noise).square().mean())
+
+
+def test_a_base_that_predicts_the_velocity_is_tuned_to_the_velocity() -> None:
+    schedule = make_scheduler("v_prediction")
+    z, noise, t = torch.randn(2, 3, 4, 4, 4), torch.randn(2, 3, 4, 4, 4), torch.tensor([10, 900])
+    velocity = schedule.get_velocity(z, noise, t)
+    kept = schedule.alphas_cumprod[t]
+
+    def off_by(error: float) -> float:
+        return denoising_loss(
+            lambda z_t, t: noise_of_velocity(velocity + error, z_t, kept), z, noise, t, schedule
+        ).item()
+
+    assert off_by(0.0) < 1e-9
+    assert off_by(0.5) == pytest.approx(0.25, rel=1e-4)
+
+
+def test_the_signal_of_each_step_is_that_of_its_timestep(schedule: DDIMScheduler) -> None:
+    reached: list[int] = []
+    for solver in ("ddim", "dpm++2m"):
+        reached.clear()
+        z = torch.randn(1, 1, 4, 4, 4)
+        sample(lambda z, t: z, z, schedule, 10, on_step=lambda t, z: reached.append(t), solver=solver)
+        assert signal_levels(schedule, 10, solver) == tuple(schedule.alphas_cumprod[reached].tolist())
+
+
+@pytest.mark.parametrize("solver", ["ddim", "dpm++2m"])
+def test_networks_say_the_noise_whatever_the_base_predicts(solver: str) -> None:
+    z = torch.randn(1, 1, 4, 4, 4)
+    paths = []
+    for schedule in (make_scheduler("epsilon"), make_scheduler("v_prediction")):
+        noise = invert(lambda z, t: torch.sin(z), z, schedule, 6, solver=solver)
+        paths.append((noise, sample(lambda z, t: torch.sin(z), noise, schedule, 6, solver=solver)))
+    assert torch.equal(paths[0][0], paths[1][0])
+    assert torch.equal(paths[0][1], paths[1][1])

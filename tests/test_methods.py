@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from edit_your_motion.backbone import Backbone
-from edit_your_motion.benchmark.methods import METHODS, Method, choose_methods, shorten
+from edit_your_motion.benchmark.methods import METHODS, Method, choose_methods, scale_tuning
 from edit_your_motion.config import EditConfig, StageConfig, parse_config
 from edit_your_motion.edit import apply_motion, tune_person
 from edit_your_motion.errors import ConfigError
@@ -147,9 +147,17 @@ def test_the_full_method_is_the_configuration_itself() -> None:
 
 
 def test_shorter_stages_keep_their_proportions_and_what_was_off() -> None:
-    joint = shorten(METHODS["without-stl"].configure(CONFIG), 0.5).tuning
+    joint = scale_tuning(METHODS["without-stl"].configure(CONFIG), 0.5).tuning
     assert [stage.iterations for stage in joint.stages] == [0, 300]
-    assert [stage.iterations for stage in shorten(CONFIG, 1e-6).tuning.stages] == [1, 1]
+    assert [stage.iterations for stage in scale_tuning(CONFIG, 1e-6).tuning.stages] == [1, 1]
+
+
+def test_every_method_gets_its_own_learning_rate_times_the_same() -> None:
+    for name in ("edit-your-motion", "tune-a-video"):
+        method = METHODS[name].configure(CONFIG)
+        scaled = scale_tuning(method, 1.0, 10.0)
+        rates = [[stage.learning_rate for stage in each.tuning.stages if stage.iterations] for each in (method, scaled)]
+        assert rates[1] == pytest.approx([10 * rate for rate in rates[0]])
 
 
 def test_methods_are_chosen_by_name_once_each() -> None:
@@ -171,7 +179,7 @@ def test_plain_controlnet_and_tune_a_video_leave_the_base_as_it_was(checkpoints:
     clip = film(2)
     before = load_unet(checkpoints).state_dict()
     for name, tuned in (("controlnet", 0), ("tune-a-video", 7)):
-        method = shorten(METHODS[name].configure(config), 1e-6)
+        method = scale_tuning(METHODS[name].configure(config), 1e-6)
         person = tune_person(backbone, clip, method.for_tuning(), SilentProgress())
         edit = apply_motion(backbone, person, clip, method.for_applying(), SilentProgress())
         assert edit.frames.shape == clip.video.frames.shape

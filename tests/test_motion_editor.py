@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import softmax
 
 from edit_your_motion.backbone import Backbone
-from edit_your_motion.benchmark.methods import METHODS, shorten
+from edit_your_motion.benchmark.methods import METHODS, scale_tuning
 from edit_your_motion.benchmark.motion_editor import Branches, apply_in_two_branches
 from edit_your_motion.config import EditConfig, parse_config
 from edit_your_motion.diffusion.ddim import guide, sample
@@ -268,7 +268,7 @@ def test_a_whole_edit(checkpoints: Path) -> None:
         "sampling": {"steps": 3},
         "runtime": {"device": "cpu"},
     }
-    config = shorten(METHOD.configure(parse_config(EditConfig, short)), 1e-6)
+    config = scale_tuning(METHOD.configure(parse_config(EditConfig, short)), 1e-6)
     backbone, clip = Backbone.load(config.model, config.runtime), film(2)
     person = tune_person(backbone, clip, config.for_tuning(), SilentProgress())
     assert len(person.losses) == 2

@@ -15,9 +15,14 @@ from transformers import CLIPTokenizer
 from edit_your_motion.backbone import Backbone
 from edit_your_motion.errors import CheckpointError, ConfigError, ModelFileError
 from edit_your_motion.pretrain import PretrainConfig, export, pretrain
-from edit_your_motion.pretrain.diffusion import PicturePredictor, near_skeletons, snr_weights
+from edit_your_motion.pretrain.diffusion import (
+    DiffusionTraining,
+    PicturePredictor,
+    near_skeletons,
+    snr_weights,
+)
 from edit_your_motion.pretrain.frames import FramePool, load_shard, render_shards
-from edit_your_motion.pretrain.latents import encoder_digest, pack_picture, unpack_picture
+from edit_your_motion.pretrain.latents import LatentPool, encoder_digest, pack_picture, unpack_picture
 from edit_your_motion.pretrain.loop import learning_rate_share, load_average
 from edit_your_motion.pretrain.start import start_predictor
 from edit_your_motion.pretrain.tokenizer import train_tokenizer
@@ -192,6 +197,42 @@ def test_timesteps_with_little_noise_weigh_less() -> None:
     # With these weights the error of the clean picture, SNR times that of the noise, counts five-fold at most.
     torch.testing.assert_close((weights * kept / (1 - kept))[~noisy], torch.full_like(kept[~noisy], 5.0))
     assert (snr_weights(scheduler, float("inf")) == 1).all()
+
+
+def test_of_a_velocity_timesteps_with_hardly_any_signal_keep_their_weight() -> None:
+    scheduler = make_scheduler("v_prediction")
+    weights, kept = snr_weights(scheduler, 5.0), scheduler.alphas_cumprod
+    # The squared error of the velocity is that of the clean picture over 1 - abar.
+    of_the_picture = weights / (1 - kept)
+    assert of_the_picture[-1] == pytest.approx(1.0, abs=0.01)
+    assert of_the_picture.max() == pytest.approx(5.0)
+    assert (of_the_picture.diff() <= 1e-5).all()
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_sheets_are_sampled_from_what_the_network_predicts(
+    finished: Path, prediction: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny(architecture={"prediction": prediction})
+    shard = load_shard(finished / "frames" / "held-out.safetensors")
+    vae = build_vae(config).eval()
+    vae.register_to_config(scaling_factor=1.0)
+    tokenizer = CLIPTokenizer.from_pretrained(finished / "tokenizer")
+    pool = LatentPool(sorted((finished / "latents").glob("*.safetensors")), config.pictures.size, 1.0)
+    training = DiffusionTraining(config, pool, shard, vae, tokenizer, torch.device("cpu"))
+    clean = training.held_out.first(8).latents
+
+    def know_the_picture(
+        z: torch.Tensor, t: torch.Tensor, tokens: torch.Tensor, skeletons: torch.Tensor
+    ) -> torch.Tensor:
+        kept = training.scheduler.alphas_cumprod[t].reshape(-1, 1, 1, 1, 1)
+        noise = (z - kept.sqrt() * clean[:, None]) / (1 - kept).sqrt()
+        return noise if prediction == "epsilon" else kept.sqrt() * noise - (1 - kept).sqrt() * clean[:, None]
+
+    monkeypatch.setattr(training.average, "forward", know_the_picture)
+    sheet = training.sheet()
+    difference = np.abs(sheet[1].astype(int) - sheet[3].astype(int))
+    assert difference.mean() < 2
 
 
 def test_cells_near_the_skeleton_are_found() -> None:

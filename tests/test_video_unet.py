@@ -10,7 +10,8 @@ from edit_your_motion.config import AppearanceStageConfig, MotionStageConfig
 from edit_your_motion.errors import CheckpointError
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.nn.video_unet import PARTS, VideoUNet
-from edit_your_motion.tiny import make_base, make_controlnet
+from edit_your_motion.prediction import noise_of_velocity
+from edit_your_motion.tiny import make_base, make_controlnet, make_scheduler
 from edit_your_motion.tuning.loop import trainable
 from tiny_network import TEXT_WIDTH, load_network, load_unet, random_clip, wake
 
@@ -166,3 +167,19 @@ def test_parts_that_do_not_fit_are_refused(tmp_path: Path, checkpoints: Path) ->
     other = UNet2DConditionModel(block_out_channels=(32,) * 4, cross_attention_dim=32, class_embed_type="timestep")
     with pytest.raises(CheckpointError, match="class_embed_type"):
         VideoUNet(other)
+
+
+def test_a_velocity_is_turned_into_the_noise_that_it_means(checkpoints: Path) -> None:
+    schedule = make_scheduler("v_prediction")
+    clip, t, noise = random_clip(batch=2), torch.tensor([3, 980]), torch.randn(2, 3, 4, 8, 16)
+    noisy = schedule.add_noise(clip.whole, noise, t)
+    velocity = schedule.get_velocity(clip.whole, noise, t)
+    kept = schedule.alphas_cumprod[t]
+    torch.testing.assert_close(noise_of_velocity(velocity, noisy, kept), noise, atol=1e-5, rtol=1e-5)
+
+    network = load_network(checkpoints)
+    predicted = network(noisy, t, clip.text, clip.skeletons)
+    as_velocity = NoisePredictor(network.unet, network.controlnet, schedule.alphas_cumprod)
+    made = as_velocity(noisy, t, clip.text, clip.skeletons)
+    torch.testing.assert_close(made, noise_of_velocity(predicted, noisy, kept))
+    assert "velocity_schedule" not in as_velocity.state_dict()

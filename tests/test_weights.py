@@ -125,7 +125,7 @@ def test_a_truncated_file_is_refused(copied: Path, part: str, keep: float | int)
 
 def change_scheduler(folder: Path) -> None:
     path = folder / "base/scheduler/scheduler_config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "prediction_type": "v_prediction"}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "prediction_type": "sample"}))
 
 
 def change_text_encoder(folder: Path) -> None:
@@ -135,7 +135,7 @@ def change_text_encoder(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "named"),
-    [(change_scheduler, ("prediction type", "v_prediction")), (change_text_encoder, ("text width", "64", "32"))],
+    [(change_scheduler, ("epsilon or v_prediction", "'sample'")), (change_text_encoder, ("text width", "64", "32"))],
 )
 def test_parts_that_do_not_fit_are_refused(copied: Path, change: Callable[[Path], None], named: tuple[str]) -> None:
     change(copied)

@@ -20,6 +20,7 @@ from edit_your_motion.nn.compilation import compile_layers
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.nn.video_unet import VideoUNet
 from edit_your_motion.nn.winograd import use_winograd
+from edit_your_motion.prediction import velocity_schedule
 from edit_your_motion.progress import Progress
 from edit_your_motion.weights import Base, load_base
 
@@ -112,7 +113,9 @@ class Backbone:
         self._inflated.to(self.device)
         if self.runtime.channels_last:
             self._inflated.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        predictor = NoisePredictor(self._inflated, self.base.controlnet).requires_grad_(False).eval()
+        schedule = velocity_schedule(self.base.scheduler)
+        predictor = NoisePredictor(self._inflated, self.base.controlnet, schedule).to(self.device)
+        predictor.requires_grad_(False).eval()
         if self.runtime.compile:
             compile_layers(predictor)
         return predictor

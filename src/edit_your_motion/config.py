@@ -243,6 +243,9 @@ class WindowsConfig(Section):
     shift: bool = Field(False, description="Move the windows from step to step, so that no two joints coincide.")
 
 
+Prediction = Literal["epsilon", "v_prediction"]
+"""What a U-Net says about noisy latents, in the words of ``diffusers``: their noise, or their velocity."""
+
 SolverName = Literal["ddim", "dpm++2m"]
 """How the path between latents and noise is walked: first order, the paper's; or second order, for fewer steps."""
 
@@ -273,10 +276,18 @@ class SamplingConfig(Section):
     solver: SolverName = Field("ddim", description="ddim, the paper's; or dpm++2m, second order, for fewer steps.")
     guidance_scale: float = Field(1.0, ge=0, le=30, description="Classifier-free guidance; 1 is none.")
     negative_prompt: str = Field("", description="What guidance leads away from.")
-    person_noise: Literal["inverted", "fresh"] = Field(
+    person_noise: Literal["inverted", "fresh", "moved"] = Field(
         "inverted",
         description="What sampling starts from where the person was or will be: the source's inverted noise, the "
-        "paper's; or fresh noise, which remembers nothing of the old pose.",
+        "paper's; fresh noise, which remembers nothing of the old pose; or fresh noise over the person's colours, "
+        "where the new pose has them.",
+    )
+    person_held: float = Field(
+        0.4,
+        ge=0,
+        lt=1,
+        description="Share of the steps, the first ones, through which --sampling.person-noise moved holds the person "
+        "to its moved colours; the network is free in the others.",
     )
     background: Literal["generated", "source"] = Field(
         "generated",

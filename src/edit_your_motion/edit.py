@@ -1,5 +1,6 @@
 """The method on one screen: tune on the source, invert it, sample it with the reference's skeletons."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from torch import Tensor
 from edit_your_motion.backbone import Backbone, explain_memory
 from edit_your_motion.background import keep_background
 from edit_your_motion.config import ApplyConfig, TuneConfig, WindowsConfig
-from edit_your_motion.diffusion.ddim import OnStep, Predict, guide, invert, sample
+from edit_your_motion.diffusion.ddim import OnStep, Predict, guide, invert, sample, signal_levels
 from edit_your_motion.diffusion.windows import check_windows, cover
 from edit_your_motion.errors import CheckpointError
-from edit_your_motion.fresh_noise import draw_person_anew
+from edit_your_motion.fresh_noise import FreshPerson
+from edit_your_motion.moved_latents import move_person
 from edit_your_motion.nn.conditions import Conditions
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.people.alignment import align
@@ -175,9 +177,15 @@ def apply_motion(
         )
         shown = loop_frames(len(person.source), len(reference))
         noise = person.noise[:, shown].to(backbone.device)
-        if sampling.person_noise == "fresh":
+        if sampling.person_noise != "inverted":
             source = person.source.take(shown)
-            noise = draw_person_anew(noise, source.masks, source.keypoints, aligned, config.runtime.seed)
+            people = source.masks, source.keypoints, aligned
+            moved = move_person(person.latents[:, shown], *people) if sampling.person_noise == "moved" else None
+            fresh = FreshPerson.draw(noise, *people, config.runtime.seed, moved)
+            levels = signal_levels(backbone.base.scheduler, sampling.steps, sampling.solver)
+            noise = fresh.put_into(noise, levels[0])
+            if moved is not None:
+                on_step = _hold(fresh, levels[1 : 1 + round(sampling.person_held * sampling.steps)], on_step)
         with progress.phase("sample", sampling.steps) as advance:
             latents = sample(
                 predict,
@@ -231,6 +239,19 @@ def _bind(
         return bound(conditions)
     away_from = conditions.with_text(predictor.prepare_text(backbone.embed(negative_prompt)))
     return guide(bound(conditions), bound(away_from), guidance_scale)
+
+
+def _hold(fresh: FreshPerson, levels: Sequence[float], then: OnStep | None) -> OnStep:
+    """Puts the person's latents where it stands back to what they were meant to be, after as many steps as `levels`."""
+    left = iter(levels)
+
+    def on_step(t: int, z: Tensor) -> Tensor | None:
+        kept = next(left, None)
+        held = z if kept is None else fresh.put_into(z, kept)
+        replaced = None if then is None else then(t, held)
+        return held if replaced is None else replaced
+
+    return on_step
 
 
 def _count(advance: Advance, then: OnStep | None) -> OnStep:

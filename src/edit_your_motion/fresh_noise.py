@@ -1,5 +1,7 @@
 """Noise that does not remember the old pose: drawn anew where the source's person was or the edit's will be."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from einops import rearrange, repeat
@@ -11,31 +13,65 @@ from edit_your_motion.background import distances_to_skeletons, find_reach
 from edit_your_motion.people.keypoints import Keypoints
 
 
-def draw_person_anew(
-    noise: Float[Tensor, "1 f c lh lw"],
-    source_masks: Bool[np.ndarray, "f h w"],
-    source_keypoints: Keypoints,
-    skeletons: Keypoints,
-    seed: int,
-) -> Float[Tensor, "1 f c lh lw"]:
-    """z*, with fresh noise where the source's person was or the edit's will be.
+@dataclass(frozen=True, eq=False)
+class FreshPerson:
+    """What stands in the noisy latents where the source's person was or the edit's will be, in the place of z*.
 
     Inversion writes the source's pose into z*, since what the network predicts along the way is never quite noise; what
-    is left of it draws the edit back to the old pose. Place and camera stand in the rest of z*, which stays. The fresh
-    noise is the same in all frames, as that of a still place nearly is, and spreads as much as the rest of z*, which
-    inversion leaves below 1: sampling from wider noise gives glaring colours. Not in the paper: an option.
+    is left of it draws the edit back to the old pose. Place and camera stand in the rest of z*, which stays. Not in the
+    paper: an option.
 
     Args:
-        noise: z*, one frame for each of the edit's.
-        source_masks: the person's pixels in the source, a frame for each of the edit's.
-        source_keypoints: of the person in these frames.
-        skeletons: what guides the edit.
-        seed: of the fresh noise.
+        where: the cells.
+        noise: the same in all frames, as that of a still place nearly is.
+        latents: clean ones that the noise lies over; None for noise alone.
     """
-    reach = find_reach(source_masks, source_keypoints)
-    region = source_masks | (distances_to_skeletons(skeletons) <= reach)
-    cells = adaptive_max_pool2d(torch.from_numpy(region).float()[:, None], tuple(noise.shape[-2:]))
-    redrawn = rearrange(cells > 0, "f 1 lh lw -> 1 f 1 lh lw").to(noise.device).expand_as(noise)
-    spread = noise[~redrawn].std() if (~redrawn).sum() > 1 else 1.0
-    fresh = torch.randn(noise.shape[2:], generator=Generator().manual_seed(seed)).to(noise) * spread
-    return torch.where(redrawn, repeat(fresh, "c lh lw -> 1 f c lh lw", f=noise.shape[1]), noise)
+
+    where: Bool[Tensor, "1 f 1 lh lw"]
+    noise: Float[Tensor, "1 f c lh lw"]
+    latents: Float[Tensor, "1 f c lh lw"] | None = None
+
+    @classmethod
+    def draw(
+        cls,
+        noise: Float[Tensor, "1 f c lh lw"],
+        source_masks: Bool[np.ndarray, "f h w"],
+        source_keypoints: Keypoints,
+        skeletons: Keypoints,
+        seed: int,
+        latents: Float[Tensor, "1 f c lh lw"] | None = None,
+    ) -> "FreshPerson":
+        """Fresh noise that spreads as much as the rest of z*, which inversion may leave below 1: sampling from wider
+        noise gives glaring colours.
+
+        Args:
+            noise: z*, one frame for each of the edit's.
+            source_masks: the person's pixels in the source, a frame for each of the edit's.
+            source_keypoints: of the person in these frames.
+            skeletons: what guides the edit.
+            seed: of the fresh noise.
+            latents: clean ones to lay it over.
+        """
+        reach = find_reach(source_masks, source_keypoints)
+        region = source_masks | (distances_to_skeletons(skeletons) <= reach)
+        cells = adaptive_max_pool2d(torch.from_numpy(region).float()[:, None], tuple(noise.shape[-2:]))
+        where = rearrange(cells > 0, "f 1 lh lw -> 1 f 1 lh lw").to(noise.device)
+        kept = noise[~where.expand_as(noise)]
+        spread = kept.std() if len(kept) > 1 else 1.0
+        fresh = torch.randn(noise.shape[2:], generator=Generator().manual_seed(seed)).to(noise) * spread
+        fresh = repeat(fresh, "c lh lw -> 1 f c lh lw", f=noise.shape[1])
+        return cls(where, fresh, None if latents is None else latents.to(noise))
+
+    def put_into(self, z: Float[Tensor, "1 f c lh lw"], kept: float) -> Float[Tensor, "1 f c lh lw"]:
+        """The noisy latents with the fresh person's in their place.
+
+        A schedule that ends with abar above 0, as Stable Diffusion's, leaves enough of z_0 in z* for a picture's
+        colours, and a network that has learnt with it paints grey where it is missing (Lin et al. 2023, "Common
+        Diffusion Noise Schedules and Sample Steps are Flawed"): hence `latents`.
+
+        Args:
+            z: noisy latents z_t.
+            kept: abar_t.
+        """
+        person = self.noise if self.latents is None else kept**0.5 * self.latents + (1 - kept) ** 0.5 * self.noise
+        return torch.where(self.where, person, z)

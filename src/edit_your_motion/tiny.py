@@ -15,6 +15,7 @@ from diffusers import (
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from edit_your_motion.config import Prediction
 from edit_your_motion.errors import ConfigError
 
 TOKENS = 77
@@ -209,8 +210,12 @@ def make_unet(
     )
 
 
-def make_scheduler() -> DDIMScheduler:
-    """The noise schedule of Stable Diffusion 1.5."""
+def make_scheduler(prediction: Prediction = "epsilon") -> DDIMScheduler:
+    """The noise schedule of Stable Diffusion 1.5.
+
+    Args:
+        prediction: what the U-Net says about noisy latents; "epsilon" in Stable Diffusion 1.5.
+    """
     return DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
@@ -218,4 +223,5 @@ def make_scheduler() -> DDIMScheduler:
         clip_sample=False,
         set_alpha_to_one=False,
         steps_offset=1,
+        prediction_type=prediction,
     )

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import torch
 from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, MotionAdapter, UNet2DConditionModel
 from safetensors import SafetensorError
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from edit_your_motion.config import OPENPOSE_CONTROLNET
+from edit_your_motion.config import OPENPOSE_CONTROLNET, Prediction
 from edit_your_motion.errors import CheckpointError
 from edit_your_motion.nn.frozen import store
 
@@ -202,8 +202,12 @@ def _check_fit(
         "text width (text encoder, U-Net)": (text_encoder.config.hidden_size, unet.config.cross_attention_dim),
         # A tokenizer without its files loads all the same, with an empty vocabulary.
         "numbers of tokens (text encoder, tokenizer)": (text_encoder.config.vocab_size, len(tokenizer)),
-        "prediction type (needed, scheduler)": ("epsilon", scheduler.config.prediction_type),
     }
     for what, (expected, got) in facts.items():
         if expected != got:
             raise CheckpointError(f"the parts of the base do not fit each other: {what} are {expected} and {got}")
+    if scheduler.config.prediction_type not in get_args(Prediction):
+        raise CheckpointError(
+            f"expected a base that predicts {' or '.join(get_args(Prediction))}, got one that predicts "
+            f"'{scheduler.config.prediction_type}' (prediction_type in its scheduler_config.json)"
+        )

@@ -25,7 +25,7 @@ from edit_your_motion.benchmark.dataset_config import DatasetConfig
 from edit_your_motion.benchmark.dataset_scores import Known, score_frames
 from edit_your_motion.benchmark.exports import export_scene
 from edit_your_motion.benchmark.external import ExternalMethod
-from edit_your_motion.benchmark.methods import METHODS, Method, group_by_backbone, shorten
+from edit_your_motion.benchmark.methods import METHODS, Method, group_by_backbone, scale_tuning
 from edit_your_motion.config import EditConfig, PeopleConfig, VideoConfig, parse_config
 from edit_your_motion.datasets.case import Case, Dataset
 from edit_your_motion.datasets.clip import Clip
@@ -128,7 +128,7 @@ class _Run:
         }
         config = parse_config(EditConfig, shared.edit.model_dump(), ours)
         if isinstance(method, Method):
-            config = shorten(method.configure(config), shared.share)
+            config = scale_tuning(method.configure(config), shared.share, shared.rate)
         request = {
             "case": _describe_case(case),
             "method": describe_method(method, case.name),

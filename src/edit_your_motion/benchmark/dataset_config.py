@@ -23,6 +23,9 @@ class DatasetConfig(Section):
         "ready", description="Keypoints and masks: the data set's own where it has them, or the people backend's."
     )
     share: float = Field(1.0, gt=0, le=10, description="Of every method's tuning iterations; below 1 for a quick look.")
+    rate: float = Field(
+        1.0, gt=0, le=1000, description="Times every method's learning rates, which are those of Stable Diffusion 1.5."
+    )
     clip_stride: int = Field(1, ge=1, le=1000, description="Frames between the starts of FID-VID's and FVD's clips.")
     networks: NetworksConfig = NetworksConfig()
     edit: EditConfig = Field(EditConfig(), description="Settings that methods change; clips and prompts come from us.")

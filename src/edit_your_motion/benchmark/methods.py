@@ -62,10 +62,21 @@ class Method:
         return changed.model_copy(update={"tuning": tuning})
 
 
-def shorten(config: EditConfig, share: float) -> EditConfig:
-    """The same edit with every stage's iterations times `share`, at least one where there were any."""
+def scale_tuning(config: EditConfig, share: float, rate: float = 1.0) -> EditConfig:
+    """The same edit with every stage's iterations times `share`, at least one where there were any.
+
+    Args:
+        config: of the edit.
+        share: of the iterations.
+        rate: what every stage's learning rate is multiplied by.
+    """
     stages = {
-        name: stage.model_copy(update={"iterations": max(1, round(stage.iterations * share))})
+        name: stage.model_copy(
+            update={
+                "iterations": max(1, round(stage.iterations * share)),
+                "learning_rate": stage.learning_rate * rate,
+            }
+        )
         for name, stage in _stages(config.tuning).items()
         if stage.iterations
     }

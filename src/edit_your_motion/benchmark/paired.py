@@ -29,7 +29,7 @@ from edit_your_motion.benchmark.cells import (
 )
 from edit_your_motion.benchmark.exports import export_scene
 from edit_your_motion.benchmark.external import ExternalMethod
-from edit_your_motion.benchmark.methods import METHODS, Method, group_by_backbone, shorten
+from edit_your_motion.benchmark.methods import METHODS, Method, group_by_backbone, scale_tuning
 from edit_your_motion.benchmark.paired_config import PairedConfig
 from edit_your_motion.benchmark.paired_scores import Judges, Truth, find_lpips, score_edit
 from edit_your_motion.benchmark.pairs import PAIRS, PairChoice
@@ -216,7 +216,7 @@ def _cell(folder: Path, shared: PairedConfig, pair: PairChoice, method: AnyMetho
     }
     config = parse_config(EditConfig, shared.edit.model_dump(), ours)
     if isinstance(method, Method):
-        config = shorten(method.configure(config), shared.share)
+        config = scale_tuning(method.configure(config), shared.share, shared.rate)
     request = {
         "pair": asdict(pair),
         "method": describe_method(method, pair.name),

@@ -23,4 +23,7 @@ class PairedConfig(Section):
         "truth", description="The edit's prompt: what the truth shows (same person, new motion), or the source's."
     )
     share: float = Field(1.0, gt=0, le=10, description="Of every method's tuning iterations; below 1 for a quick look.")
+    rate: float = Field(
+        1.0, gt=0, le=1000, description="Times every method's learning rates, which are those of Stable Diffusion 1.5."
+    )
     edit: EditConfig = Field(EditConfig(), description="Settings that methods change; clips and prompts come from us.")

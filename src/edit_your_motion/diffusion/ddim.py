@@ -2,14 +2,15 @@
 
 import torch
 from diffusers import DDIMScheduler
+from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import mse_loss
 
 from edit_your_motion.config import SolverName
 from edit_your_motion.diffusion.solvers import SOLVERS, OnStep, Predict
+from edit_your_motion.prediction import velocity_schedule
 
-__all__ = ["OnStep", "Predict", "denoising_loss", "guide", "invert", "sample"]
+__all__ = ["OnStep", "Predict", "denoising_loss", "guide", "invert", "sample", "signal_levels"]
 
 
 @torch.no_grad()
@@ -73,6 +74,20 @@ def sample(
     return SOLVERS[solver].sample(predict, z, scheduler, steps, on_step)
 
 
+def signal_levels(scheduler: DDIMScheduler, steps: int, solver: SolverName = "ddim") -> tuple[float, ...]:
+    """abar, the share of the variance that is clean latents, of what each step of sampling begins with; z* first.
+
+    Args:
+        scheduler: the base's noise schedule.
+        steps: of sampling.
+        solver: that samples.
+
+    Raises:
+        ConfigError: if the schedule has fewer timesteps than `steps`.
+    """
+    return tuple(float(scheduler.alphas_cumprod[t]) for t in SOLVERS[solver].timesteps(scheduler, steps))
+
+
 def guide(conditional: Predict, unconditional: Predict, scale: float) -> Predict:
     """Classifier-free guidance (Ho and Salimans 2022): unconditional + scale * (conditional - unconditional).
 
@@ -95,14 +110,18 @@ def denoising_loss(
     t: Int[Tensor, " b"],
     scheduler: DDIMScheduler,
 ) -> Float[Tensor, ""]:
-    """Mean squared error of the predicted noise (Eq. 16).
+    """Mean squared error of the predicted noise (Eq. 16); of the predicted velocity, for a base that predicts that.
 
     Args:
-        predict: the network.
+        predict: the network; it returns the noise whatever the base predicts.
         z: clean latents, z_0.
         noise: eps, standard normal.
         t: timestep of each clip.
         scheduler: the base's noise schedule.
     """
     noisy = scheduler.add_noise(z, noise, t)
-    return mse_loss(predict(noisy, t).float(), noise.float())
+    errors = (predict(noisy, t).float() - noise.float()) ** 2
+    if (schedule := velocity_schedule(scheduler)) is not None:
+        # The noise in given latents is sqrt(abar) times the velocity, and something known.
+        errors = errors / rearrange(schedule.to(z.device)[t], "b -> b 1 1 1 1")
+    return errors.mean()

@@ -30,6 +30,10 @@ for broad distributions and fewer than 8 steps."""
 class Solver(Protocol):
     """A way to walk the probability-flow path of a schedule, up to the noise and down again."""
 
+    def timesteps(self, scheduler: DDIMScheduler, steps: int) -> tuple[int, ...]:
+        """Of the latents that each step of sampling begins with, z* first."""
+        ...
+
     def sample(
         self, predict: Predict, z: Tensor, scheduler: DDIMScheduler, steps: int, on_step: OnStep | None
     ) -> Float[Tensor, "b f c lh lw"]:
@@ -62,11 +66,17 @@ class Ddim:
     1 - exp(-h). Strong guidance can break this.
     """
 
+    def timesteps(self, scheduler: DDIMScheduler, steps: int) -> tuple[int, ...]:
+        """Of the latents that each step of sampling begins with, z* first."""
+        schedule = DDIMScheduler.from_config(scheduler.config, prediction_type="epsilon")
+        schedule.set_timesteps(_checked(steps, scheduler))
+        return tuple(_inside(schedule, steps))
+
     def sample(
         self, predict: Predict, z: Tensor, scheduler: DDIMScheduler, steps: int, on_step: OnStep | None
     ) -> Float[Tensor, "b f c lh lw"]:
         """z_0, reached from the noise `z`."""
-        schedule = DDIMScheduler.from_config(scheduler.config)
+        schedule = DDIMScheduler.from_config(scheduler.config, prediction_type="epsilon")
         schedule.set_timesteps(_checked(steps, scheduler))
         z = z.float()  # half precision loses the small differences between neighbouring noise levels
         for t in _inside(schedule, steps):
@@ -84,7 +94,7 @@ class Ddim:
         fixed_point: int,
     ) -> Float[Tensor, "b f c lh lw"]:
         """z*; every step is refined before the next one, ``1 + fixed_point`` times the network."""
-        schedule = DDIMInverseScheduler.from_config(scheduler.config)
+        schedule = DDIMInverseScheduler.from_config(scheduler.config, prediction_type="epsilon")
         schedule.set_timesteps(_checked(steps, scheduler))
         z = z.float()
         for t in _inside(schedule, steps):
@@ -113,6 +123,10 @@ class Multistep:
         z_{i-1} = sigma_{i-1} / sigma_i z_i + alpha_{i-1} (1 - exp(-h_i)) D
         D = x_i + h_i / (2 h_{i+1}) (x_i - x_{i+1}),  and D = x_n in the first step
     """
+
+    def timesteps(self, scheduler: DDIMScheduler, steps: int) -> tuple[int, ...]:
+        """Of the latents that each step of sampling begins with, z* first."""
+        return _Grid.of(scheduler, steps).timesteps[:0:-1]
 
     def sample(
         self, predict: Predict, z: Tensor, scheduler: DDIMScheduler, steps: int, on_step: OnStep | None

@@ -9,6 +9,7 @@ from edit_your_motion.errors import CheckpointError
 from edit_your_motion.nn.conditions import Conditions, Text, project_text, take_text, text_attentions
 from edit_your_motion.nn.skeleton_guidance import embed_skeletons, predict_residuals
 from edit_your_motion.nn.video_unet import VideoUNet
+from edit_your_motion.prediction import noise_of_velocity
 
 
 class NoisePredictor(nn.Module):
@@ -17,12 +18,17 @@ class NoisePredictor(nn.Module):
     Args:
         unet: the inflated U-Net.
         controlnet: an openpose ControlNet for it; never trained.
+        velocity_schedule: abar_t of every timestep, if the U-Net predicts the velocity; None if it predicts the noise.
 
     Raises:
         CheckpointError: if `controlnet` was made for a U-Net of other widths or another text encoder.
     """
 
-    def __init__(self, unet: VideoUNet, controlnet: ControlNetModel) -> None:
+    velocity_schedule: Tensor | None
+
+    def __init__(
+        self, unet: VideoUNet, controlnet: ControlNetModel, velocity_schedule: Float[Tensor, " steps"] | None = None
+    ) -> None:
         super().__init__()
         for name in ("block_out_channels", "layers_per_block", "cross_attention_dim", "in_channels"):
             expected, got = unet.unet.config[name], controlnet.config[name]
@@ -37,6 +43,7 @@ class NoisePredictor(nn.Module):
         take_text(controlnet)
         self.unet = unet
         self.controlnet = controlnet
+        self.register_buffer("velocity_schedule", velocity_schedule, persistent=False)
 
     def prepare(
         self,
@@ -108,4 +115,7 @@ class NoisePredictor(nn.Module):
                 rearrange(skeletons, "b f c lh lw -> (b f) c lh lw"),
                 conditioning_scale,
             )
-        return self.unet(z, t, conditions.text, residuals)
+        predicted = self.unet(z, t, conditions.text, residuals)
+        if self.velocity_schedule is None:
+            return predicted
+        return noise_of_velocity(predicted, z, self.velocity_schedule[t])

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from edit_your_motion.config import Section
+from edit_your_motion.config import Prediction, Section
 
 SIDE_MULTIPLE = 64
 """A VAE of four levels and a U-Net of four: no level has a half cell."""
@@ -41,6 +41,11 @@ class ArchitectureConfig(Section):
     text_layers: int = Field(2, ge=1, le=24, description="Of the text encoder.")
     text_heads: int = Field(4, ge=1, le=32, description="Attention heads of the text encoder.")
     tokens: int = Field(32, ge=8, le=77, description="Longest prompt, in tokens.")
+    prediction: Prediction = Field(
+        "v_prediction",
+        description="What the U-Net predicts: epsilon, the noise, as in Stable Diffusion 1.5, or v_prediction, the "
+        "velocity, which says what the whole picture is where there is little left of it: it learns faster.",
+    )
     merges: int = Field(500, ge=0, le=10_000, description="Byte pairs that the tokenizer merges.")
 
 

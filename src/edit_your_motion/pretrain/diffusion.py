@@ -13,6 +13,7 @@ from torch.nn.functional import max_pool2d
 from transformers import CLIPTokenizer
 
 from edit_your_motion.diffusion.ddim import Predict, sample
+from edit_your_motion.prediction import noise_of_velocity, velocity_schedule
 from edit_your_motion.pretrain.config import PretrainConfig
 from edit_your_motion.pretrain.frames import FrameShard
 from edit_your_motion.pretrain.latents import Examples, LatentPool, examples_of, tokenize
@@ -56,7 +57,7 @@ class PicturePredictor(nn.Module):
         tokens: Int[Tensor, "b n"],
         skeletons: Float[Tensor, "b 3 h w"],
     ) -> Float[Tensor, "b 1 c lh lw"]:
-        """The noise in `z`, as predicted for each picture.
+        """The noise or the velocity in `z`, whichever the base predicts, for each picture.
 
         Args:
             z: noisy latents, as clips of one frame.
@@ -81,7 +82,7 @@ class PicturePredictor(nn.Module):
 
 
 class DiffusionTraining:
-    """U-Net, ControlNet and text encoder that learn together to predict the noise in encoded pictures.
+    """U-Net, ControlNet and text encoder that learn together to predict the noise, or velocity, in encoded pictures.
 
     Args:
         config: of the whole base.
@@ -94,6 +95,11 @@ class DiffusionTraining:
 
     name = "diffusion"
 
+    @property
+    def target(self) -> str:
+        """What the network predicts: noise or velocity."""
+        return "noise" if velocity_schedule(self.scheduler) is None else "velocity"
+
     def __init__(
         self,
         config: PretrainConfig,
@@ -104,7 +110,8 @@ class DiffusionTraining:
         device: torch.device,
     ) -> None:
         self.settings, self.seed, self.device = config.diffusion, config.seed, device
-        self.pool, self.vae, self.scheduler = pool, vae, make_scheduler()
+        self.pool, self.vae = pool, vae
+        self.scheduler = make_scheduler(config.architecture.prediction)
         self.network = PicturePredictor(config, len(tokenizer)).to(device).train()
         if config.from_base:
             start_predictor(self.network, config.from_base)
@@ -115,7 +122,7 @@ class DiffusionTraining:
         self.no_tokens = tokenize(tokenizer, [""])[0]
 
     def losses(self, step: int, generator: Generator) -> dict[str, Tensor]:
-        """What a step minimises: the squared error of the predicted noise."""
+        """What a step minimises: the squared error of the prediction."""
         settings = self.settings
         count = settings.batch
         examples = self.pool.take(torch.randint(len(self.pool), (count,), generator=generator))
@@ -128,17 +135,18 @@ class DiffusionTraining:
         errors = self._errors(self.network, shown, noise, t)
         places = 1 + settings.person * near_skeletons(examples.skeletons, examples.latents.shape[-1])
         weights = rearrange(self._weights[t], "b -> b 1 1") * places / places.mean()
-        return {"noise": (errors * weights.to(self.device)).mean()}
+        return {self.target: (errors * weights.to(self.device)).mean()}
 
     def _errors(
         self, network: PicturePredictor, examples: Examples, noise: Tensor, t: Tensor
     ) -> Float[Tensor, "b lh lw"]:
-        """The mean squared error of the noise predicted in each cell."""
+        """The mean squared error of the prediction in each cell."""
         clean, t = examples.latents.to(self.device), t.to(self.device)
         noise = noise.to(self.device)
         noisy = rearrange(self.scheduler.add_noise(clean, noise, t), "b c lh lw -> b 1 c lh lw")
         predicted = rearrange(_bind(network, examples, self.device)(noisy, t), "b 1 c lh lw -> b c lh lw")
-        return reduce((predicted.float() - noise) ** 2, "b c lh lw -> b lh lw", "mean")
+        target = self.scheduler.get_velocity(clean, noise, t) if self.target == "velocity" else noise
+        return reduce((predicted.float() - target) ** 2, "b c lh lw -> b lh lw", "mean")
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
@@ -146,14 +154,14 @@ class DiffusionTraining:
         count = len(self.held_out.latents)
         noise = torch.randn(self.held_out.latents.shape, generator=Generator().manual_seed(self.seed))
         t = torch.linspace(0, len(self.scheduler.alphas_cumprod) - 1, count).long()
-        return {"noise": self._errors(self.average, self.held_out, noise, t).mean().item()}
+        return {self.target: self._errors(self.average, self.held_out, noise, t).mean().item()}
 
     def sheet(self) -> list[UInt8[np.ndarray, "b h w 3"]]:
         """Held-out pictures, what the VAE keeps of them, their skeletons, and what is generated from these."""
         examples = self.held_out.first(SHOWN)
         noise = torch.randn(examples.latents.shape, generator=Generator().manual_seed(self.seed))
         z = rearrange(noise, "b c lh lw -> b 1 c lh lw").to(self.device)
-        made = sample(_bind(self.average, examples, self.device), z, self.scheduler, self.settings.sheet_steps)
+        made = sample(self._noise_predictor(examples), z, self.scheduler, self.settings.sheet_steps)
         skeletons = rearrange(examples.skeletons * 255, "b c h w -> b h w c").round().byte().numpy()
         return [
             self.shown.frames[:SHOWN],
@@ -162,17 +170,26 @@ class DiffusionTraining:
             self._decode(rearrange(made, "b 1 c lh lw -> b c lh lw")),
         ]
 
+    def _noise_predictor(self, examples: Examples) -> Predict:
+        predict = _bind(self.average, examples, self.device)
+        if (schedule := velocity_schedule(self.scheduler)) is None:
+            return predict
+        kept = schedule.to(self.device)
+        return lambda z, t: noise_of_velocity(predict(z, t), z, kept[t])
+
     def _decode(self, latents: Float[Tensor, "b c lh lw"]) -> UInt8[np.ndarray, "b h w 3"]:
         return decode(self.vae, latents / self.vae.config.scaling_factor)
 
 
 def snr_weights(scheduler: DDIMScheduler, limit: float) -> Float[Tensor, " t"]:
-    """The weight of each timestep's error in the predicted noise: min(SNR, limit) / SNR.
+    """The weight of each timestep's error: min(w, limit) / w, where w is what the error in z_0 weighs without it.
 
-    Hang et al., "Efficient Diffusion Training via Min-SNR Weighting Strategy" (2023).
+    Of predicted noise, w is the signal-to-noise ratio (Hang et al., "Efficient Diffusion Training via Min-SNR Weighting
+    Strategy", 2023); of predicted velocity it is that plus 1, so that timesteps with hardly any signal, where the whole
+    picture is decided, keep their weight.
     """
     kept = scheduler.alphas_cumprod
-    ratio = kept / (1 - kept)
+    ratio = kept / (1 - kept) + (velocity_schedule(scheduler) is not None)
     return ratio.clamp(max=limit) / ratio
 
 

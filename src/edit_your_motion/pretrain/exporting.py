@@ -54,7 +54,7 @@ def export(folder: Path, destination: Path) -> Path:
         networks.text_encoder.half().save_pretrained(part / BASE / "text_encoder")
         networks.unet.half().save_pretrained(part / BASE / "unet")
         tokenizer.save_pretrained(part / BASE / "tokenizer")
-        make_scheduler().save_pretrained(part / BASE / "scheduler")
+        make_scheduler(config.architecture.prediction).save_pretrained(part / BASE / "scheduler")
         (part / BASE / "model_index.json").write_text(json.dumps(MODEL_INDEX, indent=2))
         networks.controlnet.half().save_pretrained(part / CONTROLNET)
         record = {"vae_steps": vae_steps, "diffusion_steps": steps, "config": config.model_dump(mode="json")}
