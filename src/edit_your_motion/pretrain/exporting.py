@@ -57,6 +57,8 @@ def export(folder: Path, destination: Path) -> Path:
         make_scheduler(config.architecture.prediction).save_pretrained(part / BASE / "scheduler")
         (part / BASE / "model_index.json").write_text(json.dumps(MODEL_INDEX, indent=2))
         networks.controlnet.half().save_pretrained(part / CONTROLNET)
-        record = {"vae_steps": vae_steps, "diffusion_steps": steps, "config": config.model_dump(mode="json")}
+        # Where the training began is a folder of the machine that trained, and nobody else's business.
+        kept = config.model_dump(mode="json", exclude={"from_base"})
+        record = {"vae_steps": vae_steps, "diffusion_steps": steps, "config": kept}
         (part / RECORD).write_text(json.dumps(record, indent=2))
     return destination
