@@ -11,6 +11,7 @@ from edit_your_motion.benchmark.variants import load_variants
 from edit_your_motion.config import EditConfig, parse_config
 from edit_your_motion.edit import tune_person
 from edit_your_motion.errors import ConfigError, InputError
+from edit_your_motion.measurement import Recorder
 from edit_your_motion.progress import SilentProgress
 from synthetic_clip import film, short_edit, write_clip
 
@@ -51,11 +52,16 @@ def test_another_inversion_tunes_nothing_and_equals_a_tuning_of_its_own(checkpoi
     config = short_edit(checkpoints, walk, walk)
     other = parse_config(EditConfig, config.model_dump(), {"inversion": {"skeleton": False}})
     backbone, kept = Backbone.load(config.model, config.runtime), KeptTuning(tmp_path / "kept")
-    kept(backbone, walk.prepared, config.for_tuning(), SilentProgress())
-    (checkpoint,) = (tmp_path / "kept").iterdir()
+    recorders = Recorder(SilentProgress()), Recorder(SilentProgress())
+    kept(backbone, walk.prepared, config.for_tuning(), recorders[0])
+    (checkpoint,) = (tmp_path / "kept").glob("*.safetensors")
     before = checkpoint.stat().st_mtime_ns
-    shared = kept(backbone, walk.prepared, other.for_tuning(), SilentProgress())
+    shared = kept(backbone, walk.prepared, other.for_tuning(), recorders[1])
     assert checkpoint.stat().st_mtime_ns == before
+    for stage in ("tune, stage 1", "tune, stage 2"):
+        first, second = (recorder.phases[stage] for recorder in recorders)
+        assert second.steps == first.steps > 0
+        assert second.seconds >= first.seconds
     alone = tune_person(backbone, walk.prepared, other.for_tuning(), SilentProgress())
     assert torch.equal(shared.noise, alone.noise)
     assert all(torch.equal(shared.parameters[name], value) for name, value in alone.parameters.items())

@@ -283,7 +283,7 @@ class SamplingConfig(Section):
         "where the new pose has them.",
     )
     person_held: float = Field(
-        0.4,
+        0.3,
         ge=0,
         lt=1,
         description="Share of the steps, the first ones, through which --sampling.person-noise moved holds the person "

@@ -1,7 +1,8 @@
 """Tunings of one source that have something in common: each goes on from where another one ended."""
 
+import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,14 @@ from edit_your_motion.backbone import Backbone
 from edit_your_motion.config import TuneConfig
 from edit_your_motion.edit import tune_person
 from edit_your_motion.files import written_whole
+from edit_your_motion.measurement import PhaseRecord, Recorder
 from edit_your_motion.person import Person
 from edit_your_motion.preparation import PreparedClip
 from edit_your_motion.progress import Progress
 from edit_your_motion.tuning.loop import TuningStep
+
+STAGES = "tune, stage"
+"""How the phases of the two stages begin."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +73,27 @@ class KeptTuning:
         identity = config.identity()
         del identity["inversion"], identity["tuning"]["decoder"]
         place = self.folder / f"{_digest(source, identity)}.safetensors"
-        return tune_person(backbone, source, config, progress, checkpoint=place)
+        person = tune_person(backbone, source, config, progress, checkpoint=place)
+        if isinstance(progress, Recorder):
+            _account(place.with_suffix(".json"), progress.phases)
+        return person
 
     def forget(self) -> None:
         """Throws away what is kept."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _account(kept: Path, phases: dict[str, PhaseRecord]) -> None:
+    """Counts for a person the steps of its stages that somebody took before, and keeps the whole account."""
+    before = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    for name, content in before.items():
+        taken, now = PhaseRecord(**content), phases.get(name, PhaseRecord(0.0, 0, 0))
+        if now.steps < taken.steps:
+            memory = max(now.peak_memory, taken.peak_memory)
+            phases[name] = PhaseRecord(now.seconds + taken.seconds, memory, now.steps + taken.steps)
+    account = {name: asdict(phase) for name, phase in phases.items() if name.startswith(STAGES)}
+    with written_whole(kept) as temporary:
+        temporary.write_text(json.dumps(account), encoding="utf-8")
 
 
 def _longest_beginning(place: Path, first: int, second: int) -> Path | None:
