@@ -114,8 +114,8 @@ class Backbone:
         if self.runtime.channels_last:
             self._inflated.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         schedule = velocity_schedule(self.base.scheduler)
-        predictor = NoisePredictor(self._inflated, self.base.controlnet, schedule).to(self.device)
-        predictor.requires_grad_(False).eval()
+        schedule = None if schedule is None else schedule.to(self.device)
+        predictor = NoisePredictor(self._inflated, self.base.controlnet, schedule).requires_grad_(False).eval()
         if self.runtime.compile:
             compile_layers(predictor)
         return predictor

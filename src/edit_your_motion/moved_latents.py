@@ -11,13 +11,10 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from edit_your_motion.people.keypoints import Keypoints
-from edit_your_motion.people.skeleton import LIMBS
+from edit_your_motion.people.skeleton import DRAWN, LIMBS
 
 SECTIONS = 2
 """Parts that a limb is cut into along its length: a sleeve may end above the elbow."""
-
-DRAWN = 0.3
-"""Confidence above which a joint counts; that of drawn skeletons."""
 
 _FEWEST = 0.5
 """Cells of a part, at least; the look of one that was seen less is that of the whole person."""

@@ -29,6 +29,9 @@ JOINT_COLOURS: UInt8[np.ndarray, "18 3"] = np.array(
 )  # fmt: skip
 """RGB of each joint, one step of 20 degrees of hue after the other; limb i has the colour of joint i, darkened."""
 
+DRAWN = 0.3
+"""Confidence above which a joint is drawn."""
+
 LIMB_INTENSITY = 0.6
 STICK_WIDTH = 4.0 / 512
 """Half the breadth of a limb, and the radius of a joint, as a share of the picture's short side."""
@@ -44,7 +47,7 @@ _FACE_DOT = np.array([255, 255, 255])
 def draw_skeleton(
     keypoints: Keypoints,
     *,
-    threshold: float = 0.3,
+    threshold: float = DRAWN,
     hands: bool = True,
     face: bool = True,
     line_width: float | None = None,
