@@ -52,7 +52,7 @@ def test_every_row_of_the_papers_ablation_is_a_method() -> None:
     names = {plain(method.name) for method in choose_ablations()}
     assert {plain(row) for row in load_published()["IV"].rows} <= names
     assert {"withoutprompt", "animatediff"} <= names, "Fig. 9"
-    assert len(DECISIONS) == 2
+    assert len(DECISIONS) == 3
     assert all(name in METHODS for name in (*PARTS, *DECISIONS))
 
 

@@ -12,6 +12,7 @@ import yaml
 
 from dataset_folders import as_pictures, write_disco, write_motion_editor, write_pictures, write_table, write_tiktok
 from edit_your_motion.benchmark.split import load_split
+from edit_your_motion.cli.staging import stage
 from edit_your_motion.datasets import clip as clip_module
 from edit_your_motion.datasets.case import Case, CaseList, Dataset
 from edit_your_motion.datasets.catalogue import DATASETS, choose_cases, open_dataset
@@ -23,6 +24,7 @@ from edit_your_motion.errors import ConfigError, InputError, PersonError, VideoE
 from edit_your_motion.people.keypoints import BODY_JOINTS
 from edit_your_motion.people.keypoints_file import save_keypoints
 from edit_your_motion.preparation import PreparedClip
+from edit_your_motion.stage import Pair, render_clip
 from edit_your_motion.video import write_video
 from synthetic_clip import film
 
@@ -333,6 +335,22 @@ def test_motion_editors_wrong_configuration_is_named(tmp_path: Path) -> None:
     (tmp_path / "configs" / "case-1" / "train-motion.yaml").write_text("input_data: 3")
     with pytest.raises(InputError, match=r"train-motion\.yaml: expected input_data"):
         open_dataset("cases", tmp_path, SHORT)
+
+
+def test_rendered_people_in_the_layout_of_tiktok(tmp_path: Path) -> None:
+    stage(tmp_path, pairs=1, layout="tiktok", seed=7, frames=6, size=64)
+    assert (tmp_path / "00007" / "images" / "0001.png").is_file()
+    config = SHORT.model_copy(update={"split": "all"})
+    (case,) = open_dataset("tiktok", tmp_path, config).cases
+    source, truth = case.source.read(), case.truth.read()
+    pair = Pair.sample(7, "held_out")
+    rendered = render_clip(pair.source, frames=6, size=(64, 64), fps=8)
+    used = len(source.frames)
+    assert np.array_equal(np.concatenate([source.frames, truth.frames]), rendered.frames[: used + len(truth.frames)])
+    expected = rendered.keypoints.body[:used]
+    expected = expected * (expected[..., 2:] > 0)  # OpenPose writes zeros for what it does not see
+    assert near(case.source.read_keypoints().body, expected, 0.01)
+    assert np.array_equal(case.source.read_masks(), rendered.masks[:used])
 
 
 @pytest.mark.parametrize("layout", ["stage", "benchmark"])

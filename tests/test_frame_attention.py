@@ -69,7 +69,8 @@ def test_neighbours_of_the_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "context_of_last"), [("sparse-causal", [0, 1]), ("previous", [1, 2]), ("spatial", [2])]
+    ("kind", "context_of_last"),
+    [("recurrent-own", [1, 2, 2]), ("sparse-causal", [0, 1]), ("previous", [1, 2]), ("spatial", [2])],
 )
 @torch.no_grad()
 def test_other_kinds_take_their_frames(kind: str, context_of_last: list[int]) -> None:

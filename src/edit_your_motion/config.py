@@ -89,8 +89,10 @@ class AlignmentConfig(Section):
 class NetworkConfig(Section):
     """What the inflated network is made of."""
 
-    frame_attention: Literal["recurrent", "spatial", "sparse-causal", "previous"] = Field(
-        "recurrent", description="Keys and values of the frame attention; 'recurrent' is RCA (Eq. 9)."
+    frame_attention: Literal["recurrent", "recurrent-own", "spatial", "sparse-causal", "previous"] = Field(
+        "recurrent",
+        description="Keys and values of the frame attention; 'recurrent' is RCA (Eq. 9), from both neighbours, "
+        "'recurrent-own' takes those of the frame itself as well.",
     )
     temporal_attention: Literal["from-zero", "tune-a-video", "motion-editor"] = Field(
         "from-zero",

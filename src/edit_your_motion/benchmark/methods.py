@@ -219,6 +219,11 @@ METHODS: Mapping[str, Method] = MappingProxyType(
                 {"network": {"frame_attention": "spatial"}},
             ),
             Method(
+                "rca-and-own",
+                "the full method, RCA's frames asking themselves beside their neighbours",
+                {"network": {"frame_attention": "recurrent-own"}},
+            ),
+            Method(
                 "without-ma",
                 "the full method with ControlNet's residuals as they come",
                 {"network": {"motion_attention": False}},

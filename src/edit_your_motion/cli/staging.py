@@ -11,6 +11,7 @@ def stage(
     /,
     *,
     pairs: int = 1,
+    layout: Literal["pairs", "tiktok"] = "pairs",
     seed: int = 0,
     split: Literal["train", "held_out"] = "held_out",
     frames: int = 16,
@@ -30,6 +31,8 @@ def stage(
         Gets one folder for each pair, named by its seed.
     pairs
         How many.
+    layout
+        pairs, or clips as 'eym benchmark tiktok' reads them.
     seed
         Of the first pair; the others follow.
     split
@@ -45,16 +48,22 @@ def stage(
     single_picture
         The source stands still, as in a photograph.
     """
+    from edit_your_motion.datasets.tiktok import write_tiktok_clip
     from edit_your_motion.files import written_whole
     from edit_your_motion.people.keypoints_file import save_keypoints
     from edit_your_motion.preparation import save_masks
-    from edit_your_motion.stage import Pair, render_pair
+    from edit_your_motion.stage import Pair, render_clip, render_pair
     from edit_your_motion.video import write_video
 
     for number in range(seed, seed + pairs):
         pair = Pair.sample(number, split, moving_camera=moving_camera, single_picture=single_picture)
-        rendered = render_pair(pair, frames=frames, size=(size, size), fps=fps)
         target = folder / f"{number:05d}"
+        if layout == "tiktok":
+            dancer = render_clip(pair.source, frames=frames, size=(size, size), fps=fps)
+            write_tiktok_clip(target, dancer.frames, dancer.masks, dancer.keypoints)
+            sys.stdout.write(f"{target}: {dancer.caption}\n")
+            continue
+        rendered = render_pair(pair, frames=frames, size=(size, size), fps=fps)
         clips = {"source": rendered.source, "reference": rendered.reference, "truth": rendered.truth}
         for name, clip in clips.items():
             write_video(target / f"{name}.mp4", clip.frames, fps, crf=8)

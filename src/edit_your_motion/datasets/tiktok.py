@@ -17,13 +17,19 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Bool, UInt8
+from PIL import Image
+
 from edit_your_motion.benchmark.split import Split, load_split
 from edit_your_motion.datasets.case import Case, CaseList
 from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.datasets.config import CasesConfig
 from edit_your_motion.datasets.folder import first_of, has_pictures
 from edit_your_motion.errors import InputError
-from edit_your_motion.people.openpose_format import sorted_by_number
+from edit_your_motion.files import written_whole
+from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.openpose_format import sorted_by_number, write_openpose
 
 MASKS = ("masks", "groundsam", "groundsam_vis")
 KEYPOINTS = ("openpose_json", "openpose", "keypoints", "poses")
@@ -45,6 +51,29 @@ def read_tiktok(folder: Path, config: CasesConfig) -> CaseList:
     clips, origin = _choose_clips(folder, config.split)
     cut = _cut_self if config.protocol == "self" else _cut_cross
     return CaseList("TikTok", f"{origin} {_describe(config)}", cut(clips, config)).check()
+
+
+def write_tiktok_clip(
+    folder: Path, frames: UInt8[np.ndarray, "f h w 3"], masks: Bool[np.ndarray, "f h w"], keypoints: Keypoints
+) -> None:
+    """Writes a clip as the dataset is published: ``images/``, ``masks/`` and, beside them, OpenPose's JSON.
+
+    Args:
+        folder: of the clip, named by its number; a folder of before is replaced as a whole.
+        frames: RGB.
+        masks: True where the person is.
+        keypoints: of as many frames, in the frames' pixels.
+
+    Raises:
+        DiskFullError: no room was left; nothing half-written remains.
+    """
+    with written_whole(folder) as part:
+        for name, pictures in (("images", frames), ("masks", masks.astype(np.uint8) * 255)):
+            (part / name).mkdir(parents=True)
+            for number, picture in enumerate(pictures, 1):
+                Image.fromarray(picture).save(part / name / f"{number:04d}.png")
+        (part / "openpose").mkdir()
+        write_openpose(part / "openpose", keypoints)
 
 
 def _choose_clips(folder: Path, split: str) -> tuple[dict[str, Clip], str]:

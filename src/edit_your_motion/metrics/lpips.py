@@ -98,7 +98,8 @@ def _measure(
 
 
 def _normalise(features: Float[Tensor, "b d lh lw"]) -> Float[Tensor, "b d lh lw"]:
-    return features / (features.square().sum(dim=1, keepdim=True).sqrt() + 1e-10)
+    # Bounded below, or the root's slope at 0 makes the gradient of a cell without features NaN.
+    return features / (features.square().sum(dim=1, keepdim=True).clamp(min=1e-20).sqrt() + 1e-10)
 
 
 def _build_alexnet() -> list[nn.Sequential]:

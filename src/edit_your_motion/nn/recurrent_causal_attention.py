@@ -12,7 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from edit_your_motion.errors import CheckpointError
 
-FrameAttentionKind = Literal["recurrent", "spatial", "sparse-causal", "previous"]
+FrameAttentionKind = Literal["recurrent", "recurrent-own", "spatial", "sparse-causal", "previous"]
 """Where a frame's keys and values come from; see `NEIGHBOURS`."""
 
 
@@ -20,6 +20,15 @@ def recurrent_neighbours(frames: int) -> Int[Tensor, "f 2"]:
     """Frames i-1 and i+1; the first frame takes (1, 2), the last (F-1, F), a single one itself twice (Eq. 9)."""
     i = torch.arange(frames)
     return torch.stack([(i - 1).clamp(min=0), (i + 1).clamp(max=frames - 1)], dim=1)
+
+
+def recurrent_own_neighbours(frames: int) -> Int[Tensor, "f 3"]:
+    """Frames i-1, i and i+1; a frame that is not there is the frame itself once more. Not in the paper.
+
+    A frame that asks its neighbours alone has to learn anew what the base's attention reads off the frame itself.
+    """
+    i = torch.arange(frames)
+    return torch.stack([(i - 1).clamp(min=0), i, (i + 1).clamp(max=frames - 1)], dim=1)
 
 
 def spatial_neighbours(frames: int) -> Int[Tensor, "f 1"]:
@@ -41,6 +50,7 @@ def previous_neighbours(frames: int) -> Int[Tensor, "f 2"]:
 
 NEIGHBOURS: dict[FrameAttentionKind, Callable[[int], Tensor]] = {
     "recurrent": recurrent_neighbours,
+    "recurrent-own": recurrent_own_neighbours,
     "spatial": spatial_neighbours,
     "sparse-causal": sparse_causal_neighbours,
     "previous": previous_neighbours,

@@ -9,6 +9,7 @@ from diffusers import AutoencoderKL
 from jaxtyping import Bool, Float, UInt8
 from torch import Generator, Tensor, nn
 
+from edit_your_motion.metrics import load_lpips
 from edit_your_motion.pretrain.config import PretrainConfig
 from edit_your_motion.pretrain.frames import FramePool, FrameShard
 from edit_your_motion.pretrain.samples import to_pictures, to_pixels
@@ -40,6 +41,9 @@ class VaeTraining:
         pool: pictures to train on.
         held_out: pictures to measure on.
         device: where to compute.
+
+    Raises:
+        ModelFileError: the configuration asks for LPIPS and its weights are absent; the message says how to get them.
     """
 
     name = "vae"
@@ -51,6 +55,7 @@ class VaeTraining:
         if config.from_base:
             start_vae(self.network, config.from_base)
         self.average: AutoencoderKL = deepcopy(self.network).requires_grad_(False).eval()
+        self.perceived = load_lpips("alexnet").to(device) if config.vae.perceptual else None
 
     def losses(self, step: int, generator: Generator) -> dict[str, Tensor]:
         """What a step minimises, in parts."""
@@ -69,6 +74,8 @@ class VaeTraining:
             "pixels": (weights * (made - pixels) ** 2).mean(),
             "gradients": settings.gradient * gradient_distance(made, pixels),
         }
+        if self.perceived is not None:
+            losses["perceptual"] = settings.perceptual * self.perceived(made, pixels).mean()
         if step < settings.encoder_steps:
             mean, variance, logarithm = latents.mean.float(), latents.var.float(), latents.logvar.float()
             losses["divergence"] = settings.divergence * 0.5 * (mean**2 + variance - 1 - logarithm).mean()
