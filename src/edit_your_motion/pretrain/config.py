@@ -80,7 +80,9 @@ class VaeConfig(TrainingConfig):
         0.1, ge=0, description="Weight of the differences between neighbouring pixels; much of it delays the start."
     )
     perceptual: float = Field(
-        0.0, ge=0, description="Weight of LPIPS on AlexNet (see 'eym models'): edges become sharper than pixels ask for."
+        0.0,
+        ge=0,
+        description="Weight of LPIPS on AlexNet (see 'eym models'): edges become sharper than pixels ask for.",
     )
     person: float = Field(3.0, ge=0, description="Extra weight of the person's pixels.")
     divergence: float = Field(3e-5, ge=0, description="Weight of the latents' divergence from a standard normal.")
