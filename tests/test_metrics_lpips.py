@@ -99,6 +99,16 @@ def test_lpips_equals_its_definition_written_as_loops(backbone: str) -> None:
     assert lpips_unit_range(x, y, network)[0] == pytest.approx(compute_lpips(tree, x[0], y[0], low=0), rel=1e-4)
 
 
+def test_lpips_has_a_gradient_where_a_picture_has_no_features() -> None:
+    network = Lpips("alexnet")
+    for part in network.modules():
+        if isinstance(part, torch.nn.Conv2d) and part.bias is not None:
+            torch.nn.init.constant_(part.bias, -100.0)
+    picture = torch.zeros(1, 3, 64, 64, requires_grad=True)
+    network(picture, torch.ones(1, 3, 64, 64)).sum().backward()
+    assert torch.isfinite(picture.grad).all()
+
+
 def test_lpips_is_symmetric_and_zero_for_equal_frames() -> None:
     network = make_network("alexnet")
     x, y = make_frames(0), make_frames(1)

@@ -14,7 +14,9 @@ from transformers import CLIPTokenizer
 
 from edit_your_motion.backbone import Backbone
 from edit_your_motion.errors import CheckpointError, ConfigError, ModelFileError
+from edit_your_motion.metrics import Lpips
 from edit_your_motion.pretrain import PretrainConfig, export, pretrain
+from edit_your_motion.pretrain import vae as vae_module
 from edit_your_motion.pretrain.diffusion import (
     DiffusionTraining,
     PicturePredictor,
@@ -262,6 +264,24 @@ def test_a_training_starts_from_an_exported_base(finished: Path, begun: Path, tm
     for name, value in weights.items():
         taken = network.unet.get_parameter(name)
         assert torch.equal(taken[tuple(slice(side) for side in value.shape)], value.float()), name
+
+
+def test_the_vae_may_train_by_lpips_too(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    network = Lpips("alexnet")
+    for head in network.heads:
+        head.weight.data.abs_()  # as in the published ones
+    monkeypatch.setattr(vae_module, "load_lpips", lambda backbone: network)
+    shards = begun / "frames" / "train-00000.safetensors", begun / "frames" / "held-out.safetensors"
+    config = tiny(vae={"perceptual": 0.5, "crop": 64}, pictures={"masked": 1.0})
+    training = VaeTraining(config, FramePool(shards[:1]), load_shard(shards[1]), torch.device("cpu"))
+    losses = training.losses(0, torch.Generator().manual_seed(0))
+    losses["perceptual"].backward()
+    assert losses["perceptual"] > 0
+    gradients = [parameter.grad for parameter in training.network.decoder.parameters()]
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+    assert any(gradient.any() for gradient in gradients)
+    assert all(parameter.grad is None for parameter in network.parameters())
 
 
 def test_a_start_that_is_no_base_is_refused(begun: Path, tmp_path: Path) -> None:
