@@ -1,6 +1,7 @@
 """Configuration: round trips, precedence, and errors that name the setting."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -159,3 +160,12 @@ def test_an_edit_holds_its_tuning_and_its_applying() -> None:
 )
 def test_identity_is_what_decides_the_person(values: dict, same: bool) -> None:
     assert (parse_config(TuneConfig, values).identity() == TuneConfig().identity()) == same
+
+
+def test_a_share_of_steps_that_nothing_is_held_through_is_no_part_of_an_edit() -> None:
+    def identity(noise: str, held: float) -> dict[str, Any]:
+        values = {"sampling": {"person_noise": noise, "person_held": held}}
+        return parse_config(EditConfig, values).identity()
+
+    assert identity("inverted", 0.3) == identity("inverted", 0.5)
+    assert identity("moved", 0.3) != identity("moved", 0.5)

@@ -379,6 +379,13 @@ class ApplyConfig(Section):
 class EditConfig(ApplyConfig, TuneConfig):
     """One whole edit: tune, then apply."""
 
+    def identity(self) -> dict[str, Any]:
+        """What decides the edit; a setting that plays no part in it is left out, so its default may change."""
+        values = super().identity()
+        if self.sampling.person_noise != "moved":
+            del values["sampling"]["person_held"]
+        return values
+
     def for_tuning(self) -> TuneConfig:
         """What of it concerns tuning."""
         return TuneConfig(**{name: getattr(self, name) for name in TuneConfig.model_fields})
