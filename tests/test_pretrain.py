@@ -47,7 +47,16 @@ TINY = {
         "condition_widths": (8, 8, 8, 8),
         "text_width": 32,
     },
-    "vae": {"steps": 3, "encoder_steps": 2, "batch": 2, "crop": 32, "warm_up": 0, "sheet_every": 100},
+    "vae": {
+        "steps": 3,
+        "encoder_steps": 2,
+        "batch": 2,
+        "crop": 32,
+        "warm_up": 0,
+        "cool_down": 0,
+        "sheet_every": 100,
+        "perceptual": 0,
+    },
     "diffusion": {"steps": 3, "batch": 4, "warm_up": 0, "sheet_every": 100, "sheet_steps": 2},
     "machine": {"device": "cpu", "checkpoint_minutes": 0},
 }
@@ -271,7 +280,7 @@ def test_the_vae_may_train_by_lpips_too(begun: Path, monkeypatch: pytest.MonkeyP
     network = Lpips("alexnet")
     for head in network.heads:
         head.weight.data.abs_()  # as in the published ones
-    monkeypatch.setattr(vae_module, "load_lpips", lambda backbone: network)
+    monkeypatch.setattr(vae_module, "load_lpips", lambda backbone, allow_fetch: network)
     shards = begun / "frames" / "train-00000.safetensors", begun / "frames" / "held-out.safetensors"
     config = tiny(vae={"perceptual": 0.5, "crop": 64}, pictures={"masked": 1.0})
     training = VaeTraining(config, FramePool(shards[:1]), load_shard(shards[1]), torch.device("cpu"))

@@ -66,23 +66,24 @@ class TrainingConfig(Section):
 class VaeConfig(TrainingConfig):
     """The VAE's training."""
 
-    steps: int = Field(2000, ge=0, description="Optimiser steps.")
+    steps: int = Field(7000, ge=0, description="Optimiser steps.")
     encoder_steps: int = Field(
-        2000, ge=0, description="Steps with the encoder; later ones refine the decoder alone, and latents stay valid."
+        6500, ge=0, description="Steps with the encoder; later ones refine the decoder alone, and latents stay valid."
     )
     batch: int = Field(8, ge=1, le=4096, description="Crops a step.")
     crop: int = Field(64, ge=16, multiple_of=8, description="Side of a crop, pixels; people are met most often.")
     learning_rate: float = Field(1e-3, gt=0, le=1, description="Of AdamW.")
     warm_up: int = Field(20, ge=0, description="Steps over which the learning rate rises.")
+    cool_down: int = Field(1200, ge=0, description="Last steps, over which the learning rate falls to nothing.")
     weight_decay: float = Field(0.0, ge=0, description="Of AdamW.")
     average: float = Field(0.995, ge=0, lt=1, description="Decay of the running average of the weights.")
     gradient: float = Field(
         0.1, ge=0, description="Weight of the differences between neighbouring pixels; much of it delays the start."
     )
     perceptual: float = Field(
-        0.0,
+        0.2,
         ge=0,
-        description="Weight of LPIPS on AlexNet (see 'eym models'): edges become sharper than pixels ask for.",
+        description="Weight of LPIPS on AlexNet (10 MB, see 'eym models'): edges stay sharp, people can be found again.",
     )
     person: float = Field(3.0, ge=0, description="Extra weight of the person's pixels.")
     divergence: float = Field(3e-5, ge=0, description="Weight of the latents' divergence from a standard normal.")

@@ -40,6 +40,7 @@ def pretrain(config: PretrainConfig, folder: Path, progress: Progress | None = N
         ConfigError: if `folder` holds a training of other networks or pictures, or the loss stops being a number.
         DiskFullError: if there is no room.
         MissingExtraError: if pictures are to be rendered and numba is not installed.
+        ModelFileError: if the VAE is to train by LPIPS, and its weights can neither be found nor fetched.
     """
     progress = progress or SilentProgress()
     machine, pictures = config.machine, config.pictures

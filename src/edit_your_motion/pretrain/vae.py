@@ -43,7 +43,7 @@ class VaeTraining:
         device: where to compute.
 
     Raises:
-        ModelFileError: the configuration asks for LPIPS and its weights are absent; the message says how to get them.
+        ModelFileError: the configuration asks for LPIPS, and its weights can neither be found nor fetched.
     """
 
     name = "vae"
@@ -55,7 +55,7 @@ class VaeTraining:
         if config.from_base:
             start_vae(self.network, config.from_base)
         self.average: AutoencoderKL = deepcopy(self.network).requires_grad_(False).eval()
-        self.perceived = load_lpips("alexnet").to(device) if config.vae.perceptual else None
+        self.perceived = load_lpips("alexnet", allow_fetch=True).to(device) if config.vae.perceptual else None
 
     def losses(self, step: int, generator: Generator) -> dict[str, Tensor]:
         """What a step minimises, in parts."""
