@@ -83,7 +83,7 @@ class VaeConfig(TrainingConfig):
     perceptual: float = Field(
         0.2,
         ge=0,
-        description="Weight of LPIPS on AlexNet (10 MB, see 'eym models'): edges stay sharp, people can be found again.",
+        description="Weight of LPIPS on AlexNet (10 MB, see 'eym models'): edges stay sharp, people can be found.",
     )
     person: float = Field(3.0, ge=0, description="Extra weight of the person's pixels.")
     divergence: float = Field(3e-5, ge=0, description="Weight of the latents' divergence from a standard normal.")
