@@ -12,6 +12,7 @@ from edit_your_motion import EditYourMotionPipeline, TuneConfig
 from edit_your_motion.config import ApplyConfig, EditConfig, parse_config
 from edit_your_motion.errors import CheckpointError, ConfigError, OutOfMemoryError
 from edit_your_motion.nn.video_unet import VideoUNet
+from edit_your_motion.preparation import PreparedClip
 from edit_your_motion.progress import SilentProgress
 from synthetic_clip import SyntheticClip, film, short_edit, write_clip
 
@@ -102,6 +103,23 @@ def test_guidance_and_negative_prompt_matter(
     assert torch.equal(plain, apply(guidance_scale=1, negative_prompt="a cat"))
     assert not torch.equal(plain, guided)
     assert not torch.equal(guided, apply(guidance_scale=5, negative_prompt="a cat"))
+
+
+def test_guidance_from_the_sources_pose_strengthens_what_the_new_pose_changes(
+    pipeline: EditYourMotionPipeline, walk: SyntheticClip, config: EditConfig
+) -> None:
+    def apply(reference: PreparedClip, **sampling: object) -> torch.Tensor:
+        values = {"alignment": {"method": "none"}, "sampling": sampling}
+        settings = parse_config(ApplyConfig, config.for_applying().model_dump(), values)
+        return pipeline.apply(reference, config=settings, output_type="latent").frames
+
+    pose = {"guidance_scale": 4, "guidance_from": "pose"}
+    # The source's own pose changes nothing, so there is nothing to strengthen.
+    torch.testing.assert_close(apply(walk.prepared, **pose), apply(walk.prepared), atol=1e-4, rtol=1e-4)
+    other = film(2, seed=1, speed=1.0)
+    plain, guided = apply(other), apply(other, **pose)
+    assert not torch.allclose(plain, guided, atol=1e-3)
+    assert torch.equal(guided, apply(other, **pose, negative_prompt="a cat"))
 
 
 def test_the_generators_seed_decides_the_tuning(

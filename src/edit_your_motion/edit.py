@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -98,7 +99,13 @@ def tune_person(
         skeletons = clip.skeletons if config.inversion.skeleton else None
         prompt = config.prompt if config.inversion.prompt else ""
         predict = _bind(
-            backbone, predictor, config, prompt, "", skeletons, config.inversion.guidance_scale, config.windows
+            backbone,
+            predictor,
+            config,
+            _Shown(prompt, skeletons),
+            _Shown("", skeletons),
+            config.inversion.guidance_scale,
+            config.windows,
         )
         with progress.phase("invert", config.inversion.steps) as advance:
             noise = invert(
@@ -165,17 +172,14 @@ def apply_motion(
         person.put_into(predictor)
 
         aligned = align(reference.keypoints, person.source.keypoints, config.alignment.method)
-        predict = _bind(
-            backbone,
-            predictor,
-            person.config,
-            prompt,
-            sampling.negative_prompt,
-            _draw(aligned),
-            sampling.guidance_scale,
-            config.windows,
-        )
         shown = loop_frames(len(person.source), len(reference))
+        wanted = _Shown(prompt, _draw(aligned))
+        away_from = (
+            _Shown(prompt, _draw(person.source.keypoints.take(shown)))
+            if sampling.guidance_from == "pose"
+            else _Shown(sampling.negative_prompt, wanted.skeletons)
+        )
+        predict = _bind(backbone, predictor, person.config, wanted, away_from, sampling.guidance_scale, config.windows)
         noise = person.noise[:, shown].to(backbone.device)
         if sampling.person_noise != "inverted":
             source = person.source.take(shown)
@@ -214,19 +218,27 @@ def _draw(keypoints: Keypoints) -> UInt8[Tensor, "1 f 3 h w"]:
     return rearrange(torch.from_numpy(draw_skeleton(keypoints)), "f h w c -> 1 f c h w")
 
 
+class _Shown(NamedTuple):
+    """What a prediction is told of: a prompt and skeletons."""
+
+    prompt: str
+    skeletons: UInt8[Tensor, "1 f 3 h w"] | None
+
+
 def _bind(
     backbone: Backbone,
     predictor: NoisePredictor,
     config: TuneConfig,
-    prompt: str,
-    negative_prompt: str,
-    skeletons: UInt8[Tensor, "1 f 3 h w"] | None,
+    wanted: _Shown,
+    away_from: _Shown,
     guidance_scale: float,
     windows: WindowsConfig,
 ) -> Predict:
     """eps_theta(z, t) with text, skeletons and guidance bound, for latents in fp32 of a clip of any length."""
-    short = skeletons is None or skeletons.shape[1] <= windows.frames
-    conditions = predictor.prepare(backbone.embed(prompt), skeletons, embed=short)
+
+    def prepare(shown: _Shown) -> Conditions:
+        short = shown.skeletons is None or shown.skeletons.shape[1] <= windows.frames
+        return predictor.prepare(backbone.embed(shown.prompt), shown.skeletons, embed=short)
 
     def bound(conditions: Conditions) -> Predict:
         def predict(z: Tensor, t: Tensor, frames: slice) -> Tensor:
@@ -235,10 +247,14 @@ def _bind(
 
         return cover(predict, windows)
 
+    conditions = prepare(wanted)
     if guidance_scale == 1:
         return bound(conditions)
-    away_from = conditions.with_text(predictor.prepare_text(backbone.embed(negative_prompt)))
-    return guide(bound(conditions), bound(away_from), guidance_scale)
+    if away_from.skeletons is wanted.skeletons:  # and need not be embedded again
+        other = conditions.with_text(predictor.prepare_text(backbone.embed(away_from.prompt)))
+    else:
+        other = prepare(away_from)
+    return guide(bound(conditions), bound(other), guidance_scale)
 
 
 def _hold(fresh: FreshPerson, levels: Sequence[float], then: OnStep | None) -> OnStep:
