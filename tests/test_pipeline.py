@@ -120,6 +120,9 @@ def test_guidance_from_the_sources_pose_strengthens_what_the_new_pose_changes(
     plain, guided = apply(other), apply(other, **pose)
     assert not torch.allclose(plain, guided, atol=1e-3)
     assert torch.equal(guided, apply(other, **pose, negative_prompt="a cat"))
+    unseen = apply(other, guidance_scale=4, guidance_from="skeleton")
+    assert not torch.allclose(unseen, plain, atol=1e-3)
+    assert not torch.allclose(unseen, guided, atol=1e-3)
 
 
 def test_the_generators_seed_decides_the_tuning(

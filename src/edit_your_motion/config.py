@@ -277,10 +277,11 @@ class SamplingConfig(Section):
     steps: int = Field(50, ge=1, le=1000, description="Steps from the noise to the edit.")
     solver: SolverName = Field("ddim", description="ddim, the paper's; or dpm++2m, second order, for fewer steps.")
     guidance_scale: float = Field(1.0, ge=0, le=30, description="Classifier-free guidance; 1 is none.")
-    guidance_from: Literal["prompt", "pose"] = Field(
+    guidance_from: Literal["prompt", "skeleton", "pose"] = Field(
         "prompt",
-        description="What guidance leads away from: the negative prompt in the new pose; or the prompt in the source's "
-        "pose, so that nothing grows stronger but what the new pose changes.",
+        description="What guidance leads away from: the negative prompt in the new pose; the prompt without a skeleton, "
+        "so that the new pose grows stronger; or the prompt in the source's pose, so that nothing grows stronger but "
+        "what the new pose changes.",
     )
     negative_prompt: str = Field("", description="What guidance from the prompt leads away from.")
     person_noise: Literal["inverted", "fresh", "moved"] = Field(

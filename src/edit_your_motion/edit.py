@@ -173,12 +173,13 @@ def apply_motion(
 
         aligned = align(reference.keypoints, person.source.keypoints, config.alignment.method)
         shown = loop_frames(len(person.source), len(reference))
-        wanted = _Shown(prompt, _draw(aligned))
-        away_from = (
-            _Shown(prompt, _draw(person.source.keypoints.take(shown)))
-            if sampling.guidance_from == "pose"
-            else _Shown(sampling.negative_prompt, wanted.skeletons)
-        )
+        drawn = _draw(aligned)
+        wanted = _Shown(prompt, drawn)
+        away_from = {
+            "prompt": _Shown(sampling.negative_prompt, drawn),
+            "skeleton": _Shown(prompt, torch.zeros_like(drawn)),
+            "pose": _Shown(prompt, _draw(person.source.keypoints.take(shown))),
+        }[sampling.guidance_from]
         predict = _bind(backbone, predictor, person.config, wanted, away_from, sampling.guidance_scale, config.windows)
         noise = person.noise[:, shown].to(backbone.device)
         if sampling.person_noise != "inverted":
