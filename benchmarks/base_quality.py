@@ -1,6 +1,7 @@
 """How good is a small base on people, places and motions that it never saw?
 
-    python benchmarks/base_quality.py BASE_FOLDER [--pictures 128] [--steps 25] [--sheet SHEET.png] [--output OUT.json]
+    python benchmarks/base_quality.py BASE_FOLDER [--pictures 128] [--steps 25] [--skeleton-guidance 2]
+        [--sheet SHEET.png] [--output OUT.json]
 
 BASE_FOLDER holds base/ and controlnet/, as 'eym pretrain --export' writes them. Pictures are generated from seeded
 noise with the captions and skeletons of held-out renders. Three rows: the renders themselves, what the VAE keeps of
@@ -46,37 +47,41 @@ def take(shard: FrameShard, part: slice) -> FrameShard:
 
 
 @torch.no_grad()
-def generate(base: Base, shard: FrameShard, steps: int, scale: float) -> np.ndarray:
-    """One picture for each caption and skeleton of the shard."""
+def generate(base: Base, shard: FrameShard, steps: int, scale: float, skeleton_scale: float) -> np.ndarray:
+    """One picture for each caption and skeleton of the shard.
+
+    Guidance is away from no caption where `scale` is not 1, and away from no skeleton where `skeleton_scale` is not 1.
+    """
     shape = (len(shard.frames), 1, base.unet.config.in_channels, *(side // 8 for side in shard.frames.shape[1:3]))
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     tokens = tokenize(base.tokenizer, shard.captions)
     skeletons = as_condition(draw_skeleton(shard.keypoints))
     schedule = velocity_schedule(base.scheduler)
     nothing = tokenize(base.tokenizer, [""])
-    made = []
+    pictures = []
     for first in range(0, len(noise), BATCH):
         part = slice(first, first + BATCH)
 
         def predict(z: Tensor, t: Tensor, part: slice = part) -> Tensor:
-            def eps(words: Tensor) -> Tensor:
-                pictures, text = rearrange(z, "b 1 c h w -> b c h w"), base.text_encoder(words)[0]
-                down, mid = base.controlnet(pictures, t, text, skeletons[part], return_dict=False)
+            def eps(words: Tensor, shown: Tensor) -> Tensor:
+                latents, text = rearrange(z, "b 1 c h w -> b c h w"), base.text_encoder(words)[0]
+                down, mid = base.controlnet(latents, t, text, shown, return_dict=False)
                 noise = base.unet(
-                    pictures, t, text, down_block_additional_residuals=down, mid_block_additional_residual=mid
+                    latents, t, text, down_block_additional_residuals=down, mid_block_additional_residual=mid
                 ).sample
                 noise = rearrange(noise, "b c h w -> b 1 c h w")
                 return noise if schedule is None else noise_of_velocity(noise, z, schedule[t])
 
-            with_caption = eps(tokens[part])
-            if scale == 1:
-                return with_caption
-            without = eps(nothing.expand(len(z), -1))
-            return without + scale * (with_caption - without)
+            wanted = made = eps(tokens[part], skeletons[part])
+            if scale != 1:
+                made = made + (scale - 1) * (wanted - eps(nothing.expand(len(z), -1), skeletons[part]))
+            if skeleton_scale != 1:
+                made = made + (skeleton_scale - 1) * (wanted - eps(tokens[part], torch.zeros_like(skeletons[part])))
+            return made
 
         z = sample(predict, noise[part], base.scheduler, steps)
-        made.append(decode(base.vae, rearrange(z, "b 1 c h w -> b c h w") / base.vae.config.scaling_factor))
-    return np.concatenate(made)
+        pictures.append(decode(base.vae, rearrange(z, "b 1 c h w -> b c h w") / base.vae.config.scaling_factor))
+    return np.concatenate(pictures)
 
 
 def find_people(frames: np.ndarray, truth: Keypoints) -> dict[str, float]:
@@ -116,6 +121,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=128)
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--guidance-scale", type=float, default=1.0)
+    parser.add_argument("--skeleton-guidance", type=float, default=1.0)
     parser.add_argument("--renders", type=Path, default=Path("runs/base-quality"), help="Keeps the held-out renders.")
     parser.add_argument("--sheet", type=Path)
     parser.add_argument("--output", type=Path)
@@ -127,7 +133,7 @@ def main() -> None:
     both = held_out_shard(options.renders / f"{pictures.size}-{pictures.held_out}", pictures, 1)
     shown, others = take(both, slice(options.pictures)), both.frames[options.pictures :]
     kept = reconstruct(base.vae, shown.frames)
-    made = generate(base, shown, options.steps, options.guidance_scale)
+    made = generate(base, shown, options.steps, options.guidance_scale, options.skeleton_guidance)
     network = load_lpips("alexnet", allow_fetch=True)
     floor = describe(others, network)
     rows = {
@@ -142,7 +148,8 @@ def main() -> None:
         rows["VAE"][name] = float(10 * np.log10(255**2 / part.mean()))
     content = {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "pictures": options.pictures, "steps": options.steps, "guidance_scale": options.guidance_scale, "rows": rows,
+        "pictures": options.pictures, "steps": options.steps, "guidance_scale": options.guidance_scale,
+        "skeleton_guidance": options.skeleton_guidance, "rows": rows,
     }  # fmt: skip
     print(json.dumps(content, indent=2))
     if options.output:
