@@ -3,6 +3,8 @@
 import ast
 import importlib
 import json
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,8 +13,10 @@ from pathlib import Path
 import jaxtyping
 import pytest
 import torch
+from cyclopts import CycloptsError
 
 import edit_your_motion
+from edit_your_motion.cli.app import app, in_full
 from edit_your_motion.nn.video_unet import InflatedTransformerBlock
 from tiny_network import TEXT_WIDTH, load_network, random_clip
 
@@ -153,6 +157,27 @@ def test_the_help_is_in_the_docs() -> None:
     finally:
         sys.path.pop(0)
     assert write_cli.PAGE.read_text(encoding="utf-8") == write_cli.render(), "run: python docs/write_cli.py"
+
+
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "benchmarks" / "GPU.md",
+    *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name != "cli.md"),
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_program_knows_every_command_that_the_docs_show(page: Path) -> None:
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    commands = re.findall(r"^eym .*|`eym [^`…]* --[^`…]*`", text, re.MULTILINE)
+    unknown = []
+    for command in commands:
+        _, *tokens = shlex.split(command.strip("`"), comments=True)
+        try:
+            app.parse_args(in_full(tokens), exit_on_error=False, print_error=False)
+        except CycloptsError as error:
+            unknown.append(f"{command}: {error}")
+    assert unknown == []
 
 
 def test_shapes_are_checked_in_this_very_run(checkpoints: Path) -> None:

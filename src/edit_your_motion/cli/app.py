@@ -79,9 +79,7 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command and exits: 0 when it worked, 1 when it did not, 2 when it was called wrongly, 130 on Ctrl-C."""
-    tokens = list(sys.argv[1:] if arguments is None else arguments)
-    if SHORTENED.intersection(tokens[:1]):
-        tokens = [_lengthen(token) for token in tokens]
+    tokens = in_full(sys.argv[1:] if arguments is None else arguments)
     errors = Console(stderr=True, soft_wrap=True)
     keep_freed_memory()
     try:
@@ -98,6 +96,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         errors.print("interrupted; the same command goes on where it stopped")
         sys.exit(INTERRUPTED)
     sys.exit(0)
+
+
+def in_full(tokens: Sequence[str]) -> list[str]:
+    """The command line with the full names of settings in the place of short forms, where the command takes them."""
+    return [_lengthen(token) for token in tokens] if SHORTENED.intersection(tokens[:1]) else list(tokens)
 
 
 def _explain_usage(error: CycloptsError) -> str:
