@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from edit_your_motion import EditYourMotionPipeline, TuneConfig
+from edit_your_motion.background import people_cells
 from edit_your_motion.config import ApplyConfig, EditConfig, parse_config
 from edit_your_motion.errors import CheckpointError, ConfigError, OutOfMemoryError
 from edit_your_motion.nn.video_unet import VideoUNet
@@ -123,6 +124,25 @@ def test_guidance_from_the_sources_pose_strengthens_what_the_new_pose_changes(
     unseen = apply(other, guidance_scale=4, guidance_from="skeleton")
     assert not torch.allclose(unseen, plain, atol=1e-3)
     assert not torch.allclose(unseen, guided, atol=1e-3)
+
+
+@pytest.mark.parametrize("away", ["skeleton", "pose"])
+def test_guidance_from_a_pose_leaves_the_place_alone(
+    pipeline: EditYourMotionPipeline, walk: SyntheticClip, config: EditConfig, away: str
+) -> None:
+    def step(scale: float) -> torch.Tensor:
+        sampling = {"steps": 1, "guidance_scale": scale, "guidance_from": away}
+        values = {"alignment": {"method": "none"}, "sampling": sampling}
+        settings = parse_config(ApplyConfig, config.for_applying().model_dump(), values)
+        return pipeline.apply(other, config=settings, output_type="latent").frames
+
+    other = film(2, seed=1, speed=1.0)
+    people = people_cells(walk.prepared.masks, walk.prepared.keypoints, other.keypoints, (8, 8)).expand(1, 2, 4, 8, 8)
+    plain, guided = step(1), step(6)
+    assert people.any()
+    assert not people.all()
+    assert torch.equal(plain[~people], guided[~people])
+    assert not torch.allclose(plain[people], guided[people], atol=1e-4)
 
 
 def test_the_generators_seed_decides_the_tuning(

@@ -1,8 +1,12 @@
-"""The source's own pixels where nobody stands, neither before nor after the edit."""
+"""Where nobody stands, neither before nor after the edit, and the source's own pixels there."""
 
 import numpy as np
+import torch
+from einops import rearrange
 from jaxtyping import Bool, Float, UInt8
 from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+from torch.nn.functional import adaptive_max_pool2d
 
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.skeleton import draw_skeleton
@@ -42,6 +46,23 @@ def keep_background(
     entered = np.maximum(distances_to_skeletons(skeletons) - reach, 0)
     share = np.clip(1 - np.minimum(left, entered) / feather, 0, 1)[..., None]
     return (source + share * (edited.astype(np.float32) - source)).round().astype(np.uint8)
+
+
+def people_cells(
+    source_masks: Bool[np.ndarray, "f h w"], source_keypoints: Keypoints, skeletons: Keypoints, cells: tuple[int, int]
+) -> Bool[Tensor, "1 f 1 lh lw"]:
+    """The latent cells where the source's person is or the edit's will be.
+
+    Args:
+        source_masks: the person's pixels in the source, a frame for each of the edit's.
+        source_keypoints: of the person in these frames.
+        skeletons: what guides the edit.
+        cells: how many, down and across.
+    """
+    reach = find_reach(source_masks, source_keypoints)
+    region = source_masks | (distances_to_skeletons(skeletons) <= reach)
+    pooled = adaptive_max_pool2d(torch.from_numpy(region).float()[:, None], cells)
+    return rearrange(pooled > 0, "f 1 lh lw -> 1 f 1 lh lw")
 
 
 def find_reach(masks: Bool[np.ndarray, "f h w"], keypoints: Keypoints) -> float:

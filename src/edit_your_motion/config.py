@@ -279,9 +279,9 @@ class SamplingConfig(Section):
     guidance_scale: float = Field(1.0, ge=0, le=30, description="Classifier-free guidance; 1 is none.")
     guidance_from: Literal["prompt", "skeleton", "pose"] = Field(
         "prompt",
-        description="What guidance leads away from: the negative prompt in the new pose; the prompt with no skeleton, "
-        "so that the new pose grows stronger; or the prompt in the source's pose, so that nothing grows stronger but "
-        "what the new pose changes.",
+        description="What guidance leads away from: the negative prompt in the new pose, everywhere; or, where the "
+        "person was or will be, the prompt with no skeleton, so that the new pose grows stronger, or the prompt in the "
+        "source's pose, so that only what the new pose changes does.",
     )
     negative_prompt: str = Field("", description="What guidance from the prompt leads away from.")
     person_noise: Literal["inverted", "fresh", "moved"] = Field(

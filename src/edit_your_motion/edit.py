@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from edit_your_motion.backbone import Backbone, explain_memory
-from edit_your_motion.background import keep_background
+from edit_your_motion.background import keep_background, people_cells
 from edit_your_motion.config import ApplyConfig, TuneConfig, WindowsConfig
 from edit_your_motion.diffusion.ddim import OnStep, Predict, guide, invert, sample, signal_levels
 from edit_your_motion.diffusion.windows import check_windows, cover
@@ -180,13 +180,19 @@ def apply_motion(
             "skeleton": _Shown(prompt, torch.zeros_like(drawn)),
             "pose": _Shown(prompt, _draw(person.source.keypoints.take(shown))),
         }[sampling.guidance_from]
-        predict = _bind(backbone, predictor, person.config, wanted, away_from, sampling.guidance_scale, config.windows)
         noise = person.noise[:, shown].to(backbone.device)
+        guidance: float | Tensor = sampling.guidance_scale
+        if guidance != 1 and sampling.guidance_from != "prompt":
+            source = person.source.take(shown)
+            lh, lw = noise.shape[-2:]
+            people = people_cells(source.masks, source.keypoints, aligned, (lh, lw)).to(noise)
+            guidance = 1 + (guidance - 1) * people
+        predict = _bind(backbone, predictor, person.config, wanted, away_from, guidance, config.windows)
         if sampling.person_noise != "inverted":
             source = person.source.take(shown)
-            people = source.masks, source.keypoints, aligned
-            moved = move_person(person.latents[:, shown], *people) if sampling.person_noise == "moved" else None
-            fresh = FreshPerson.draw(noise, *people, config.runtime.seed, moved)
+            both = source.masks, source.keypoints, aligned
+            moved = move_person(person.latents[:, shown], *both) if sampling.person_noise == "moved" else None
+            fresh = FreshPerson.draw(noise, *both, config.runtime.seed, moved)
             levels = signal_levels(backbone.base.scheduler, sampling.steps, sampling.solver)
             noise = fresh.put_into(noise, levels[0])
             if moved is not None:
@@ -232,7 +238,7 @@ def _bind(
     config: TuneConfig,
     wanted: _Shown,
     away_from: _Shown,
-    guidance_scale: float,
+    guidance_scale: float | Float[Tensor, "1 f 1 lh lw"],
     windows: WindowsConfig,
 ) -> Predict:
     """eps_theta(z, t) with text, skeletons and guidance bound, for latents in fp32 of a clip of any length."""
@@ -249,7 +255,7 @@ def _bind(
         return cover(predict, windows)
 
     conditions = prepare(wanted)
-    if guidance_scale == 1:
+    if not isinstance(guidance_scale, Tensor) and guidance_scale == 1:
         return bound(conditions)
     if away_from.skeletons is wanted.skeletons:  # and need not be embedded again
         other = conditions.with_text(predictor.prepare_text(backbone.embed(away_from.prompt)))

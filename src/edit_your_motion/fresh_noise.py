@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from einops import rearrange, repeat
+from einops import repeat
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
-from torch.nn.functional import adaptive_max_pool2d
 
-from edit_your_motion.background import distances_to_skeletons, find_reach
+from edit_your_motion.background import people_cells
 from edit_your_motion.people.keypoints import Keypoints
 
 
@@ -52,10 +51,8 @@ class FreshPerson:
             seed: of the fresh noise.
             latents: clean ones to lay it over.
         """
-        reach = find_reach(source_masks, source_keypoints)
-        region = source_masks | (distances_to_skeletons(skeletons) <= reach)
-        cells = adaptive_max_pool2d(torch.from_numpy(region).float()[:, None], tuple(noise.shape[-2:]))
-        where = rearrange(cells > 0, "f 1 lh lw -> 1 f 1 lh lw").to(noise.device)
+        lh, lw = noise.shape[-2:]
+        where = people_cells(source_masks, source_keypoints, skeletons, (lh, lw)).to(noise.device)
         kept = noise[~where.expand_as(noise)]
         spread = kept.std() if len(kept) > 1 else 1.0
         fresh = torch.randn(noise.shape[2:], generator=Generator().manual_seed(seed)).to(noise) * spread

@@ -88,12 +88,17 @@ def signal_levels(scheduler: DDIMScheduler, steps: int, solver: SolverName = "dd
     return tuple(float(scheduler.alphas_cumprod[t]) for t in SOLVERS[solver].timesteps(scheduler, steps))
 
 
-def guide(conditional: Predict, unconditional: Predict, scale: float) -> Predict:
+def guide(conditional: Predict, unconditional: Predict, scale: float | int | Float[Tensor, "1 f 1 lh lw"]) -> Predict:
     """Classifier-free guidance (Ho and Salimans 2022): unconditional + scale * (conditional - unconditional).
 
     At scale 1, the paper's setting, this is `conditional` itself and `unconditional` is never called.
+
+    Args:
+        conditional: what is wanted.
+        unconditional: what to lead away from.
+        scale: how far; a number for each cell leads the picture away in some places only.
     """
-    if scale == 1:
+    if not isinstance(scale, Tensor) and scale == 1:
         return conditional
 
     def predict(z: Tensor, t: Tensor) -> Tensor:
