@@ -175,11 +175,13 @@ def apply_motion(
         shown = loop_frames(len(person.source), len(reference))
         drawn = _draw(aligned)
         wanted = _Shown(prompt, drawn)
-        away_from = {
-            "prompt": _Shown(sampling.negative_prompt, drawn),
-            "skeleton": _Shown(prompt, torch.zeros_like(drawn)),
-            "pose": _Shown(prompt, _draw(person.source.keypoints.take(shown))),
-        }[sampling.guidance_from]
+        match sampling.guidance_from:
+            case "prompt":
+                away_from = _Shown(sampling.negative_prompt, drawn)
+            case "skeleton":
+                away_from = _Shown(prompt, torch.zeros_like(drawn))
+            case "pose":
+                away_from = _Shown(prompt, _draw(person.source.keypoints.take(shown)))
         noise = person.noise[:, shown].to(backbone.device)
         guidance: float | Tensor = sampling.guidance_scale
         if guidance != 1 and sampling.guidance_from != "prompt":
