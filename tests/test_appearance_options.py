@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from edit_your_motion.backbone import Backbone
+from edit_your_motion.background import people_cells
 from edit_your_motion.config import ApplyConfig, SamplingConfig, TuneConfig, parse_config
 from edit_your_motion.diffusion.ddim import signal_levels
 from edit_your_motion.edit import apply_motion, tune_person
@@ -96,7 +97,8 @@ def test_a_held_person_is_its_moved_latents_as_noisy_as_each_step(made: tuple[Ba
     source = person.source.take(np.array([0, 1, 0]))
     people = source.masks, source.keypoints, edit.skeletons
     moved = move_person(person.latents[:, [0, 1, 0]], *people)
-    fresh = FreshPerson.draw(person.noise[:, [0, 1, 0]], *people, config.runtime.seed, moved)
+    lh, lw = person.noise.shape[-2:]
+    fresh = FreshPerson.draw(person.noise[:, [0, 1, 0]], people_cells(*people, (lh, lw)), config.runtime.seed, moved)
     levels = signal_levels(backbone.base.scheduler, 10)
     where = fresh.where.expand_as(moved)
     held = [

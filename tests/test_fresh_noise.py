@@ -3,15 +3,20 @@
 import numpy as np
 import torch
 
+from edit_your_motion.background import people_cells
 from edit_your_motion.fresh_noise import FreshPerson
 from test_background import SIDE, column, standing_at
 
 CELLS = SIDE // 8
 
 
+def moving_person() -> torch.Tensor:
+    """Where somebody is who went from x = 30 to x = 90."""
+    return people_cells(column(30, 8), standing_at(30), standing_at(90), (CELLS, CELLS))
+
+
 def drawn(noise: torch.Tensor, seed: int = 3) -> torch.Tensor:
-    """The person went from x = 30 to x = 90."""
-    return FreshPerson.draw(noise, column(30, 8), standing_at(30), standing_at(90), seed).put_into(noise, 0.01)
+    return FreshPerson.draw(noise, moving_person(), seed).put_into(noise, 0.01)
 
 
 def some_noise(channels: int, spread: float) -> torch.Tensor:
@@ -45,12 +50,13 @@ def test_somebody_who_stays_where_nobody_was_found_keeps_the_noise() -> None:
     nobody.body[..., 2] = 0
     noise = torch.randn(1, 2, 4, CELLS, CELLS)
     nothing = np.zeros((2, SIDE, SIDE), bool)
-    assert torch.equal(FreshPerson.draw(noise, nothing, nobody, nobody, 0).put_into(noise, 0.01), noise)
+    where = people_cells(nothing, nobody, nobody, (CELLS, CELLS))
+    assert torch.equal(FreshPerson.draw(noise, where, 0).put_into(noise, 0.01), noise)
 
 
 def test_fresh_noise_over_latents_is_as_noisy_as_the_level_says() -> None:
     noise, latents = some_noise(4, 1.0), torch.full((1, 2, 4, CELLS, CELLS), 5.0)
-    fresh = FreshPerson.draw(noise, column(30, 8), standing_at(30), standing_at(90), 3, latents)
+    fresh = FreshPerson.draw(noise, moving_person(), 3, latents)
     where = fresh.where.expand_as(noise)
     for kept in (0.04, 0.64):
         laid = fresh.put_into(noise, kept)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from edit_your_motion.backbone import Backbone, explain_memory
@@ -173,6 +173,7 @@ def apply_motion(
 
         aligned = align(reference.keypoints, person.source.keypoints, config.alignment.method)
         shown = loop_frames(len(person.source), len(reference))
+        source = person.source.take(shown)
         drawn = _draw(aligned)
         wanted = _Shown(prompt, drawn)
         match sampling.guidance_from:
@@ -181,20 +182,16 @@ def apply_motion(
             case "skeleton":
                 away_from = _Shown(prompt, torch.zeros_like(drawn))
             case "pose":
-                away_from = _Shown(prompt, _draw(person.source.keypoints.take(shown)))
+                away_from = _Shown(prompt, _draw(source.keypoints))
         noise = person.noise[:, shown].to(backbone.device)
         guidance: float | Tensor = sampling.guidance_scale
         if guidance != 1 and sampling.guidance_from != "prompt":
-            source = person.source.take(shown)
-            lh, lw = noise.shape[-2:]
-            people = people_cells(source.masks, source.keypoints, aligned, (lh, lw)).to(noise)
-            guidance = 1 + (guidance - 1) * people
+            guidance = 1 + (guidance - 1) * _find_people(source, aligned, noise)
         predict = _bind(backbone, predictor, person.config, wanted, away_from, guidance, config.windows)
         if sampling.person_noise != "inverted":
-            source = person.source.take(shown)
-            both = source.masks, source.keypoints, aligned
-            moved = move_person(person.latents[:, shown], *both) if sampling.person_noise == "moved" else None
-            fresh = FreshPerson.draw(noise, *both, config.runtime.seed, moved)
+            people = source.masks, source.keypoints, aligned
+            moved = move_person(person.latents[:, shown], *people) if sampling.person_noise == "moved" else None
+            fresh = FreshPerson.draw(noise, _find_people(source, aligned, noise), config.runtime.seed, moved)
             levels = signal_levels(backbone.base.scheduler, sampling.steps, sampling.solver)
             noise = fresh.put_into(noise, levels[0])
             if moved is not None:
@@ -211,7 +208,6 @@ def apply_motion(
         with decoder_weights(backbone.base.vae, person.decoder):
             frames = backbone.decode(latents, progress)
     if sampling.background == "source":
-        source = person.source.take(shown)
         frames = keep_background(frames, source.video.frames, source.masks, source.keypoints, aligned)
     return Edit(frames, latents.cpu(), aligned)
 
@@ -220,6 +216,14 @@ def loop_frames(available: int, wanted: int) -> Int[np.ndarray, " f"]:
     """Indices of `wanted` frames out of `available`, to and fro (0 1 2 1 0 1 …), so that none jumps."""
     there_and_back = np.concatenate([np.arange(available), np.arange(available - 2, 0, -1)])
     return np.resize(there_and_back, wanted)
+
+
+def _find_people(
+    source: PreparedClip, aligned: Keypoints, z: Float[Tensor, "1 f c lh lw"]
+) -> Bool[Tensor, "1 f 1 lh lw"]:
+    """The cells of `z` where the source's person is or the edit's will be."""
+    lh, lw = z.shape[-2:]
+    return people_cells(source.masks, source.keypoints, aligned, (lh, lw)).to(z.device)
 
 
 def _draw(keypoints: Keypoints) -> UInt8[Tensor, "1 f 3 h w"]:

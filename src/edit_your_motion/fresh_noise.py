@@ -2,14 +2,10 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from einops import repeat
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
-
-from edit_your_motion.background import people_cells
-from edit_your_motion.people.keypoints import Keypoints
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +30,7 @@ class FreshPerson:
     def draw(
         cls,
         noise: Float[Tensor, "1 f c lh lw"],
-        source_masks: Bool[np.ndarray, "f h w"],
-        source_keypoints: Keypoints,
-        skeletons: Keypoints,
+        where: Bool[Tensor, "1 f 1 lh lw"],
         seed: int,
         latents: Float[Tensor, "1 f c lh lw"] | None = None,
     ) -> "FreshPerson":
@@ -45,14 +39,10 @@ class FreshPerson:
 
         Args:
             noise: z*, one frame for each of the edit's.
-            source_masks: the person's pixels in the source, a frame for each of the edit's.
-            source_keypoints: of the person in these frames.
-            skeletons: what guides the edit.
+            where: the cells, from `people_cells`.
             seed: of the fresh noise.
             latents: clean ones to lay it over.
         """
-        lh, lw = noise.shape[-2:]
-        where = people_cells(source_masks, source_keypoints, skeletons, (lh, lw)).to(noise.device)
         kept = noise[~where.expand_as(noise)]
         spread = kept.std() if len(kept) > 1 else 1.0
         fresh = torch.randn(noise.shape[2:], generator=Generator().manual_seed(seed)).to(noise) * spread
