@@ -23,7 +23,8 @@ def stage(
     """Render synthetic people with the truth of a motion edit.
 
     Each pair becomes a folder with source.mp4 (somebody doing A), reference.mp4 (somebody else, elsewhere, doing B) and
-    truth.mp4 (the first one doing B), their true keypoints (JSON) and masks, and captions.json.
+    truth.mp4 (the first one doing B), their true keypoints (JSON) and masks, and captions.json. With
+    --layout tiktok it becomes one clip of the source alone, laid out like one of the TikTok dataset.
 
     Parameters
     ----------
