@@ -261,3 +261,10 @@ def test_a_command_keeps_settings_of_its_own_by_a_short_name(command: str, flag:
     code, _, err = run(command, tmp_path / "out", f"{flag}=none")
     assert code == 2
     assert f"{flag}:" in err
+
+
+def test_words_too_many_are_named_with_how_several_values_are_given(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("benchmark", "paired", tmp_path / "out", "--methods", "source", "truth")
+    assert code == 2
+    assert "got truth;" in err
+    assert "--methods source --methods truth" in err

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from cyclopts import App
-from cyclopts.exceptions import CycloptsError
+from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
@@ -107,6 +107,11 @@ def _explain_usage(error: CycloptsError) -> str:
     """What is wrong with the command line, in one line."""
     if isinstance(error.__cause__, ValidationError):
         return f"--{explain(error.__cause__)}".replace("; ", "; --")
+    if isinstance(error, UnusedCliTokensError):
+        return (
+            f"expected no further words, got {' '.join(error.unused_tokens or ())}; an option that takes several values "
+            "is repeated for each (--methods source --methods truth), see --help"
+        )
     error.verbose = False
     return " ".join(str(error).split())
 
