@@ -109,7 +109,7 @@ def _explain_usage(error: CycloptsError) -> str:
         return f"--{explain(error.__cause__)}".replace("; ", "; --")
     if isinstance(error, UnusedCliTokensError):
         return (
-            f"expected no further words, got {' '.join(error.unused_tokens or ())}; an option that takes several values "
+            f"expected no further words, got {' '.join(error.unused_tokens or ())}; an option of several values "
             "is repeated for each (--methods source --methods truth), see --help"
         )
     error.verbose = False
