@@ -159,7 +159,7 @@ class Networks:
             store(self.vae, storage, torch.float32)
         if arguments.winograd and self.dtype == torch.float32 and self.device.type in ("cpu", "meta"):
             for network in (self.stock, self.controlnet):
-                use_winograd(network)
+                use_winograd(network, arguments.winograd_tiles)
         with torch.device(self.device):
             tokens = {"motion_attention_tokens": arguments.motion_attention_tokens}
             unet = VideoUNet(self.stock, **{**tokens, **self.recipe.network})
@@ -351,6 +351,7 @@ def parse_arguments() -> argparse.Namespace:
     either = ups.add_mutually_exclusive_group()
     either.add_argument("--compile", action="store_true")
     either.add_argument("--winograd", action="store_true", help="convolve by Winograd's algorithm, on a CPU in fp32")
+    ups.add_argument("--winograd-tiles", type=int, default=32, help="fewest tiles of such a convolution")
     return parser.parse_args()
 
 

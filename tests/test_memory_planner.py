@@ -115,6 +115,14 @@ def test_what_is_set_already_stays(rehearsal: Rehearsal) -> None:
     assert follow(shorter, ApplyConfig(windows=WINDOWS)).windows.frames == 6
 
 
+def test_a_loaded_person_lies_beside_the_network(rehearsal: Rehearsal) -> None:
+    alone, beside = (
+        Rehearsal(rehearsal.architecture, NetworkConfig(), None, cpu(), (2, 64, 64), person=size) for size in (0, 10**7)
+    )
+    means = make_plan(alone, WINDOWS, cpu("100GB")).means
+    assert beside.needed(means) - alone.needed(means) == 10**7
+
+
 def test_the_plan_is_told(rehearsal: Rehearsal, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="edit_your_motion.memory"):
         made = make_plan(rehearsal, WINDOWS, cpu("100GB"))

@@ -60,7 +60,6 @@ SHAPES = [
 def everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Winograd's algorithm in layers that are too small for it to pay, as those of tiny networks are."""
     monkeypatch.setattr(winograd, "FEWEST_CHANNELS", 8)
-    monkeypatch.setattr(winograd, "FEWEST_TILES", 1)
 
 
 def draw(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -116,7 +115,7 @@ def test_a_layer_keeps_its_parameters_their_names_and_nothing_for_the_backward_p
     network = nn.Sequential(nn.Conv2d(8, 16, 3, padding=1), nn.SiLU(), nn.Conv2d(16, 8, 3, padding=1, bias=False))
     network.requires_grad_(False)
     stock, names, parameters = deepcopy(network), list(network.state_dict()), list(network.parameters())
-    assert use_winograd(network) == use_winograd(network) == 2
+    assert use_winograd(network, 1) == use_winograd(network, 1) == 2
     kept: list[Tensor] = []
     x = draw(2, 8, 8, 8, dtype=torch.float32).requires_grad_()
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda kept: kept):
@@ -152,7 +151,7 @@ def moved(layer: nn.Conv2d) -> None:
 @pytest.mark.usefixtures("everywhere")
 @pytest.mark.parametrize("change", [in_place, replaced, loaded, moved])
 def test_transformed_weights_follow_the_weight(change: Callable[[nn.Conv2d], None]) -> None:
-    layer, x = WinogradConv2d(8, 8).requires_grad_(False), draw(1, 8, 8, 8, dtype=torch.float32)
+    layer, x = WinogradConv2d(8, 8, fewest_tiles=1).requires_grad_(False), draw(1, 8, 8, 8, dtype=torch.float32)
     layer(x)
     before = layer.transformed
     layer(x)
@@ -164,7 +163,7 @@ def test_transformed_weights_follow_the_weight(change: Callable[[nn.Conv2d], Non
 
 @pytest.mark.usefixtures("everywhere")
 def test_transformed_weights_that_were_made_without_gradients_serve_with_them() -> None:
-    layer, x = WinogradConv2d(8, 8).requires_grad_(False), draw(1, 8, 8, 8, dtype=torch.float32)
+    layer, x = WinogradConv2d(8, 8, fewest_tiles=1).requires_grad_(False), draw(1, 8, 8, 8, dtype=torch.float32)
     with torch.inference_mode():
         layer(x)
     layer(x.requires_grad_()).sum().backward()
@@ -174,7 +173,7 @@ def test_transformed_weights_that_were_made_without_gradients_serve_with_them() 
 def test_where_it_does_not_pay_the_stock_layer_computes() -> None:
 
     def direct(*shape: int, dtype: torch.dtype = torch.float32, trained: bool = False) -> bool:
-        layer = WinogradConv2d(192, 192).to("meta", dtype).requires_grad_(False)
+        layer = WinogradConv2d(192, 192, fewest_tiles=64).to("meta", dtype).requires_grad_(False)
         layer.bias.requires_grad_(trained)
         layer(torch.empty(*shape, device="meta", dtype=dtype))
         return layer.transformed is None
@@ -203,7 +202,7 @@ def test_only_layers_of_its_shape_are_turned() -> None:
     ]
     network = nn.Sequential(*others, nn.Sequential(nn.Conv2d(8, 8, 3, padding=1)))
     store(network[-1], torch.float16, torch.float32)
-    assert use_winograd(network) == 0
+    assert use_winograd(network, 1) == 0
     assert list(network)[:-1] == others
     assert type(network[-1][0]) is FrozenConv2d, "what is stored waits for want of memory"
 
@@ -234,7 +233,7 @@ def gradients(network: NoisePredictor, stage: StageConfig, recomputation: Recomp
 def test_a_network_predicts_and_learns_the_same_whatever_is_recomputed(checkpoints: Path) -> None:
     stock, turned, clip = wake(load_network(checkpoints)), wake(load_network(checkpoints)), random_clip()
     names, stage = list(turned.state_dict()), AppearanceStageConfig()
-    assert use_winograd(turned) > 20
+    assert use_winograd(turned, 1) > 20
     counts, found = [], []
     # Weights are transformed during the first step, that is within a layer of which "cheap" keeps the products.
     for recomputation in (("cheap",), False, True, ("everything", "cheap", "nothing")):
@@ -264,7 +263,7 @@ def test_the_setting_reaches_u_net_and_controlnet(
     clip, results = random_clip(2), []
 
     def load(**settings: object) -> Backbone:
-        return Backbone.load(model, RuntimeConfig(device="cpu", precision="fp32", **settings))
+        return Backbone.load(model, RuntimeConfig(device="cpu", precision="fp32", winograd_tiles=1, **settings))
 
     for options in ({}, {"winograd": True}, {"winograd": True, "channels_last": True}):
         backbone = load(**options)
@@ -284,47 +283,53 @@ def test_the_setting_reaches_u_net_and_controlnet(
 def test_it_excludes_compilation_and_makes_no_other_person() -> None:
     with pytest.raises(ConfigError, match="exclude each other"):
         parse_config(TuneConfig, {"runtime": {"compile": True, "winograd": True}})
-    assert TuneConfig(runtime=RuntimeConfig(winograd=True)).identity() == TuneConfig().identity()
+    assert TuneConfig(runtime=RuntimeConfig(winograd=True, winograd_tiles=64)).identity() == TuneConfig().identity()
 
 
 def asking(memory: int | str = "100GB", **settings: object) -> RuntimeConfig:
     """A machine whose memory is planned, and that is to use Winograd's algorithm."""
-    settings = {"device": "cpu", "precision": "fp32", "tiled_vae": True, "winograd": True, **settings}
-    return RuntimeConfig(memory=str(memory), **settings)
+    always = {"device": "cpu", "precision": "fp32", "tiled_vae": True, "winograd": True}
+    return RuntimeConfig(memory=str(memory), **{**always, "winograd_tiles": 1, **settings})
+
+
+TILES = 12
+"""Of 6 frames of 64x128 pixels at the second level of the tiny U-Net; at its finest there are 48."""
 
 
 @pytest.mark.usefixtures("everywhere")
-def test_a_plan_counts_transformed_weights_and_gives_them_up_for_want_of_memory(checkpoints: Path) -> None:
+def test_a_plan_counts_transformed_weights_and_gives_them_up_by_and_by_for_want_of_memory(checkpoints: Path) -> None:
     architecture = load_architecture(str(checkpoints / "base"), str(checkpoints / "controlnet"))
     windows = WindowsConfig(frames=6, overlap=2)
-    rehearsal = Rehearsal(architecture, NetworkConfig(), None, asking(), (6, 64, 128))
-    roomy = make_plan(rehearsal, windows, asking())
-    assert roomy.means.winograd
-    assert follow(roomy, ApplyConfig(runtime=asking())).runtime.winograd
+    rehearsal = Rehearsal(architecture, NetworkConfig(), None, asking(winograd_tiles=TILES), (6, 64, 128))
+    roomy = make_plan(rehearsal, windows, asking(winograd_tiles=TILES))
+    assert roomy.means.winograd == TILES
+    assert follow(roomy, ApplyConfig(runtime=asking(winograd_tiles=TILES))).runtime.winograd
     with torch.no_grad():
         network, clip = load_network(checkpoints), random_clip(6)
-        use_winograd(network)
+        use_winograd(network, TILES)
         network(clip.whole, T, clip.text, clip.skeletons)
-    direct = replace(roomy.means, winograd=False)
+    direct = replace(roomy.means, winograd=0)
     assert rehearsal.least(roomy.means) - rehearsal.least(direct) == transformed_bytes(network) > 10**6
 
     plans = [roomy]
 
     def descend() -> None:
         while True:
-            plans.append(make_plan(rehearsal, windows, asking(plans[-1].needed - 1)))
+            plans.append(make_plan(rehearsal, windows, asking(plans[-1].needed - 1, winograd_tiles=TILES)))
 
     with pytest.raises(OutOfMemoryError):
         descend()
-    assert [each.means.winograd for each in plans] == [True, False, False]
+    assert [each.means.winograd for each in plans] == [TILES, 2 * TILES, 0, 0]
     assert [each.needed for each in plans] == sorted((each.needed for each in plans), reverse=True)
+    assert f"from {2 * TILES} tiles on" in plans[1].describe()
+    assert follow(plans[1], ApplyConfig(runtime=asking())).runtime.winograd_tiles == 2 * TILES
     assert "directly" in plans[-1].describe()
-    last = follow(plans[-1], ApplyConfig(runtime=asking()))
+    last = follow(plans[-1], ApplyConfig(runtime=asking(winograd_tiles=TILES)))
     assert (last.runtime.winograd, last.runtime.frozen_storage) == (False, "fp16")
     stored = list(_candidates(rehearsal, windows, asking(frozen_storage="fp16")))
     assert not any(means.winograd for means in stored)
     rehearsal.winograd = False
-    assert {means.winograd for means in _candidates(rehearsal, windows, asking())} == {None}
+    assert {means.winograd for means in _candidates(rehearsal, windows, asking(winograd_tiles=TILES))} == {None}
 
 
 @pytest.mark.slow
@@ -332,11 +337,11 @@ def test_a_plan_counts_transformed_weights_and_gives_them_up_for_want_of_memory(
 @pytest.mark.parametrize("recompute", [("nothing",), ("cheap",), ("everything",)])
 def test_the_estimate_of_tuning_is_that_of_the_layers_that_tune(checkpoints: Path, recompute: Recomputation) -> None:
     architecture = load_architecture(str(checkpoints / "base"), str(checkpoints / "controlnet"))
-    stage, means = AppearanceStageConfig(), Means(recompute, "compute", False, False, 3, 0, winograd=True)
+    stage, means = AppearanceStageConfig(), Means(recompute, "compute", False, False, 3, 0, winograd=1)
     rehearsal = Rehearsal(architecture, NetworkConfig(), TuningConfig(), asking(), (3, 64, 128))
     expected = rehearsal._tune(stage, recompute, 3, rehearsal._predictor(means))
     network, clip = wake(load_network(checkpoints)), random_clip()
-    use_winograd(network)
+    use_winograd(network, 1)
     with torch.no_grad():
         network(clip.whole, T, clip.text, clip.skeletons)
     real = run_dry(lambda: gradients(network, stage, recompute), [network])

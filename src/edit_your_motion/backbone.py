@@ -61,8 +61,10 @@ class Backbone:
             base.vae.tile_latent_min_size = TILE // base.pixels_per_latent
         # The type of the biases is that of the computation; weights may be stored in another.
         self.dtype: torch.dtype = base.unet.conv_in.bias.dtype
-        if pays_winograd(self.runtime, device, self.dtype) and not sum(map(use_winograd, (base.unet, base.controlnet))):
-            logger.warning("runtime.winograd changes nothing: no convolution is wide enough, or all are stored")
+        if pays_winograd(self.runtime, device, self.dtype):
+            tiles = self.runtime.winograd_tiles
+            if not sum(use_winograd(network, tiles) for network in (base.unet, base.controlnet)):
+                logger.warning("runtime.winograd changes nothing: no convolution is wide enough, or all are stored")
         self._inflated: VideoUNet | None = None
 
     @classmethod

@@ -51,8 +51,11 @@ RECOMPUTATIONS: dict[tuple[Recompute, ...], float] = {
 }
 """What may be computed again, with about what it adds to the time of a step."""
 
-STORAGE_COST, OFFLOAD_COST, TILES_COST, DIRECT_COST, WINDOW_COST = 0.08, 0.01, 0.02, 0.2, 10.0
+STORAGE_COST, OFFLOAD_COST, TILES_COST, WINDOW_COST = 0.08, 0.01, 0.02, 10.0
 """About what each of the other means adds; shorter windows come last, as they change more than the rounding."""
+
+FEWER_WINOGRAD_COST, DIRECT_COST = 0.08, 0.2
+"""What is added by more tiles (`Means.winograd`), and where every convolution is direct."""
 
 Storage = Literal["compute", "fp16", "bf16"]
 
@@ -68,7 +71,9 @@ class Means:
         tiled_vae: whether the VAE works in tiles.
         window: frames in the network at once.
         cuts: how often that was halved for want of memory.
-        winograd: whether wide convolutions keep their weights transformed; None where that was not asked for.
+        winograd: fewest tiles of the wide convolutions that keep their weights transformed, in whose place 0 is none of
+            them; None where Winograd's algorithm was not asked for.
+        fewer_winograd: whether these are more tiles than were asked for.
     """
 
     recompute: tuple[Recompute, ...]
@@ -77,14 +82,15 @@ class Means:
     tiled_vae: bool
     window: int
     cuts: int
-    winograd: bool | None = None
+    winograd: int | None = None
+    fewer_winograd: bool = False
 
     @property
     def cost(self) -> float:
         """About what they add to the time of a step."""
         stored, offloaded, tiled = self.frozen_storage != "compute", self.offload, self.tiled_vae
         others = STORAGE_COST * stored + OFFLOAD_COST * offloaded + TILES_COST * tiled + WINDOW_COST * self.cuts
-        others += DIRECT_COST * (self.winograd is False)
+        others += DIRECT_COST * (self.winograd == 0) + FEWER_WINOGRAD_COST * self.fewer_winograd
         return RECOMPUTATIONS.get(self.recompute, 0.0) + others
 
     def describe(self) -> str:
@@ -99,7 +105,8 @@ class Means:
             f"store frozen weights in {self.frozen_storage}" if self.frozen_storage != "compute" else "",
             "offload idle networks" if self.offload else "",
             "tile the VAE" if self.tiled_vae else "",
-            "convolve directly, not by Winograd's algorithm" if self.winograd is False else "",
+            "convolve directly, not by Winograd's algorithm" if self.winograd == 0 else "",
+            f"convolve by Winograd's algorithm from {self.winograd} tiles on" if self.fewer_winograd else "",
             f"windows of {self.window} frames" + (", shorter than asked for" if self.cuts else ""),
         ]
         return "; ".join(filter(None, choices))
@@ -134,9 +141,15 @@ AnyJob = TypeVar("AnyJob", TuneConfig, ApplyConfig, EditConfig)
 def follow(plan: Plan, config: AnyJob) -> AnyJob:
     """The configuration with what the plan chose."""
     means = plan.means
-    chosen = {"frozen_storage": means.frozen_storage, "offload": means.offload, "tiled_vae": means.tiled_vae}
-    if means.winograd is not None:
-        chosen["winograd"] = means.winograd
+    chosen: dict[str, Any] = {
+        "frozen_storage": means.frozen_storage,
+        "offload": means.offload,
+        "tiled_vae": means.tiled_vae,
+    }
+    if means.winograd == 0:
+        chosen["winograd"] = False
+    elif means.winograd is not None:
+        chosen["winograd_tiles"] = means.winograd
     changes: dict[str, Any] = {"runtime": config.runtime.model_copy(update=chosen)}
     if means.cuts:
         changes["windows"] = config.windows.model_copy(update={"frames": means.window})
@@ -184,6 +197,7 @@ class Rehearsal:
         tuning: the stages, or None where nothing is tuned.
         runtime: device and precision.
         shape: frames, height and width of the clip, pixels.
+        person: bytes of a tuned person that was loaded, which on a CPU lie beside the network's own.
     """
 
     def __init__(
@@ -193,11 +207,14 @@ class Rehearsal:
         tuning: TuningConfig | None,
         runtime: RuntimeConfig,
         shape: tuple[int, int, int],
+        *,
+        person: int = 0,
     ) -> None:
         device = choose_device(runtime.device)
         self.on_gpu, self.dtype = device.type != "cpu", choose_dtype(runtime.precision, device)
         self.winograd = pays_winograd(runtime, device, self.dtype)
         self.tuning, self.shape, self.architecture = tuning, shape, architecture
+        self.person = 0 if self.on_gpu else person
         with torch.device("meta"):
             self.vae = AutoencoderKL.from_config(architecture.vae).eval()
             self.text_encoder = CLIPTextModel(architecture.text_encoder)
@@ -208,7 +225,7 @@ class Rehearsal:
             self.stock = [*_weights(unet), *_weights(controlnet)]
             settings = network.model_dump(exclude={"conditioning_scale"})
             self.predictor = NoisePredictor(VideoUNet(unet, **settings), controlnet).eval().requires_grad_(False)
-        self._transformed: dict[int, NoisePredictor] = {}
+        self._transformed: dict[tuple[int, int], NoisePredictor] = {}
         self._costs: dict[tuple[object, ...], Cost] = {}
 
     def needed(self, means: Means) -> int:
@@ -246,18 +263,19 @@ class Rehearsal:
         tuned = self._trained(self._stages()) * (4 - self.dtype.itemsize)
         transformed = transformed_bytes(self._predictor(means))
         weights = frozen + idle + sum(tensor.numel() for tensor in added) * self.dtype.itemsize + transformed
-        return OVERHEAD + weights + tuned
+        return OVERHEAD + self.person + weights + tuned
 
     def _predictor(self, means: Means) -> NoisePredictor:
         """The video network; of Winograd's algorithm one with the weights transformed that its windows ask for."""
         if not means.winograd:
             return self.predictor
-        if means.window not in self._transformed:
-            predictor = self._transformed[means.window] = deepcopy(self.predictor)
-            use_winograd(predictor)
+        key = means.window, means.winograd
+        if key not in self._transformed:
+            predictor = self._transformed[key] = deepcopy(self.predictor)
+            use_winograd(predictor, means.winograd)
             with torch.no_grad():
                 self._noise(means.window, predictor)
-        return self._transformed[means.window]
+        return self._transformed[key]
 
     def _stored(self, weights: Iterable[tuple[Tensor, bool]], means: Means, dtype: torch.dtype) -> int:
         storage = choose_storage(means.frozen_storage, dtype) or dtype
@@ -366,9 +384,14 @@ def _candidates(rehearsal: Rehearsal, windows: WindowsConfig, runtime: RuntimeCo
     choices = product(recomputations, storages, offload, tiles, enumerate(lengths))
     for recompute, storage, away, tiled, (cuts, length) in choices:
         # Stored weights are not transformed.
-        winograd = [None] if not rehearsal.winograd else [True, False] if storage == "compute" else [False]
-        for transformed in winograd:
-            yield Means(recompute, storage, away, tiled, length, cuts, transformed)
+        if not rehearsal.winograd:
+            yield Means(recompute, storage, away, tiled, length, cuts)
+            continue
+        fewest = runtime.winograd_tiles
+        if storage == "compute":
+            yield Means(recompute, storage, away, tiled, length, cuts, fewest)
+            yield Means(recompute, storage, away, tiled, length, cuts, 2 * fewest, fewer_winograd=True)
+        yield Means(recompute, storage, away, tiled, length, cuts, 0)
 
 
 def _weights(network: nn.Module) -> list[tuple[Tensor, bool]]:

@@ -232,7 +232,8 @@ def _fit_applying(config: ApplyConfig, person: Person, model: BaseConfig) -> tup
     architecture = load_architecture(model.base, model.controlnet)
     height, width = person.source.video.frames.shape[1:3]
     shape = (config.video.frames, height, width)
-    rehearsal = Rehearsal(architecture, person.config.network, None, config.runtime, shape)
+    kept = sum(tensor.nbytes for part in (person.parameters, person.decoder) for tensor in part.values())
+    rehearsal = Rehearsal(architecture, person.config.network, None, config.runtime, shape, person=kept)
     plan = make_plan(rehearsal, config.windows, config.runtime)
     return follow(plan, config), plan
 

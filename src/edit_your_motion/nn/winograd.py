@@ -40,9 +40,6 @@ FEWEST_CHANNELS = 192
 """Of inputs and results. Roughly measured, it takes as long as a direct convolution with 96, 0.8 to 1 of that time with
 128, 0.7 with 192, and 0.4 to 0.5 with 320 and more."""
 
-FEWEST_TILES = 64
-"""Of all frames. With fewer, reading U takes the time, and it is four times as large as the weight."""
-
 MOST_WORK = 32 * 2**20
 """Bytes that the transformed tiles take at a time; with half or twice as much it gets slower."""
 
@@ -53,12 +50,20 @@ class WinogradConv2d(nn.Conv2d):
     That is on a CPU in fp32, with tiles enough, of which no more than a quarter lies outside; elsewhere, and where the
     weight or the bias is trained, it is computed as ever. The transformed weight is made at the first call that needs
     it, kept while the weight stays as it was, and no part of the state.
+
+    Args:
+        in_channels: of the input.
+        out_channels: of the result.
+        bias: whether there is one.
+        fewest_tiles: of all frames. With few of them, reading U takes the time, and it is four times as large as the
+            weight.
     """
 
     transformed: Tensor | None
 
-    def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
+    def __init__(self, in_channels: int, out_channels: int, bias: bool = True, *, fewest_tiles: int) -> None:
         super().__init__(in_channels, out_channels, 3, padding=1, bias=bias)
+        self.fewest_tiles = fewest_tiles
         self.register_buffer("transformed", None, persistent=False)
         self._made_of: tuple[Tensor, int] | None = None
 
@@ -75,7 +80,7 @@ class WinogradConv2d(nn.Conv2d):
             return False
         n, _, h, w = x.shape
         tiles = n * _tiles(h) * _tiles(w)
-        return tiles >= FEWEST_TILES and 3 * tiles * TILE**2 <= 4 * n * h * w
+        return tiles >= self.fewest_tiles and 3 * tiles * TILE**2 <= 4 * n * h * w
 
     def _transform(self) -> Tensor:
         """U; made again if other numbers were put in the weight's place, or if it was changed in place."""
@@ -94,7 +99,7 @@ class WinogradConv2d(nn.Conv2d):
         return super()._apply(fn, recurse)
 
 
-def use_winograd(network: nn.Module) -> int:
+def use_winograd(network: nn.Module, fewest_tiles: int) -> int:
     """Turns the 3x3 convolutions of a network that are wide enough into `WinogradConv2d`, in place.
 
     Stride, padding, dilation and groups must be 1, and inputs and results have `FEWEST_CHANNELS`. Layers that are
@@ -103,6 +108,7 @@ def use_winograd(network: nn.Module) -> int:
 
     Args:
         network: whose layers; trained ones are turned too, and compute as before until they are frozen.
+        fewest_tiles: of 4x4 results over all frames, from which on it is used; below, a layer computes as before.
 
     Returns:
         How many layers are of that kind now.
@@ -110,7 +116,7 @@ def use_winograd(network: nn.Module) -> int:
     for module in list(network.modules()):
         for name, layer in module.named_children():
             if type(layer) is nn.Conv2d and _fits(layer):
-                setattr(module, name, _turned(layer))
+                setattr(module, name, _turned(layer, fewest_tiles))
     return sum(isinstance(module, WinogradConv2d) for module in network.modules())
 
 
@@ -126,10 +132,12 @@ def _fits(layer: nn.Conv2d) -> bool:
     return wide and shape == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros")
 
 
-def _turned(layer: nn.Conv2d) -> WinogradConv2d:
+def _turned(layer: nn.Conv2d, fewest_tiles: int) -> WinogradConv2d:
     """The same layer, with the same parameters."""
     with torch.device("meta"):
-        turned = WinogradConv2d(layer.in_channels, layer.out_channels, layer.bias is not None)
+        turned = WinogradConv2d(
+            layer.in_channels, layer.out_channels, layer.bias is not None, fewest_tiles=fewest_tiles
+        )
     turned.weight, turned.bias = layer.weight, layer.bias
     return turned.train(layer.training)
 
