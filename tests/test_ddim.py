@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
-from edit_your_motion.diffusion.ddim import Predict, denoising_loss, guide, invert, sample, signal_levels, until
+from edit_your_motion.diffusion.ddim import denoising_loss, guide, invert, sample, signal_levels
 from edit_your_motion.prediction import noise_of_velocity
 from edit_your_motion.tiny import make_scheduler
 from tiny_network import load_network, random_clip, scheduler
@@ -78,18 +78,6 @@ def test_no_guidance_never_asks_the_unconditional_network() -> None:
     assert guide(conditional, fail, 1.0) is conditional
     guided = guide(conditional, lambda z, t: z, 7.5)
     assert guided(torch.ones(1), torch.ones(1)).item() == 8.5
-
-
-def test_a_prediction_that_ends_at_a_level_is_followed_by_the_other(schedule: DDIMScheduler) -> None:
-    calls: list[str] = []
-
-    def noting(name: str) -> Predict:
-        return lambda z, t: (calls.append(name), torch.zeros_like(z))[1]
-
-    level = signal_levels(schedule, 10)[3]
-    predict = until(level, noting("first"), noting("then"), schedule)
-    sample(predict, torch.randn(1, 1, 4, 2, 2), schedule, 10)
-    assert calls == ["first"] * 3 + ["then"] * 7
 
 
 def test_the_loss_of_the_true_noise_is_zero(schedule: DDIMScheduler) -> None:

@@ -126,31 +126,6 @@ def test_guidance_from_the_sources_pose_strengthens_what_the_new_pose_changes(
     assert not torch.allclose(unseen, guided, atol=1e-3)
 
 
-def test_guidance_ends_with_its_share_of_the_steps(
-    pipeline: EditYourMotionPipeline, walk: SyntheticClip, config: EditConfig
-) -> None:
-    seen: dict[object, list[torch.Tensor]] = {}
-
-    def apply(name: object, **sampling: object) -> list[torch.Tensor]:
-        values = {"alignment": {"method": "none"}, "sampling": {"steps": 4, "guidance_from": "skeleton", **sampling}}
-        settings = parse_config(ApplyConfig, config.for_applying().model_dump(), values)
-        steps = seen[name] = []
-        pipeline.apply(
-            other, config=settings, output_type="latent", callback_on_step_end=lambda *given: note(steps, given)
-        )
-        return steps
-
-    def note(steps: list[torch.Tensor], given: tuple) -> dict:
-        steps.append(given[3]["latents"].clone())
-        return {}
-
-    other = film(2, seed=1, speed=1.0)
-    whole, half = apply("whole", guidance_scale=6), apply("half", guidance_scale=6, guidance_share=0.5)
-    assert [torch.equal(*pair) for pair in zip(whole, half, strict=True)] == [True, True, False, False]
-    plain, hardly = apply("plain", guidance_scale=1), apply("hardly", guidance_scale=6, guidance_share=0.01)
-    assert not torch.equal(plain[0], hardly[0]), "a step at least is guided"
-
-
 @pytest.mark.parametrize("away", ["skeleton", "pose"])
 def test_guidance_from_a_pose_leaves_the_place_alone(
     pipeline: EditYourMotionPipeline, walk: SyntheticClip, config: EditConfig, away: str

@@ -283,13 +283,6 @@ class SamplingConfig(Section):
         "person was or will be, the prompt with no skeleton, so that the new pose grows stronger, or the prompt in the "
         "source's pose, so that only what the new pose changes does.",
     )
-    guidance_share: float = Field(
-        1.0,
-        gt=0,
-        le=1,
-        description="Share of the steps, the first ones, that are guided. They decide the pose; the others, which draw "
-        "the details, are then half as dear.",
-    )
     negative_prompt: str = Field("", description="What guidance from the prompt leads away from.")
     person_noise: Literal["inverted", "fresh", "moved"] = Field(
         "inverted",

@@ -14,7 +14,7 @@ from torch import Tensor
 from edit_your_motion.backbone import Backbone, explain_memory
 from edit_your_motion.background import keep_background, people_cells
 from edit_your_motion.config import ApplyConfig, TuneConfig, WindowsConfig
-from edit_your_motion.diffusion.ddim import OnStep, Predict, guide, invert, sample, signal_levels, until
+from edit_your_motion.diffusion.ddim import OnStep, Predict, guide, invert, sample, signal_levels
 from edit_your_motion.diffusion.windows import check_windows, cover
 from edit_your_motion.errors import CheckpointError
 from edit_your_motion.fresh_noise import FreshPerson
@@ -187,14 +187,12 @@ def apply_motion(
         guidance: float | Tensor = sampling.guidance_scale
         if guidance != 1 and sampling.guidance_from != "prompt":
             guidance = 1 + (guidance - 1) * _find_people(source, aligned, noise)
-        levels = signal_levels(backbone.base.scheduler, sampling.steps, sampling.solver)
-        guided = max(1, round(sampling.guidance_share * sampling.steps))
-        unguided_from = levels[guided] if guided < len(levels) else None
-        predict = _bind(backbone, predictor, person.config, wanted, away_from, guidance, config.windows, unguided_from)
+        predict = _bind(backbone, predictor, person.config, wanted, away_from, guidance, config.windows)
         if sampling.person_noise != "inverted":
             people = source.masks, source.keypoints, aligned
             moved = move_person(person.latents[:, shown], *people) if sampling.person_noise == "moved" else None
             fresh = FreshPerson.draw(noise, _find_people(source, aligned, noise), config.runtime.seed, moved)
+            levels = signal_levels(backbone.base.scheduler, sampling.steps, sampling.solver)
             noise = fresh.put_into(noise, levels[0])
             if moved is not None:
                 on_step = _hold(fresh, levels[1 : 1 + round(sampling.person_held * sampling.steps)], on_step)
@@ -248,12 +246,8 @@ def _bind(
     away_from: _Shown,
     guidance_scale: float | Float[Tensor, "1 f 1 lh lw"],
     windows: WindowsConfig,
-    unguided_from: float | None = None,
 ) -> Predict:
-    """eps_theta(z, t) with text, skeletons and guidance bound, for latents in fp32 of a clip of any length.
-
-    Guidance ends where a share `unguided_from` of the variance is clean latents; None: it lasts to the end.
-    """
+    """eps_theta(z, t) with text, skeletons and guidance bound, for latents in fp32 of a clip of any length."""
 
     def prepare(shown: _Shown) -> Conditions:
         short = shown.skeletons is None or shown.skeletons.shape[1] <= windows.frames
@@ -273,9 +267,7 @@ def _bind(
         other = conditions.with_text(predictor.prepare_text(backbone.embed(away_from.prompt)))
     else:
         other = prepare(away_from)
-    plain = bound(conditions)
-    guided = guide(plain, bound(other), guidance_scale)
-    return guided if unguided_from is None else until(unguided_from, guided, plain, backbone.base.scheduler)
+    return guide(bound(conditions), bound(other), guidance_scale)
 
 
 def _hold(fresh: FreshPerson, levels: Sequence[float], then: OnStep | None) -> OnStep:

@@ -37,8 +37,8 @@ def apply_in_two_branches(
     other takes the edit's prompt and the aligned skeletons, and sees the keys and values of the first, split by the
     person's mask. With guidance these are four networks a step.
 
-    Differs from MotionEditor: without null-text optimisation; guidance leads away from the empty prompt as it is and
-    in every step, whatever `guidance_from` and `guidance_share` say.
+    Differs from MotionEditor: without null-text optimisation; guidance leads away from the empty prompt as it is,
+    whatever `guidance_from` says.
 
     Args:
         backbone: the frozen networks that the person was tuned on.

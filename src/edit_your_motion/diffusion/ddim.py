@@ -108,24 +108,6 @@ def guide(conditional: Predict, unconditional: Predict, scale: float | int | Flo
     return predict
 
 
-def until(level: float, first: Predict, then: Predict, scheduler: DDIMScheduler) -> Predict:
-    """Predicts by `first` while less of z_t's variance than `level` is clean latents, and by `then` from there on.
-
-    Guidance in a limited interval of noise levels (Kynkaanniemi et al. 2024) is this with an unguided `then`.
-
-    Args:
-        level: abar, of `signal_levels`.
-        first: while there is more noise.
-        then: afterwards.
-        scheduler: the base's noise schedule.
-    """
-
-    def predict(z: Tensor, t: Tensor) -> Tensor:
-        return (first if float(scheduler.alphas_cumprod[int(t)]) < level else then)(z, t)
-
-    return predict
-
-
 def denoising_loss(
     predict: Predict,
     z: Float[Tensor, "b f c lh lw"],
