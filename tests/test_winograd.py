@@ -286,24 +286,24 @@ def test_it_excludes_compilation_and_makes_no_other_person() -> None:
     assert TuneConfig(runtime=RuntimeConfig(winograd=True, winograd_tiles=64)).identity() == TuneConfig().identity()
 
 
-def asking(memory: int | str = "100GB", **settings: object) -> RuntimeConfig:
-    """A machine whose memory is planned, and that is to use Winograd's algorithm."""
-    always = {"device": "cpu", "precision": "fp32", "tiled_vae": True, "winograd": True}
-    return RuntimeConfig(memory=str(memory), **{**always, "winograd_tiles": 1, **settings})
-
-
 TILES = 12
 """Of 6 frames of 64x128 pixels at the second level of the tiny U-Net; at its finest there are 48."""
+
+
+def asking(memory: int | str = "100GB", **settings: object) -> RuntimeConfig:
+    """A machine whose memory is planned, and that is to use Winograd's algorithm."""
+    always = {"device": "cpu", "precision": "fp32", "tiled_vae": True, "winograd": True, "winograd_tiles": TILES}
+    return RuntimeConfig(memory=str(memory), **{**always, **settings})
 
 
 @pytest.mark.usefixtures("everywhere")
 def test_a_plan_counts_transformed_weights_and_gives_them_up_by_and_by_for_want_of_memory(checkpoints: Path) -> None:
     architecture = load_architecture(str(checkpoints / "base"), str(checkpoints / "controlnet"))
     windows = WindowsConfig(frames=6, overlap=2)
-    rehearsal = Rehearsal(architecture, NetworkConfig(), None, asking(winograd_tiles=TILES), (6, 64, 128))
-    roomy = make_plan(rehearsal, windows, asking(winograd_tiles=TILES))
+    rehearsal = Rehearsal(architecture, NetworkConfig(), None, asking(), (6, 64, 128))
+    roomy = make_plan(rehearsal, windows, asking())
     assert roomy.means.winograd == TILES
-    assert follow(roomy, ApplyConfig(runtime=asking(winograd_tiles=TILES))).runtime.winograd
+    assert follow(roomy, ApplyConfig(runtime=asking())).runtime.winograd
     with torch.no_grad():
         network, clip = load_network(checkpoints), random_clip(6)
         use_winograd(network, TILES)
@@ -315,7 +315,7 @@ def test_a_plan_counts_transformed_weights_and_gives_them_up_by_and_by_for_want_
 
     def descend() -> None:
         while True:
-            plans.append(make_plan(rehearsal, windows, asking(plans[-1].needed - 1, winograd_tiles=TILES)))
+            plans.append(make_plan(rehearsal, windows, asking(plans[-1].needed - 1)))
 
     with pytest.raises(OutOfMemoryError):
         descend()
@@ -324,12 +324,12 @@ def test_a_plan_counts_transformed_weights_and_gives_them_up_by_and_by_for_want_
     assert f"from {2 * TILES} tiles on" in plans[1].describe()
     assert follow(plans[1], ApplyConfig(runtime=asking())).runtime.winograd_tiles == 2 * TILES
     assert "directly" in plans[-1].describe()
-    last = follow(plans[-1], ApplyConfig(runtime=asking(winograd_tiles=TILES)))
+    last = follow(plans[-1], ApplyConfig(runtime=asking()))
     assert (last.runtime.winograd, last.runtime.frozen_storage) == (False, "fp16")
     stored = list(_candidates(rehearsal, windows, asking(frozen_storage="fp16")))
     assert not any(means.winograd for means in stored)
     rehearsal.winograd = False
-    assert {means.winograd for means in _candidates(rehearsal, windows, asking(winograd_tiles=TILES))} == {None}
+    assert {means.winograd for means in _candidates(rehearsal, windows, asking())} == {None}
 
 
 @pytest.mark.slow

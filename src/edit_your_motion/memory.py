@@ -376,6 +376,7 @@ def _candidates(rehearsal: Rehearsal, windows: WindowsConfig, runtime: RuntimeCo
         storages.append("fp16")
     offload = [True] if runtime.offload else [False, True] if rehearsal.on_gpu else [False]
     tiles = [True] if runtime.tiled_vae else [False, True]
+    asked = runtime.winograd_tiles
     window = min(windows.frames, rehearsal.shape[0])
     lengths: list[int] = []
     while not lengths or window > max(windows.overlap, 3):
@@ -384,14 +385,9 @@ def _candidates(rehearsal: Rehearsal, windows: WindowsConfig, runtime: RuntimeCo
     choices = product(recomputations, storages, offload, tiles, enumerate(lengths))
     for recompute, storage, away, tiled, (cuts, length) in choices:
         # Stored weights are not transformed.
-        if not rehearsal.winograd:
-            yield Means(recompute, storage, away, tiled, length, cuts)
-            continue
-        fewest = runtime.winograd_tiles
-        if storage == "compute":
-            yield Means(recompute, storage, away, tiled, length, cuts, fewest)
-            yield Means(recompute, storage, away, tiled, length, cuts, 2 * fewest, fewer_winograd=True)
-        yield Means(recompute, storage, away, tiled, length, cuts, 0)
+        transformed = [(asked, False), (2 * asked, True)] if storage == "compute" else []
+        for fewest, fewer in [*transformed, (0, False)] if rehearsal.winograd else [(None, False)]:
+            yield Means(recompute, storage, away, tiled, length, cuts, fewest, fewer)
 
 
 def _weights(network: nn.Module) -> list[tuple[Tensor, bool]]:
