@@ -69,6 +69,9 @@ class PeopleConfig(Section):
     reference_person: int | None = Field(None, ge=1, description="Which person of the reference.")
     smooth: bool = Field(True, description="Smooth keypoints over time, without lag.")
     fill_gaps: bool = Field(True, description="Fill short gaps in the keypoints.")
+    keep_sides: bool = Field(
+        True, description="Swap left and right back where the finder changed them between two frames."
+    )
     keypoints: Path | None = Field(
         None, description="Ready keypoints of the source: our JSON, OpenPose JSON files, or a skeleton video."
     )

@@ -19,6 +19,7 @@ from edit_your_motion.people.backends import PeopleBackend, load_backend
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.keypoints_file import load_keypoints, read_json, save_keypoints
 from edit_your_motion.people.precomputed import load_precomputed
+from edit_your_motion.people.sides import keep_sides
 from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.people.smoothing import SmoothingConfig, fill_mask_gaps, jitter, steady_keypoints
 from edit_your_motion.people.tracking import Track, follow_person
@@ -320,6 +321,8 @@ def _find_person(large: Video, small: Video, sought: _Sought, people: PeopleConf
             smoothing = SmoothingConfig(smooth=people.smooth, fill_gaps=people.fill_gaps)
             keypoints = track.keypoints.mapped(scale, np.zeros(2), height, width)
             raw_jitter = jitter(keypoints)
+            if people.keep_sides:
+                keypoints = keep_sides(keypoints)
             keypoints = steady_keypoints(keypoints, smoothing, frame_rate=small.fps)
         if masks is None:
             masks = _shrink(track.masks, height, width)
