@@ -60,3 +60,22 @@ def test_frames_without_a_skeleton_keep_what_the_person_left() -> None:
     kept = keep_background(edited, source, column(30, 8), standing_at(30), nobody)
     assert (kept[:, 40:100, 22:38] == 255).all()
     assert not kept[:, :, 60:].any()
+
+
+def test_where_the_edited_person_is_found_the_source_comes_nearer() -> None:
+    edited, source = np.full((2, SIDE, SIDE, 3), 255, np.uint8), np.zeros((2, SIDE, SIDE, 3), np.uint8)
+    found = column(90, 4)
+    found[1] = False
+    kept = keep_background(edited, source, column(30, 12), standing_at(30), standing_at(90), found)
+    assert (kept[0, 45:95, 86:94] == 255).all(), "the person"
+    assert not kept[0, 45:95, 101:].any(), "what its old reach would have kept"
+    assert (kept[1, 45:95, 83:97] == 255).all(), "nobody is found there, so the reach decides"
+    assert (kept[:, 40:100, 22:38] == 255).all(), "what the person left"
+
+
+def test_a_limb_that_the_mask_lacks_stays() -> None:
+    edited, source = np.full((2, SIDE, SIDE, 3), 255, np.uint8), np.zeros((2, SIDE, SIDE, 3), np.uint8)
+    found = column(90, 4)
+    found[:, 70:] = False
+    kept = keep_background(edited, source, column(30, 12), standing_at(30), standing_at(90), found)
+    assert (kept[:, 75:95, 89:92] == 255).all()

@@ -40,6 +40,7 @@ LAYERS = (
     },
     {"backbone", "memory"},
     {"background", "fresh_noise", "moved_latents", "person", "preparation"},
+    {"finding"},
     {"edit"},
     {"scoring", "pipeline"},
     {"output"},

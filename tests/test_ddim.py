@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
-from edit_your_motion.diffusion.ddim import denoising_loss, guide, invert, sample, signal_levels
+from edit_your_motion.diffusion.ddim import denoising_loss, guide, invert, rescaling, sample, signal_levels
 from edit_your_motion.prediction import noise_of_velocity
 from edit_your_motion.tiny import make_scheduler
 from tiny_network import load_network, random_clip, scheduler
@@ -78,6 +78,45 @@ def test_no_guidance_never_asks_the_unconditional_network() -> None:
     assert guide(conditional, fail, 1.0) is conditional
     guided = guide(conditional, lambda z, t: z, 7.5)
     assert guided(torch.ones(1), torch.ones(1)).item() == 8.5
+
+
+def implied(z: torch.Tensor, noise: torch.Tensor, signal: torch.Tensor) -> torch.Tensor:
+    return (z - (1 - signal).sqrt() * noise) / signal.sqrt()
+
+
+def test_rescaled_guidance_has_the_colours_of_what_is_wanted(schedule: DDIMScheduler) -> None:
+    z, wanted, other, t = *torch.randn(3, 1, 2, 4, 6, 6), torch.tensor(600)
+    signal = schedule.alphas_cumprod[t]
+    where = torch.zeros(1, 2, 1, 6, 6, dtype=torch.bool)
+    where[..., 1:5, 2:] = True
+
+    def clean(share: float, cells: torch.Tensor | None) -> torch.Tensor:
+        guided = guide(lambda z, t: wanted, lambda z, t: other, 5.0, rescaling(share, schedule, cells))
+        return implied(z, guided(z, t), signal)
+
+    goal, plain, whole = implied(z, wanted, signal), clean(0, None), clean(1, None)
+    assert rescaling(0, schedule) is None
+    for moment in (torch.mean, torch.std):
+        torch.testing.assert_close(moment(whole, dim=(-2, -1)), moment(goal, dim=(-2, -1)), atol=1e-4, rtol=1e-4)
+        assert (moment(plain, dim=(-2, -1)) - moment(goal, dim=(-2, -1))).abs().max() > 0.1
+    torch.testing.assert_close(clean(0.3, None), 0.7 * plain + 0.3 * whole, atol=1e-4, rtol=1e-4)
+
+    # Only some cells: their own moments, and the others as guidance made them.
+    inside = where.expand_as(goal)
+    part = clean(1, where)
+    torch.testing.assert_close(part[~inside], plain[~inside], atol=1e-4, rtol=1e-4)
+    cells, cells_goal = (latents[inside].reshape(2, 4, -1) for latents in (part, goal))
+    torch.testing.assert_close(cells.mean(dim=-1), cells_goal.mean(dim=-1), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(cells.std(dim=-1), cells_goal.std(dim=-1), atol=1e-4, rtol=1e-4)
+
+
+def test_rescaling_of_no_cell_and_of_a_flat_frame_is_finite(schedule: DDIMScheduler) -> None:
+    z, t = torch.zeros(1, 1, 4, 6, 6), torch.tensor(600)
+    nowhere = torch.zeros(1, 1, 1, 6, 6, dtype=torch.bool)
+    for where in (nowhere, None):
+        guided = guide(lambda z, t: z + 1, lambda z, t: z, 3.0, rescaling(1, schedule, where))(z, t)
+        assert guided.isfinite().all()
+    assert torch.allclose(guide(lambda z, t: z + 1, lambda z, t: z, 3.0, rescaling(1, schedule, nowhere))(z, t), z + 3)
 
 
 def test_the_loss_of_the_true_noise_is_zero(schedule: DDIMScheduler) -> None:

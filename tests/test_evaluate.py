@@ -24,6 +24,7 @@ from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.datasets.config import CasesConfig
 from edit_your_motion.edit import loop_frames
 from edit_your_motion.errors import ConfigError, InputError, ModelFileError, VideoError
+from edit_your_motion.finding import find_person
 from edit_your_motion.metrics import (
     METRICS,
     ClipEncoder,
@@ -41,7 +42,6 @@ from edit_your_motion.metrics import (
 )
 from edit_your_motion.people.keypoints_file import save_keypoints
 from edit_your_motion.progress import SilentProgress
-from edit_your_motion.scoring import find_person
 from edit_your_motion.video import Fit, fit_frame, write_video
 from synthetic_clip import film
 from test_benchmark_paired import Upright

@@ -126,6 +126,17 @@ def test_guidance_from_the_sources_pose_strengthens_what_the_new_pose_changes(
     assert not torch.allclose(unseen, guided, atol=1e-3)
 
 
+def test_guidance_can_be_rescaled(pipeline: EditYourMotionPipeline, walk: SyntheticClip, config: EditConfig) -> None:
+    def apply(**sampling: object) -> torch.Tensor:
+        settings = parse_config(ApplyConfig, config.for_applying().model_dump(), {"sampling": sampling})
+        return pipeline.apply(walk.prepared, config=settings, output_type="latent").frames
+
+    for away in ("prompt", "skeleton"):
+        strong = {"guidance_scale": 8, "guidance_from": away}
+        assert not torch.allclose(apply(**strong), apply(**strong, guidance_rescale=0.7), atol=1e-3)
+    assert torch.equal(apply(), apply(guidance_rescale=0.7)), "without guidance there is nothing to rescale"
+
+
 @pytest.mark.parametrize("away", ["skeleton", "pose"])
 def test_guidance_from_a_pose_leaves_the_place_alone(
     pipeline: EditYourMotionPipeline, walk: SyntheticClip, config: EditConfig, away: str

@@ -19,6 +19,10 @@ _MARGIN = 1.15
 
 _REACH_QUANTILE = 0.99
 
+_SOFT = 0.02
+"""How far about the edited person's mask, and about its skeleton where the mask lacks a limb, the frames stay as they
+were generated, as a share of the picture's short side."""
+
 
 def keep_background(
     edited: UInt8[np.ndarray, "f h w 3"],
@@ -26,12 +30,14 @@ def keep_background(
     source_masks: Bool[np.ndarray, "f h w"],
     source_keypoints: Keypoints,
     skeletons: Keypoints,
+    edited_masks: Bool[np.ndarray, "f h w"] | None = None,
 ) -> UInt8[np.ndarray, "f h w 3"]:
     """The edited frames, with the source's pixels where neither the source's nor the edit's person is.
 
     A VAE and 50 steps of sampling redraw the whole frame, the part that no edit touches too. Where the source showed
-    its person, and as far from the new skeletons as its body reached from its own, the frames stay as they were
-    generated; from there they pass over into the source's within `FEATHER`. Not in the paper: an option.
+    its person, and where the edited one is found, the frames stay as they were generated; from there they pass over
+    into the source's within `FEATHER`. In frames in which no edited person is found it may be anywhere as far from its
+    skeleton as the source's body reached from its own. Not in the paper: an option.
 
     Args:
         edited: the generated frames.
@@ -39,11 +45,16 @@ def keep_background(
         source_masks: the person's pixels in them.
         source_keypoints: of the person in them.
         skeletons: what guided the edit.
+        edited_masks: the person's pixels in the edited frames, where they were found.
     """
-    feather = max(1.0, FEATHER * min(edited.shape[1:3]))
-    reach = _MARGIN * find_reach(source_masks, source_keypoints)
-    left = _distances(source_masks)
-    entered = np.maximum(distances_to_skeletons(skeletons) - reach, 0)
+    short_side = min(edited.shape[1:3])
+    feather = max(1.0, FEATHER * short_side)
+    left, limbs = _distances(source_masks), distances_to_skeletons(skeletons)
+    entered = np.maximum(limbs - _MARGIN * find_reach(source_masks, source_keypoints), 0)
+    if edited_masks is not None:
+        found = edited_masks.any(axis=(1, 2))
+        person = np.minimum(_distances(edited_masks[found]), limbs[found])
+        entered[found] = np.maximum(entered[found], person - _SOFT * short_side)
     share = np.clip(1 - np.minimum(left, entered) / feather, 0, 1)[..., None]
     return (source + share * (edited.astype(np.float32) - source)).round().astype(np.uint8)
 

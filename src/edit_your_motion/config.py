@@ -286,6 +286,13 @@ class SamplingConfig(Section):
         "person was or will be, the prompt with no skeleton, so that the new pose grows stronger, or the prompt in the "
         "source's pose, so that only what the new pose changes does.",
     )
+    guidance_rescale: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="How far guided predictions are brought back to the colours and the contrast of unguided ones, "
+        "which strong guidance drives apart: 0 is not at all, 1 wholly.",
+    )
     negative_prompt: str = Field("", description="What guidance from the prompt leads away from.")
     person_noise: Literal["inverted", "fresh", "moved"] = Field(
         "inverted",

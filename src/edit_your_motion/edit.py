@@ -14,9 +14,10 @@ from torch import Tensor
 from edit_your_motion.backbone import Backbone, explain_memory
 from edit_your_motion.background import keep_background, people_cells
 from edit_your_motion.config import ApplyConfig, TuneConfig, WindowsConfig
-from edit_your_motion.diffusion.ddim import OnStep, Predict, guide, invert, sample, signal_levels
+from edit_your_motion.diffusion.ddim import OnStep, Predict, Rescale, guide, invert, rescaling, sample, signal_levels
 from edit_your_motion.diffusion.windows import check_windows, cover
 from edit_your_motion.errors import CheckpointError
+from edit_your_motion.finding import find_masks
 from edit_your_motion.fresh_noise import FreshPerson
 from edit_your_motion.moved_latents import move_person
 from edit_your_motion.nn.conditions import Conditions
@@ -185,9 +186,12 @@ def apply_motion(
                 away_from = _Shown(prompt, _draw(source.keypoints))
         noise = person.noise[:, shown].to(backbone.device)
         guidance: float | Tensor = sampling.guidance_scale
+        guided = None
         if guidance != 1 and sampling.guidance_from != "prompt":
-            guidance = 1 + (guidance - 1) * _find_people(source, aligned, noise)
-        predict = _bind(backbone, predictor, person.config, wanted, away_from, guidance, config.windows)
+            guided = _find_people(source, aligned, noise)
+            guidance = 1 + (guidance - 1) * guided
+        rescale = rescaling(sampling.guidance_rescale, backbone.base.scheduler, guided)
+        predict = _bind(backbone, predictor, person.config, wanted, away_from, guidance, config.windows, rescale)
         if sampling.person_noise != "inverted":
             people = source.masks, source.keypoints, aligned
             moved = move_person(person.latents[:, shown], *people) if sampling.person_noise == "moved" else None
@@ -208,7 +212,8 @@ def apply_motion(
         with decoder_weights(backbone.base.vae, person.decoder):
             frames = backbone.decode(latents, progress)
     if sampling.background == "source":
-        frames = keep_background(frames, source.video.frames, source.masks, source.keypoints, aligned)
+        made = find_masks(frames, config.people, progress)
+        frames = keep_background(frames, source.video.frames, source.masks, source.keypoints, aligned, made)
     return Edit(frames, latents.cpu(), aligned)
 
 
@@ -246,6 +251,7 @@ def _bind(
     away_from: _Shown,
     guidance_scale: float | Float[Tensor, "1 f 1 lh lw"],
     windows: WindowsConfig,
+    rescale: Rescale | None = None,
 ) -> Predict:
     """eps_theta(z, t) with text, skeletons and guidance bound, for latents in fp32 of a clip of any length."""
 
@@ -267,7 +273,7 @@ def _bind(
         other = conditions.with_text(predictor.prepare_text(backbone.embed(away_from.prompt)))
     else:
         other = prepare(away_from)
-    return guide(bound(conditions), bound(other), guidance_scale)
+    return guide(bound(conditions), bound(other), guidance_scale, rescale)
 
 
 def _hold(fresh: FreshPerson, levels: Sequence[float], then: OnStep | None) -> OnStep:

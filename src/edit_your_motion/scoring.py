@@ -7,16 +7,15 @@ from jaxtyping import UInt8
 
 from edit_your_motion.config import PeopleConfig
 from edit_your_motion.edit import Edit, loop_frames
-from edit_your_motion.errors import MissingExtraError, ModelFileError, PersonError
+from edit_your_motion.errors import MissingExtraError, ModelFileError
+from edit_your_motion.finding import find_person
 from edit_your_motion.metrics import MetricGap, PersonMasks, PersonPoses, evaluate
 from edit_your_motion.metrics.inputs import FeatureNetworks
 from edit_your_motion.people.backends import PeopleBackend
 from edit_your_motion.people.keypoints import Keypoints
-from edit_your_motion.people.tracking import Track, follow_person
 from edit_your_motion.person import Person
-from edit_your_motion.preparation import DETECTION_SIDE, open_backend
+from edit_your_motion.preparation import open_backend
 from edit_your_motion.progress import Progress
-from edit_your_motion.video import Fit, fit_frame
 
 logger = logging.getLogger(__name__)
 
@@ -81,19 +80,3 @@ def _score(
         else:
             scores[result.name.removesuffix("_alexnet")] = result.value
     return scores
-
-
-def find_person(frames: UInt8[np.ndarray, "f h w 3"], backend: PeopleBackend, progress: Progress) -> Track | None:
-    """The person in generated frames, on their canvas; None if nobody can be made out."""
-    height, width = frames.shape[1:3]
-    zoom = max(1, -(-DETECTION_SIDE // min(height, width)))
-    large = np.stack([fit_frame(frame, Fit(height * zoom, width * zoom)) for frame in frames])
-    with progress.phase("score", len(frames)) as advance:
-        detections = backend.detect(large, on_frame=lambda done, total: advance())
-    try:
-        track = follow_person(detections, height * zoom, width * zoom)
-    except PersonError:
-        logger.warning("nobody was found in the edited frames")
-        return None
-    keypoints = track.keypoints.mapped(np.full(2, 1 / zoom), np.zeros(2), height, width)
-    return Track(keypoints, track.masks[:, zoom // 2 :: zoom, zoom // 2 :: zoom], track.found, track.people)

@@ -8,6 +8,7 @@ from jaxtyping import Bool, UInt8
 
 from edit_your_motion.benchmark.cells import CellScores
 from edit_your_motion.benchmark.paired_scores import LARGEST_PSNR
+from edit_your_motion.finding import find_person
 from edit_your_motion.metrics import (
     METRICS,
     FeatureNetworks,
@@ -21,7 +22,6 @@ from edit_your_motion.metrics import (
 from edit_your_motion.people.backends import PeopleBackend
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
 from edit_your_motion.progress import Progress
-from edit_your_motion.scoring import find_person
 
 POOLED = ("fid_vid", "fvd")
 """Distances between sets of clips: measured over all cases of a method, not in its cells."""

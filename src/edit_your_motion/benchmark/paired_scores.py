@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float64, UInt8
 
 from edit_your_motion.benchmark.cells import CellScores
 from edit_your_motion.errors import ModelFileError, PersonError, VideoError
+from edit_your_motion.finding import find_person
 from edit_your_motion.metrics import (
     Lpips,
     flicker,
@@ -26,7 +27,6 @@ from edit_your_motion.metrics.structural import WINDOW, sum_windows
 from edit_your_motion.people.backends import PeopleBackend
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.progress import Progress
-from edit_your_motion.scoring import find_person
 
 LARGEST_PSNR = 100.0
 """What equal frames get, in dB, so that means and intervals stay finite."""

@@ -1,16 +1,22 @@
 """Inversion and sampling, and the loss that tuning minimises, on the schedules of diffusers."""
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import torch
 from diffusers import DDIMScheduler
 from einops import rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from edit_your_motion.config import SolverName
 from edit_your_motion.diffusion.solvers import SOLVERS, OnStep, Predict
 from edit_your_motion.prediction import velocity_schedule
 
-__all__ = ["OnStep", "Predict", "denoising_loss", "guide", "invert", "sample", "signal_levels"]
+__all__ = ["OnStep", "Predict", "Rescale", "denoising_loss", "guide", "invert", "rescaling", "sample", "signal_levels"]
+
+Rescale: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""(guided noise, conditional noise, z, t) -> noise, each (b, f, c, lh, lw)."""
 
 
 @torch.no_grad()
@@ -88,7 +94,12 @@ def signal_levels(scheduler: DDIMScheduler, steps: int, solver: SolverName = "dd
     return tuple(float(scheduler.alphas_cumprod[t]) for t in SOLVERS[solver].timesteps(scheduler, steps))
 
 
-def guide(conditional: Predict, unconditional: Predict, scale: float | int | Float[Tensor, "1 f 1 lh lw"]) -> Predict:
+def guide(
+    conditional: Predict,
+    unconditional: Predict,
+    scale: float | int | Float[Tensor, "1 f 1 lh lw"],
+    rescale: Rescale | None = None,
+) -> Predict:
     """Classifier-free guidance (Ho and Salimans 2022): unconditional + scale * (conditional - unconditional).
 
     At scale 1, the paper's setting, this is `conditional` itself and `unconditional` is never called.
@@ -97,15 +108,56 @@ def guide(conditional: Predict, unconditional: Predict, scale: float | int | Flo
         conditional: what is wanted.
         unconditional: what to lead away from.
         scale: how far; a number for each cell leads the picture away in some places only.
+        rescale: what becomes of the guided noise, see `rescaling`.
     """
     if not isinstance(scale, Tensor) and scale == 1:
         return conditional
 
     def predict(z: Tensor, t: Tensor) -> Tensor:
-        away_from = unconditional(z, t)
-        return away_from + scale * (conditional(z, t) - away_from)
+        away_from, wanted = unconditional(z, t), conditional(z, t)
+        guided = away_from + scale * (wanted - away_from)
+        return guided if rescale is None else rescale(guided, wanted, z, t)
 
     return predict
+
+
+def rescaling(
+    share: float | int, scheduler: DDIMScheduler, where: Bool[Tensor, "1 f 1 lh lw"] | None = None
+) -> Rescale | None:
+    """Brings guided noise back to the colours of what is wanted, for `guide`; None for a share of 0.
+
+    Strong guidance drives colours and contrast apart. The clean latents that the guided noise implies get, for each
+    frame and channel, the mean and the standard deviation that the conditional noise's have. Differs from Lin et al.
+    (2024, section 3.4), whose rescaling of the network's output keeps its standard deviation alone.
+
+    Args:
+        share: of the way, 0 to 1.
+        scheduler: the base's noise schedule.
+        where: the cells that are guided and brought back, both measured and changed; None for all.
+    """
+    if not share:
+        return None
+
+    def rescale(guided: Tensor, wanted: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        signal = scheduler.alphas_cumprod.to(z.device)[t]
+        weights = torch.ones_like(z[:, :, :1]) if where is None else where.to(z)
+        clean, goal = ((z - (1 - signal).sqrt() * noise) / signal.sqrt() for noise in (guided, wanted))
+        (mean, spread), (goal_mean, goal_spread) = (_moments(latents, weights) for latents in (clean, goal))
+        matched = goal_mean + (clean - mean) * goal_spread / spread.clamp(min=1e-5)
+        clean = clean + share * weights * (matched - clean)
+        return (z - signal.sqrt() * clean) / (1 - signal).sqrt()
+
+    return rescale
+
+
+def _moments(
+    latents: Float[Tensor, "b f c lh lw"], weights: Float[Tensor, "1 f 1 lh lw"]
+) -> tuple[Float[Tensor, "b f c 1 1"], Float[Tensor, "b f c 1 1"]]:
+    """Mean and standard deviation of each frame's channels, over the cells that have a weight; 0 where none has."""
+    total = weights.sum(dim=(-2, -1), keepdim=True).clamp(min=1)
+    mean = (weights * latents).sum(dim=(-2, -1), keepdim=True) / total
+    variance = (weights * (latents - mean) ** 2).sum(dim=(-2, -1), keepdim=True) / total
+    return mean, variance.sqrt()
 
 
 def denoising_loss(
