@@ -11,7 +11,7 @@ from torch.nn.functional import adaptive_max_pool2d
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.skeleton import draw_skeleton
 
-FEATHER = 0.04
+FEATHER = 0.02
 """Width of the passage from the generated to the source's pixels, as a share of the picture's short side."""
 
 _MARGIN = 1.15
@@ -19,7 +19,7 @@ _MARGIN = 1.15
 
 _REACH_QUANTILE = 0.99
 
-_SOFT = 0.02
+_SOFT = 0.01
 """How far about the edited person's mask, and about its skeleton where the mask lacks a limb, the frames stay as they
 were generated, as a share of the picture's short side."""
 
