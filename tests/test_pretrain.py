@@ -15,16 +15,19 @@ from transformers import CLIPTokenizer
 from edit_your_motion.backbone import Backbone
 from edit_your_motion.errors import CheckpointError, ConfigError, ModelFileError
 from edit_your_motion.metrics import Lpips
+from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
+from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.pretrain import PretrainConfig, export, pretrain
 from edit_your_motion.pretrain import vae as vae_module
 from edit_your_motion.pretrain.diffusion import (
     DiffusionTraining,
     PicturePredictor,
+    heads_of,
     near_skeletons,
     snr_weights,
 )
 from edit_your_motion.pretrain.frames import FramePool, load_shard, render_shards
-from edit_your_motion.pretrain.latents import LatentPool, encoder_digest, pack_picture, unpack_picture
+from edit_your_motion.pretrain.latents import LatentPool, as_condition, encoder_digest, pack_picture, unpack_picture
 from edit_your_motion.pretrain.loop import learning_rate_share, load_average
 from edit_your_motion.pretrain.start import start_predictor
 from edit_your_motion.pretrain.tokenizer import train_tokenizer
@@ -252,6 +255,24 @@ def test_cells_near_the_skeleton_are_found() -> None:
     near = near_skeletons(skeletons, 8)
     assert near[0, 3:6, 1:4].all()
     assert near.sum() == 9
+
+
+def test_heads_are_told_from_the_rest_of_a_skeleton() -> None:
+    body = np.zeros((1, 18, 3), np.float32)
+    body[0, :, 0] = 64 + 40 * np.cos(np.arange(18))  # all over the picture
+    body[0, :, 1] = 80 + 40 * np.sin(np.arange(18))
+    head = [BODY_JOINTS.index(f"{side}_{part}") for side in ("right", "left") for part in ("eye", "ear")]
+    body[0, head, :2] = [[60, 12], [56, 14], [68, 12], [72, 14]]
+    body[0, 0, :2] = 64, 16
+    body[..., 2] = 1
+    skeletons = as_condition(draw_skeleton(Keypoints(body, 128, 128)))
+    heads = heads_of(skeletons)
+    found = heads[0].amax(dim=0).nonzero().numpy()
+    assert found[:, 0].max() < 20
+    assert found[:, 1].min() > 50
+    for x, y in body[0, head, :2].astype(int):
+        assert heads[0, :, y, x].any()
+    assert not heads_of(as_condition(draw_skeleton(Keypoints(body * np.float32([1, 1, 0]), 128, 128)))).any()
 
 
 def test_a_training_starts_from_an_exported_base(finished: Path, begun: Path, tmp_path: Path) -> None:

@@ -104,6 +104,11 @@ class DiffusionConfig(TrainingConfig):
     person: float = Field(
         4.0, ge=0, description="Extra weight of the latent cells near the skeleton: edits need pose and person."
     )
+    head: float = Field(
+        0.0,
+        ge=0,
+        description="Further weight of those near its eyes and ears: which way somebody faces is hard to see.",
+    )
     no_caption: float = Field(0.1, ge=0, le=1, description="Share of pictures with an empty caption.")
     no_skeleton: float = Field(0.1, ge=0, le=1, description="Share of pictures with a black skeleton picture.")
     sheet_steps: int = Field(20, ge=1, le=1000, description="DDIM steps for the pictures of a sample sheet.")

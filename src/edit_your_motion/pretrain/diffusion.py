@@ -133,7 +133,10 @@ class DiffusionTraining:
         t = torch.randint(len(self.scheduler.alphas_cumprod), (count,), generator=generator)
         shown = Examples(examples.latents, tokens, examples.skeletons * seen)
         errors = self._errors(self.network, shown, noise, t)
-        places = 1 + settings.person * near_skeletons(examples.skeletons, examples.latents.shape[-1])
+        cells = examples.latents.shape[-1]
+        places = 1 + settings.person * near_skeletons(examples.skeletons, cells)
+        if settings.head:
+            places = places + settings.head * near_skeletons(heads_of(examples.skeletons), cells)
         weights = rearrange(self._weights[t], "b -> b 1 1") * places / places.mean()
         return {self.target: (errors * weights.to(self.device)).mean()}
 
@@ -203,6 +206,12 @@ def near_skeletons(skeletons: Float[Tensor, "b 3 h w"], cells: int) -> Float[Ten
     side = skeletons.shape[-1] // cells
     drawn = (skeletons > 0).any(dim=1, keepdim=True).float()
     return rearrange(max_pool2d(drawn, 3 * side, side, padding=side), "b 1 lh lw -> b lh lw")
+
+
+def heads_of(skeletons: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    """What of drawn skeletons belongs to eyes and ears, the rest black; it is known by its colours, purple to pink."""
+    red, green, blue = skeletons.split(1, dim=1)
+    return skeletons * ((red > 0.5 * blue) & (blue > 0.25 * red) & (green <= 0.02))
 
 
 def _bind(network: PicturePredictor, examples: Examples, device: torch.device) -> Predict:
