@@ -277,7 +277,7 @@ def test_without_a_backend_poses_are_named_gaps_but_detection_is_refused(
     assert run(tmp_path, config, ["source"], TWO[:1]) == []
     cell = load_cell(tmp_path / "source" / TWO[0].name)
     assert {name for name, reason in cell.gaps.items() if reason == "no model files"} == {
-        "pck", "keypoint_error", "pck_truth", "keypoint_error_truth",
+        "pck", "pck_unsided", "keypoint_error", "pck_truth", "pck_unsided_truth", "keypoint_error_truth",
     }  # fmt: skip
     with pytest.raises(ModelFileError):
         run(tmp_path, config.model_copy(update={"people": "detected"}), ["source"], TWO[:1])
@@ -355,7 +355,7 @@ def test_regions_are_scored_over_their_own_pixels(noisy: tuple[np.ndarray, Truth
         assert scores[f"{prefix}lpips"] > 0
     assert scores["person_lpips"] < scores["lpips"]
     # The backend finds exactly these keypoints.
-    assert (scores["pck"], scores["pck_truth"]) == (1, 1)
+    assert (scores["pck"], scores["pck_truth"], scores["pck_unsided"], scores["pck_unsided_truth"]) == (1, 1, 1, 1)
     assert scores["keypoint_error"] == pytest.approx(0, abs=1e-4)
 
 

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from edit_your_motion.errors import InputError, PersonError, VideoError
-from edit_your_motion.metrics import background_error, flicker, keypoint_error, pck
+from edit_your_motion.metrics import background_error, flicker, keypoint_error, pck, pck_unsided
 from edit_your_motion.metrics.background import grow_mask
-from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
+from edit_your_motion.people.sides import swap_sides
 
 
 def make_keypoints(frames: int = 3, seed: int = 0) -> Keypoints:
@@ -24,6 +25,18 @@ def test_a_person_who_follows_exactly_has_all_joints_correct() -> None:
     given = make_keypoints()
     np.testing.assert_array_equal(pck(given, given), 1)
     np.testing.assert_array_equal(keypoint_error(given, given), 0)
+
+
+def test_frames_that_are_turned_round_are_right_but_for_their_sides() -> None:
+    given = make_keypoints()
+    turned = swap_sides(given, np.array([False, True, False]))
+    limbs = sum("_" in name and name.split("_")[1] not in ("eye", "ear") for name in BODY_JOINTS)
+    wrong = pck(turned, given)
+    assert (wrong[0], wrong[2]) == (1, 1)
+    assert wrong[1] <= 1 - limbs / 18 / 2, "most limbs are far from their other side's"
+    np.testing.assert_array_equal(pck_unsided(turned, given), 1)
+    moved = change(turned, 0, 4, (40.0, 40.0, 0.0))
+    np.testing.assert_allclose(pck_unsided(moved, given), [17 / 18, 1, 1])
 
 
 def test_a_joint_is_correct_within_the_tolerance_of_the_longer_side() -> None:

@@ -19,6 +19,7 @@ from edit_your_motion.metrics import (
     lpips,
     mean_absolute_error,
     pck,
+    pck_unsided,
     psnr,
     ssim,
 )
@@ -53,6 +54,8 @@ class PairedMetric:
     convention: str
 
 
+_OF_POSE = MappingProxyType({"pck": pck, "pck_unsided": pck_unsided, "keypoint_error": keypoint_error})
+
 PAIRED_METRICS: Mapping[str, PairedMetric] = MappingProxyType(
     {
         **{
@@ -61,8 +64,12 @@ PAIRED_METRICS: Mapping[str, PairedMetric] = MappingProxyType(
             for name, better, convention in _OF_PIXELS
         },
         "pck": PairedMetric("higher", "PCK at 0.1 of the person found in the edit, against the skeletons it was given"),
+        "pck_unsided": PairedMetric("higher", "the same, left and right exchanged in the frames where that is better"),
         "keypoint_error": PairedMetric("lower", "pixels, against the skeletons it was given"),
         "pck_truth": PairedMetric("higher", "PCK at 0.1 of the person found in the edit, against the true keypoints"),
+        "pck_unsided_truth": PairedMetric(
+            "higher", "the same, left and right exchanged in the frames where that is better"
+        ),
         "keypoint_error_truth": PairedMetric("lower", "pixels, against the true keypoints"),
         "flicker": PairedMetric("lower", "mean |x_t - (x_{t-1} + x_{t+1}) / 2|; compare with the truth's own"),
     }
@@ -186,7 +193,7 @@ def _score_pose(
     progress: Progress,
 ) -> CellScores:
     """PCK and keypoint error of the person found in the frames; 0 and a gap if nobody is found."""
-    names = [measure + suffix for suffix in expected for measure in ("pck", "keypoint_error")]
+    names = [measure + suffix for suffix in expected for measure in _OF_POSE]
     if isinstance(backend, str):
         return CellScores({}, dict.fromkeys(names, backend))
     track = find_person(frames, backend, progress)
@@ -194,10 +201,10 @@ def _score_pose(
     gaps: dict[str, str] = {}
     for suffix, keypoints in expected.items():
         if track is None:
-            values[f"pck{suffix}"] = 0.0
+            values |= dict.fromkeys((f"pck{suffix}", f"pck_unsided{suffix}"), 0.0)
             gaps[f"keypoint_error{suffix}"] = "nobody was found in the edit"
             continue
-        for name, measure in (("pck", pck), ("keypoint_error", keypoint_error)):
+        for name, measure in _OF_POSE.items():
             try:
                 values[name + suffix] = float(np.nanmean(measure(track.keypoints, keypoints)))
             except PersonError as problem:

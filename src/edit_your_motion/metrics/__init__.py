@@ -13,7 +13,7 @@ from edit_your_motion.metrics.lpips import Lpips, lpips, lpips_unit_range
 from edit_your_motion.metrics.lpips_weights import load_lpips
 from edit_your_motion.metrics.perceptual_video import lpips_neighbours, lpips_source
 from edit_your_motion.metrics.pixel import l1, mean_absolute_error, psnr, psnr_wrapped_uint8
-from edit_your_motion.metrics.pose import keypoint_error, pck
+from edit_your_motion.metrics.pose import keypoint_error, pck, pck_unsided
 from edit_your_motion.metrics.report import MetricGap, MetricValue, Report
 from edit_your_motion.metrics.structural import ssim, ssim_colour
 from edit_your_motion.metrics.study import PreferenceScore, preference_score, preference_score_of_people
@@ -60,6 +60,7 @@ __all__ = [
     "lpips_unit_range",
     "mean_absolute_error",
     "pck",
+    "pck_unsided",
     "preference_score",
     "preference_score_of_people",
     "psnr",

@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float64
 
 from edit_your_motion.errors import InputError, PersonError
 from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.sides import swap_sides
 
 
 def pck(
@@ -36,6 +37,29 @@ def pck(
         correct = found[frame] & (distances[frame] <= tolerance * longer_side)
         values[frame] = correct[expected[frame]].mean()
     return _some_frames(values, "two given joints")
+
+
+def pck_unsided(
+    detected: Keypoints, given: Keypoints, tolerance: float = 0.1, visible_above: float = 0.0
+) -> Float64[np.ndarray, "f"]:
+    """`pck` with left and right limbs exchanged in the frames in which that is better.
+
+    Convention: ours. Where this is much more than `pck`, the limbs are in their places, and what is lost is which way
+    the person faces, or the detector's sense of it: it takes a figure without a clear face for its own back.
+
+    Args:
+        detected: as in `pck`, and so are the others.
+        given: what the generated frames were to show.
+        tolerance: share of the box's longer side, above 0.
+        visible_above: confidence that a joint has to exceed to be there, in [0, 1).
+
+    Raises:
+        InputError: a tolerance that is not positive.
+        PersonError: different numbers of frames or canvas sizes, or no frame with two given joints.
+    """
+    exchanged = swap_sides(detected, np.ones(len(detected), bool))
+    both = (pck(keypoints, given, tolerance, visible_above) for keypoints in (detected, exchanged))
+    return np.maximum(*both)
 
 
 def keypoint_error(detected: Keypoints, given: Keypoints, visible_above: float = 0.0) -> Float64[np.ndarray, "f"]:

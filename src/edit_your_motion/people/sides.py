@@ -45,7 +45,19 @@ def keep_sides(keypoints: Keypoints, threshold: float = 0.3) -> Keypoints:
     confidence = pairs[..., 2].sum(axis=(0, 2))
     if confidence[swapped].sum() > confidence[~swapped].sum():
         swapped = ~swapped
-    return _swap(keypoints, swapped)
+    return swap_sides(keypoints, swapped)
+
+
+def swap_sides(keypoints: Keypoints, frames: Bool[np.ndarray, " f"]) -> Keypoints:
+    """The keypoints with the limbs and the hands of both sides exchanged in some frames; the face stays."""
+    if not frames.any():
+        return keypoints
+    body = keypoints.body.copy()
+    body[np.ix_(frames, _RIGHT + _LEFT)] = body[np.ix_(frames, _LEFT + _RIGHT)]
+    hands = keypoints.hands
+    if hands is not None:
+        hands = np.where(frames[:, None, None, None], hands[:, ::-1], hands)
+    return replace(keypoints, body=body, hands=hands)
 
 
 def _disagree(
@@ -56,14 +68,3 @@ def _disagree(
         return False
     as_found, swapped = (np.linalg.norm((there - before)[:, both], axis=-1).sum() for there in (after, after[::-1]))
     return bool(swapped < _TRAVEL_SHARE * as_found)
-
-
-def _swap(keypoints: Keypoints, frames: Bool[np.ndarray, " f"]) -> Keypoints:
-    if not frames.any():
-        return keypoints
-    body = keypoints.body.copy()
-    body[np.ix_(frames, _RIGHT + _LEFT)] = body[np.ix_(frames, _LEFT + _RIGHT)]
-    hands = keypoints.hands
-    if hands is not None:
-        hands = np.where(frames[:, None, None, None], hands[:, ::-1], hands)
-    return replace(keypoints, body=body, hands=hands)
