@@ -65,7 +65,7 @@ def no_detector(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(people: object) -> None:
         raise ModelFileError("no model files in this test")
 
-    monkeypatch.setattr("edit_your_motion.scoring.open_backend", refuse)
+    monkeypatch.setattr("edit_your_motion.finding.open_backend", refuse)
 
 
 def test_edit_then_apply(run: Run, walk: SyntheticClip, config: EditConfig, file: Path, tmp_path: Path) -> None:

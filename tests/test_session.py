@@ -39,7 +39,7 @@ def no_detector(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     if "people_models" in request.fixturenames:
         return
 
-    for module in ("preparation", "scoring"):
+    for module in ("preparation", "finding"):
         monkeypatch.setattr(f"edit_your_motion.{module}.open_backend", refuse)
 
 
@@ -62,7 +62,7 @@ def config(checkpoints: Path, source: SyntheticClip, reference: SyntheticClip) -
 def finished(config: EditConfig, source: SyntheticClip, tmp_path_factory: pytest.TempPathFactory) -> EditResult:
     """An edit that is left as it is."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edit_your_motion.scoring.open_backend", refuse)
+        patch.setattr("edit_your_motion.finding.open_backend", refuse)
         return run_edit(config, tmp_path_factory.mktemp("edit") / "deep" / "er", SILENT, truth=source.video)
 
 

@@ -26,13 +26,18 @@ def find_masks(
         people: which backend.
         progress: is told of each frame.
     """
+    backend = open_finder(people)
+    track = None if backend is None else find_person(frames, backend, progress, phase="find the edited person")
+    return None if track is None else track.masks
+
+
+def open_finder(people: PeopleConfig) -> PeopleBackend | None:
+    """The people backend for looking at what was made; None, with a warning, if it cannot be had."""
     try:
-        backend = open_backend(people)
+        return open_backend(people)
     except (ModelFileError, MissingExtraError) as error:
         logger.warning("nobody was looked for in the edited frames: %s", error)
         return None
-    track = find_person(frames, backend, progress, phase="find the edited person")
-    return None if track is None else track.masks
 
 
 def find_person(

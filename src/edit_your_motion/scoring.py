@@ -7,14 +7,12 @@ from jaxtyping import UInt8
 
 from edit_your_motion.config import PeopleConfig
 from edit_your_motion.edit import Edit, loop_frames
-from edit_your_motion.errors import MissingExtraError, ModelFileError
-from edit_your_motion.finding import find_person
+from edit_your_motion.finding import find_person, open_finder
 from edit_your_motion.metrics import MetricGap, PersonMasks, PersonPoses, evaluate
 from edit_your_motion.metrics.inputs import FeatureNetworks
 from edit_your_motion.people.backends import PeopleBackend
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.person import Person
-from edit_your_motion.preparation import open_backend
 from edit_your_motion.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -40,11 +38,7 @@ def score_edit(
     """
     chosen = loop_frames(len(person.source), len(edit.frames))
     source, masks = person.source.video.frames[chosen], person.source.masks[chosen]
-    try:
-        backend = open_backend(people)
-    except (ModelFileError, MissingExtraError) as error:
-        logger.warning("nobody was looked for in the edited frames: %s", error)
-        backend = None
+    backend = open_finder(people)
     scores = {"edited": _score(edit.frames, source, masks, edit.skeletons, backend, truth, progress)}
     if truth is not None:
         scores["source"] = _score(source, source, masks, edit.skeletons, backend, truth, progress)

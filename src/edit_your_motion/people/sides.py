@@ -1,6 +1,7 @@
 """Left and right kept apart over a clip: a finder that sees a back for a front swaps the two for some frames."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -33,15 +34,9 @@ def keep_sides(keypoints: Keypoints, threshold: float = 0.3) -> Keypoints:
     pairs = np.stack([body[:, _RIGHT], body[:, _LEFT]])  # side, frame, limb, (x, y, confidence)
     seen = (pairs[..., 2] > threshold).all(axis=0)
     swapped = np.zeros(len(body), bool)
-    last: int | None = None
-    for frame in np.flatnonzero(seen.sum(axis=1) >= _FEWEST_PAIRS):
-        if last is not None:
-            swapped[last + 1 : frame] = swapped[last]
-            turned = _disagree(pairs[:, last, :, :2], pairs[:, frame, :, :2], seen[[last, frame]])
-            swapped[frame] = swapped[last] ^ turned
-        last = int(frame)
-    if last is not None:
-        swapped[last + 1 :] = swapped[last]
+    for last, frame in pairwise(np.flatnonzero(seen.sum(axis=1) >= _FEWEST_PAIRS)):
+        if _disagree(pairs[:, last, :, :2], pairs[:, frame, :, :2], seen[[last, frame]]):
+            swapped[frame:] = ~swapped[frame:]
     confidence = pairs[..., 2].sum(axis=(0, 2))
     if confidence[swapped].sum() > confidence[~swapped].sum():
         swapped = ~swapped
