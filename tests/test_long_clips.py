@@ -114,7 +114,7 @@ def test_the_record_and_the_person_say_why_and_when_a_stage_stopped(
     def refuse(people: object) -> None:
         raise ModelFileError("no model files in this test")
 
-    monkeypatch.setattr("edit_your_motion.scoring.open_backend", refuse)
+    monkeypatch.setattr("edit_your_motion.finding.open_backend", refuse)
     watched = {"enabled": True, "every": 1, "patience": 1, "improvement": 0.9, "draws": 1}
     tuning = {"early_stopping": watched, "motion": {"iterations": 3}, "appearance": {"iterations": 0}}
     changed = parse_config(EditConfig, config.model_dump(), {"tuning": tuning})
