@@ -1,6 +1,6 @@
 """One edit against the truth: the whole frame, the person, what the person left, and where nobody stands."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
@@ -54,7 +54,9 @@ class PairedMetric:
     convention: str
 
 
-_OF_POSE = MappingProxyType({"pck": pck, "pck_unsided": pck_unsided, "keypoint_error": keypoint_error})
+_OF_POSE: Mapping[str, Callable[[Keypoints, Keypoints], Float64[np.ndarray, "f"]]] = MappingProxyType(
+    {"pck": pck, "pck_unsided": pck_unsided, "keypoint_error": keypoint_error}
+)
 
 PAIRED_METRICS: Mapping[str, PairedMetric] = MappingProxyType(
     {

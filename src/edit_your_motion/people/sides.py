@@ -32,7 +32,7 @@ def keep_sides(keypoints: Keypoints, threshold: float = 0.3) -> Keypoints:
     """
     body = keypoints.body.astype(np.float64)
     pairs = np.stack([body[:, _RIGHT], body[:, _LEFT]])  # side, frame, limb, (x, y, confidence)
-    seen = (pairs[..., 2] > threshold).all(axis=0)
+    seen = np.all(pairs[..., 2] > threshold, axis=0)
     swapped = np.zeros(len(body), bool)
     for last, frame in pairwise(np.flatnonzero(seen.sum(axis=1) >= _FEWEST_PAIRS)):
         if _disagree(pairs[:, last, :, :2], pairs[:, frame, :, :2], seen[[last, frame]]):
@@ -48,7 +48,8 @@ def swap_sides(keypoints: Keypoints, frames: Bool[np.ndarray, " f"]) -> Keypoint
     if not frames.any():
         return keypoints
     body = keypoints.body.copy()
-    body[np.ix_(frames, _RIGHT + _LEFT)] = body[np.ix_(frames, _LEFT + _RIGHT)]
+    rows = np.flatnonzero(frames)[:, None]
+    body[rows, _RIGHT + _LEFT] = body[rows, _LEFT + _RIGHT]
     hands = keypoints.hands
     if hands is not None:
         hands = np.where(frames[:, None, None, None], hands[:, ::-1], hands)
