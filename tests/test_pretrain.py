@@ -26,12 +26,12 @@ from edit_your_motion.pretrain.diffusion import (
     near_skeletons,
     snr_weights,
 )
-from edit_your_motion.pretrain.frames import FramePool, load_shard, render_shards
+from edit_your_motion.pretrain.frames import FramePool, head_circles, load_shard, render_shards
 from edit_your_motion.pretrain.latents import LatentPool, as_condition, encoder_digest, pack_picture, unpack_picture
 from edit_your_motion.pretrain.loop import learning_rate_share, load_average
 from edit_your_motion.pretrain.start import start_predictor
 from edit_your_motion.pretrain.tokenizer import train_tokenizer
-from edit_your_motion.pretrain.vae import VaeTraining, build_vae, encode
+from edit_your_motion.pretrain.vae import VaeTraining, build_vae, encode, enlarge
 from edit_your_motion.progress import SilentProgress
 from edit_your_motion.tiny import make_scheduler
 from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors
@@ -303,7 +303,7 @@ def test_the_vae_may_train_by_lpips_too(begun: Path, monkeypatch: pytest.MonkeyP
         head.weight.data.abs_()  # as in the published ones
     monkeypatch.setattr(vae_module, "load_lpips", lambda backbone, allow_fetch: network)
     shards = begun / "frames" / "train-00000.safetensors", begun / "frames" / "held-out.safetensors"
-    config = tiny(vae={"perceptual": 0.5, "crop": 64}, pictures={"masked": 1.0})
+    config = tiny(vae={"perceptual": 0.5, "perceptual_scale": 2, "crop": 64}, pictures={"masked": 1.0})
     training = VaeTraining(config, FramePool(shards[:1]), load_shard(shards[1]), torch.device("cpu"))
     losses = training.losses(0, torch.Generator().manual_seed(0))
     losses["perceptual"].backward()
@@ -312,6 +312,24 @@ def test_the_vae_may_train_by_lpips_too(begun: Path, monkeypatch: pytest.MonkeyP
     assert all(torch.isfinite(gradient).all() for gradient in gradients)
     assert any(gradient.any() for gradient in gradients)
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_heads_weigh_more_if_told(begun: Path) -> None:
+    shards = begun / "frames" / "train-00000.safetensors", begun / "frames" / "held-out.safetensors"
+
+    def loss(head: float) -> float:
+        config = tiny(vae={"head": head, "batch": 16})
+        training = VaeTraining(config, FramePool(shards[:1]), load_shard(shards[1]), torch.device("cpu"))
+        return training.losses(0, torch.Generator().manual_seed(0))["pixels"].item()
+
+    assert loss(8) > loss(0)
+
+
+def test_enlarged_pictures_keep_their_content() -> None:
+    pictures = torch.rand(2, 3, 8, 8)
+    assert enlarge(pictures, 1) is pictures
+    torch.testing.assert_close(torch.nn.functional.avg_pool2d(enlarge(pictures, 2), 2).mean(), pictures.mean())
+    assert enlarge(pictures, 3).shape == (2, 3, 24, 24)
 
 
 def test_a_start_that_is_no_base_is_refused(begun: Path, tmp_path: Path) -> None:
@@ -369,9 +387,40 @@ def test_crops_lie_within_and_meet_the_person(finished: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     for index in range(len(pool)):
         for _ in range(8):
-            frame, mask = pool.crop(index, 32, torch.rand(4, generator=generator) * 0.75 + 0.25)
-            assert frame.shape == (32, 32, 3)
-            assert mask.any() or not pool.masks[index].any()
+            crop = pool.crop(index, 32, torch.rand(4, generator=generator) * 0.75 + 0.25)
+            assert crop.frame.shape == (32, 32, 3)
+            assert crop.mask.any() or not pool.masks[index].any()
+
+
+def test_heads_lie_about_the_face_in_whatever_crop(finished: Path) -> None:
+    path = finished / "frames" / "train-00000.safetensors"
+    pool, body = FramePool([path]), load_shard(path).body
+    nose, neck = BODY_JOINTS.index("nose"), BODY_JOINTS.index("neck")
+    index = int(np.flatnonzero((body[:, [nose, neck], 2] > 0).all(axis=1))[0])
+    side = len(pool.frames[index])
+    whole = pool.crop(index, side, torch.zeros(4)).head
+    x, y = (int(place) for place in body[index, nose, :2])
+    assert whole[y, x]
+    assert 0 < whole.float().mean() < 0.2
+    shares = torch.tensor([0.3, 0.9, 0.5, 0.5])
+    part = pool.crop(index, side // 2, shares)
+    places = [(int(row), int(column)) for row, column in (pool.frames[index] == part.frame[0, 0]).all(-1).nonzero()]
+    half = side // 2
+    corners = [
+        (row, column)
+        for row, column in places
+        if torch.equal(pool.frames[index, row : row + half, column : column + half], part.frame)
+    ]
+    assert any(torch.equal(whole[row : row + half, column : column + half], part.head) for row, column in corners)
+
+
+def test_no_head_is_looked_for_where_no_face_is_seen() -> None:
+    body = np.full((1, 18, 3), 20, np.float32)
+    body[0, [BODY_JOINTS.index(name) for name in ("nose", "right_eye", "left_eye", "right_ear", "left_ear")], 2] = 0
+    assert head_circles(body)[0, 2] == 0
+    seen = np.full((1, 18, 3), 20, np.float32)
+    seen[0, BODY_JOINTS.index("neck"), 1] = 40
+    np.testing.assert_allclose(head_circles(seen), [[20, 20, 13]])
 
 
 def test_masked_pictures_are_black_behind_the_person(finished: Path) -> None:

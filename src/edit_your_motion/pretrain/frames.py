@@ -8,6 +8,7 @@ from functools import partial
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,13 +16,27 @@ from jaxtyping import Bool, Float32, UInt8
 from torch import Tensor
 
 from edit_your_motion.errors import CheckpointError
-from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
 from edit_your_motion.pretrain.config import PicturesConfig
 from edit_your_motion.progress import Progress
 from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors, save_tensors
 
 SLOTS = 8
 """Pictures that the generator makes at one step."""
+
+_FACE = [BODY_JOINTS.index(name) for name in ("nose", "right_eye", "left_eye", "right_ear", "left_ear")]
+_NECK = BODY_JOINTS.index("neck")
+
+_HEAD_RADIUS = 0.6
+"""Of a head, as a share of the way from the neck to the middle of the face."""
+
+
+class Crop(NamedTuple):
+    """A square part of one picture, and which of its pixels belong to the person and lie near its head."""
+
+    frame: UInt8[Tensor, "h w 3"]
+    mask: Bool[Tensor, "h w"]
+    head: Bool[Tensor, "h w"]
 
 
 @dataclass(frozen=True)
@@ -117,12 +132,13 @@ class FramePool:
         shards = [load_shard(path) for path in paths]
         self.frames = torch.from_numpy(np.concatenate([shard.frames for shard in shards]))
         self.masks = torch.from_numpy(np.concatenate([shard.masks for shard in shards]))
+        self._heads = torch.from_numpy(head_circles(np.concatenate([shard.body for shard in shards])))
 
     def __len__(self) -> int:
         return len(self.frames)
 
-    def crop(self, index: int, side: int, shares: Float32[Tensor, "4"]) -> tuple[Tensor, Tensor]:
-        """A square part of one picture and of its mask.
+    def crop(self, index: int, side: int, shares: Float32[Tensor, "4"]) -> Crop:
+        """A square part of one picture.
 
         Args:
             index: of the picture.
@@ -137,7 +153,20 @@ class FramePool:
             pixel = inside[int(shares[3] * len(inside))]
             corner = (pixel - (shares[:2] * side).long()).clamp(torch.zeros_like(room), room)
         rows, columns = (slice(int(start), int(start) + side) for start in corner)
-        return self.frames[index, rows, columns], self.masks[index, rows, columns]
+        across, down, radius = self._heads[index]
+        near = [torch.arange(side) + start + 0.5 - middle for start, middle in zip(corner, (down, across), strict=True)]
+        head = near[0][:, None] ** 2 + near[1] ** 2 < radius**2
+        return Crop(self.frames[index, rows, columns], self.masks[index, rows, columns], head)
+
+
+def head_circles(body: Float32[np.ndarray, "b 18 3"]) -> Float32[np.ndarray, "b 3"]:
+    """Circles about heads, (x, y, radius) in pixels; the radius is 0 where no eye, ear or nose is seen, or no neck."""
+    seen = body[:, _FACE, 2:] > 0
+    count = seen.sum(axis=1)
+    middle = (body[:, _FACE, :2] * seen).sum(axis=1) / np.maximum(count, 1)
+    to_neck = np.linalg.norm(body[:, _NECK, :2] - middle, axis=-1, keepdims=True)
+    known = (count > 0) & (body[:, _NECK, 2:] > 0)
+    return np.concatenate([middle, known * (_HEAD_RADIUS * to_neck + 1)], axis=1).astype(np.float32)
 
 
 def _render_shard(index: int, *, folder: Path, pictures: PicturesConfig, seed: int) -> None:

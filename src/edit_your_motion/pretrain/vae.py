@@ -8,6 +8,7 @@ import torch
 from diffusers import AutoencoderKL
 from jaxtyping import Bool, Float, UInt8
 from torch import Generator, Tensor, nn
+from torch.nn.functional import interpolate
 
 from edit_your_motion.metrics import load_lpips
 from edit_your_motion.pretrain.config import PretrainConfig
@@ -27,10 +28,11 @@ _MEASURED_AT_ONCE = 16
 
 
 class Crops(NamedTuple):
-    """Parts of pictures, and where in them the people are."""
+    """Parts of pictures, and where in them the people and their heads are."""
 
     pixels: Float[Tensor, "b 3 h w"]
     masks: Bool[Tensor, "b h w"]
+    heads: Bool[Tensor, "b h w"]
 
 
 class VaeTraining:
@@ -64,18 +66,19 @@ class VaeTraining:
             # From here on the latents are the ones that the export's encoder makes.
             for part, averaged in zip(encoder_of(self.network), encoder_of(self.average), strict=True):
                 part.load_state_dict(averaged.state_dict())
-        pixels, masks = self._draw_crops(generator)
+        pixels, masks, heads = self._draw_crops(generator)
         with torch.set_grad_enabled(step < settings.encoder_steps):
             latents = self.network.encode(pixels).latent_dist
         noise = torch.randn(latents.mean.shape, generator=generator).to(self.device)
         made = self.network.decode(latents.mean + latents.std * noise).sample.float()
-        weights = (1 + settings.person * masks).unsqueeze(1)
+        weights = (1 + settings.person * masks + settings.head * heads).unsqueeze(1)
         losses = {
             "pixels": (weights * (made - pixels) ** 2).mean(),
             "gradients": settings.gradient * gradient_distance(made, pixels),
         }
         if self.perceived is not None:
-            losses["perceptual"] = settings.perceptual * self.perceived(made, pixels).mean()
+            enlarged = (enlarge(pictures, settings.perceptual_scale) for pictures in (made, pixels))
+            losses["perceptual"] = settings.perceptual * self.perceived(*enlarged).mean()
         if step < settings.encoder_steps:
             mean, variance, logarithm = latents.mean.float(), latents.var.float(), latents.logvar.float()
             losses["divergence"] = settings.divergence * 0.5 * (mean**2 + variance - 1 - logarithm).mean()
@@ -86,11 +89,10 @@ class VaeTraining:
         indices = torch.randint(len(self.pool), (settings.batch,), generator=generator)
         shares = torch.rand(settings.batch, 5, generator=generator)
         drawn = [self.pool.crop(int(i), settings.crop, share[:4]) for i, share in zip(indices, shares, strict=True)]
-        masks = torch.stack([mask for _, mask in drawn])
-        frames = torch.stack([frame for frame, _ in drawn])
+        frames, masks, heads = (torch.stack(parts) for parts in zip(*drawn, strict=True))
         black = (shares[:, 4] < self.masked)[:, None, None] & ~masks
         frames = frames.masked_fill(black[..., None], 0)
-        return Crops(to_pixels(frames).to(self.device), masks.to(self.device))
+        return Crops(to_pixels(frames).to(self.device), masks.to(self.device), heads.to(self.device))
 
     def measure(self) -> dict[str, float]:
         """PSNR of held-out pictures, of their people alone, and of people before black."""
@@ -158,6 +160,13 @@ def encode(vae: AutoencoderKL, frames: UInt8[np.ndarray, "b h w 3"]) -> Float[Te
 def decode(vae: AutoencoderKL, latents: Float[Tensor, "b c lh lw"]) -> UInt8[np.ndarray, "b h w 3"]:
     """The pictures of latents that are not scaled."""
     return np.concatenate([to_pictures(vae.decode(batch).sample) for batch in latents.split(_MEASURED_AT_ONCE)])
+
+
+def enlarge(pictures: Float[Tensor, "b 3 h w"], scale: int) -> Float[Tensor, "b 3 sh sw"]:
+    """The pictures, each side `scale` times as long."""
+    if scale == 1:
+        return pictures
+    return interpolate(pictures, scale_factor=scale, mode="bilinear", align_corners=False)
 
 
 def reconstruct(vae: AutoencoderKL, frames: UInt8[np.ndarray, "b h w 3"]) -> UInt8[np.ndarray, "b h w 3"]:
