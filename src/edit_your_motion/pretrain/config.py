@@ -86,10 +86,10 @@ class VaeConfig(TrainingConfig):
         description="Weight of LPIPS on AlexNet (10 MB, see 'eym models'): edges stay sharp, people can be found.",
     )
     perceptual_scale: int = Field(
-        1, ge=1, le=8, description="Crops are enlarged so many times before LPIPS sees them: small faces weigh more."
+        2, ge=1, le=8, description="Crops are enlarged so many times before LPIPS sees them: small faces weigh more."
     )
     person: float = Field(3.0, ge=0, description="Extra weight of the person's pixels.")
-    head: float = Field(0.0, ge=0, description="Further weight of the pixels about its eyes, ears and nose.")
+    head: float = Field(12.0, ge=0, description="Further weight of the pixels about its eyes, ears and nose.")
     divergence: float = Field(3e-5, ge=0, description="Weight of the latents' divergence from a standard normal.")
 
 
@@ -109,7 +109,7 @@ class DiffusionConfig(TrainingConfig):
         4.0, ge=0, description="Extra weight of the latent cells near the skeleton: edits need pose and person."
     )
     head: float = Field(
-        0.0,
+        8.0,
         ge=0,
         description="Further weight of those near its eyes and ears: which way somebody faces is hard to see.",
     )
