@@ -434,12 +434,13 @@ def test_real_clips(clips: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["crop", "pad"])
+@pytest.mark.parametrize("place", [(0.5, 0.5), (0.45, 0.6)])
 @pytest.mark.parametrize("size", [(64, 64), (48, 120), (200, 90), (33, 47)])
-def test_fitting_moves_places_as_it_says(how: str, size: tuple[int, int]) -> None:
+def test_fitting_moves_places_as_it_says(how: str, size: tuple[int, int], place: tuple[float, float]) -> None:
     """The centre of a bright square is found where the transform puts it."""
     frame = np.zeros((90, 160, 3), np.uint8)
     frame[40:50, 70:82] = 255
-    fit = Fit(*size, how=how)
+    fit = Fit(*size, how=how, place=place)
     fitted = fit_frame(frame, fit)
     assert fitted.shape == (*size, 3)
     scale, offset = fit_transform(90, 160, fit)
@@ -490,6 +491,45 @@ def test_reading_fits_each_frame(clip: Path) -> None:
 )
 def test_sizes(text: str, native: tuple[int, int], expected: tuple[int, int]) -> None:
     assert parse_size(text, native, 64, 512 * 512) == expected
+
+
+@pytest.mark.parametrize(
+    ("side", "shape", "expected", "kept"),
+    [
+        (128, (2, 3), (128, 192), 1),
+        (128, (3, 4), (128, 192), 0.88),
+        (128, (4, 5), (128, 192), 0.83),
+        (128, (9, 16), (128, 256), 0.88),
+        (128, (9, 21), (128, 256), 0.85),
+        (128, (1, 1), (128, 128), 1),
+        (512, (2, 3), (384, 576), 1),
+        (512, (3, 4), (384, 512), 1),
+        (512, (4, 5), (512, 640), 1),
+        (512, (9, 16), (384, 704), 0.96),
+        (512, (9, 21), (384, 896), 1),
+        (512, (1, 1), (512, 512), 1),
+    ],
+)
+def test_the_automatic_size_keeps_the_picture(
+    side: int, shape: tuple[int, int], expected: tuple[int, int], kept: float
+) -> None:
+    """Width and height of photos and films, upright and lying: no size at about that area keeps much more."""
+    width, height = (100 * each for each in shape)
+    portrait = parse_size("auto", (height, width), 64, side * side)
+    assert portrait[::-1] == expected
+    assert parse_size("auto", (width, height), 64, side * side) == portrait[::-1]
+    ratio = portrait[0] / portrait[1] / (height / width)
+    assert min(ratio, 1 / ratio) >= kept
+    assert 0.5 <= portrait[0] * portrait[1] / side**2 <= 2
+
+
+def test_a_crop_keeps_the_part_that_it_is_told() -> None:
+    frame = np.zeros((100, 200, 3), np.uint8)
+    frame[:, 100:] = 200
+    assert not fit_frame(frame, Fit(100, 100, place=(0.0, 0.5))).any()
+    assert (fit_frame(frame, Fit(100, 100, place=(1.0, 0.5))) == 200).all()
+    with pytest.raises(ConfigError, match="place"):
+        Fit(100, 100, place=(1.5, 0.0))
 
 
 @pytest.mark.parametrize("text", ["", "big", "0", "512x0", "-512", "512x512x3", "5.5", "99999", "1e3", "512 768"])

@@ -86,12 +86,17 @@ class PreparedClip:
 
 @dataclass(frozen=True)
 class Canvas:
-    """The size to work at, pixels, and how frames of another shape are brought to it."""
+    """The size to work at, pixels, and how frames of another shape are brought to it: see `Fit`."""
 
     height: int
     width: int
     how: Literal["crop", "pad"] = "crop"
     warnings: tuple[str, ...] = ()
+    place: tuple[float, float] = (0.5, 0.5)
+
+    def fit(self, zoom: int = 1) -> Fit:
+        """How frames, and with them keypoints and masks, get onto the canvas, or onto one so many times as large."""
+        return Fit(self.height * zoom, self.width * zoom, self.how, self.place)
 
 
 def choose_canvas(source: Source, config: VideoConfig, multiple: int, native_side: int) -> Canvas:
@@ -125,10 +130,8 @@ def prepare_source(
     count = 1 if still else video.frames
     # No larger than the source, which would be blurred on the way there and back.
     zoom = math.ceil(min(DETECTION_SIDE, max(side, min(info.height, info.width))) / side)
-    fit = Fit(canvas.height * zoom, canvas.width * zoom, canvas.how)
-    large = _read(source, video, video.start, count, fit, progress)
-    size = Fit(canvas.height, canvas.width)
-    small = replace(large, frames=np.stack([fit_frame(frame, size) for frame in large.frames]))
+    large = _read(source, video, video.start, count, canvas.fit(zoom), progress)
+    small = replace(large, frames=np.stack([fit_frame(frame, canvas.fit()) for frame in large.frames]))
     sought = _Sought(people.person, people.keypoints, people.masks, chosen=_chosen_frames(video, video.start, small))
     clip = _find_person(large, small, sought, people, progress)
     if not clip.masks.any(axis=(1, 2)).all():

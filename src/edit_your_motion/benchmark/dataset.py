@@ -44,7 +44,7 @@ from edit_your_motion.preparation import (
     save_masks,
 )
 from edit_your_motion.progress import Progress
-from edit_your_motion.video import Fit, fit_frame, fit_transform, write_video
+from edit_your_motion.video import fit_frame, fit_transform, write_video
 
 
 def run_dataset(
@@ -213,14 +213,13 @@ def write_ready_people(case: Case, canvas: Canvas, place: Path, people: PeopleCo
 
 def fit_masks(masks: Bool[np.ndarray, "f h w"], canvas: Canvas) -> Bool[np.ndarray, "f h2 w2"]:
     """Masks brought to the canvas as `fit_frame` brings their frames."""
-    fit = Fit(canvas.height, canvas.width, canvas.how)
     pictures = (np.repeat(mask[..., None].astype(np.uint8) * 255, 3, axis=-1) for mask in masks)
-    return np.stack([fit_frame(picture, fit)[..., 0] >= 128 for picture in pictures])
+    return np.stack([fit_frame(picture, canvas.fit())[..., 0] >= 128 for picture in pictures])
 
 
 def onto_canvas(keypoints: Keypoints, canvas: Canvas) -> Keypoints:
     """Keypoints brought to the canvas as `fit_frame` brings their frames."""
-    scale, offset = fit_transform(keypoints.height, keypoints.width, Fit(canvas.height, canvas.width, canvas.how))
+    scale, offset = fit_transform(keypoints.height, keypoints.width, canvas.fit())
     return keypoints.mapped(scale, offset, canvas.height, canvas.width)
 
 
@@ -230,8 +229,7 @@ def _read_truth(clip: Clip, canvas: Canvas, frames: int) -> UInt8[np.ndarray, "f
         raise VideoError(
             f"expected a truth of {frames} frames as the reference has, got {len(truth)} in {clip.path}: cut it"
         )
-    fit = Fit(canvas.height, canvas.width, canvas.how)
-    return np.stack([fit_frame(frame, fit) for frame in truth])
+    return np.stack([fit_frame(frame, canvas.fit()) for frame in truth])
 
 
 def _needs_truth(method: AnyMethod) -> bool:

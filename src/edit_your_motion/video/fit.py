@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,19 +21,23 @@ class Fit:
     Args:
         height: of the result, 1 to 16384.
         width: of the result, 1 to 16384.
-        how: "crop" fills the size and cuts off what stands out, alike on both sides; "pad" keeps the whole frame and
-            leaves black bars.
+        how: "crop" fills the size and cuts off what stands out; "pad" keeps the whole frame and leaves black bars.
+        place: of "crop", which part is kept, as (x, y) in [0, 1]: 0 cuts off nothing at the left or the top, 1 nothing
+            at the right or the bottom, 0.5 alike on both sides.
     """
 
     height: int
     width: int
     how: Literal["crop", "pad"] = "crop"
+    place: tuple[float, float] = (0.5, 0.5)
 
     def __post_init__(self) -> None:
         if not (1 <= self.height <= LARGEST_SIDE and 1 <= self.width <= LARGEST_SIDE):
             raise ConfigError(f"a size has sides of 1 to {LARGEST_SIDE} pixels, got {self.width}x{self.height}")
         if self.how not in ("crop", "pad"):
             raise ConfigError(f"a frame is fitted by 'crop' or 'pad', got {self.how!r}")
+        if not all(0 <= share <= 1 for share in self.place):
+            raise ConfigError(f"the place of a crop is two numbers from 0 to 1, got {self.place}")
 
 
 def _padded_size(height: int, width: int, fit: Fit) -> tuple[int, int]:
@@ -56,7 +61,7 @@ def fit_transform(height: int, width: int, fit: Fit) -> tuple[Float64[np.ndarray
     target = np.array([fit.width, fit.height], dtype=np.float64)
     if fit.how == "crop":
         scale = np.repeat(np.max(target / original), 2)
-        return scale, (target - original * scale) / 2
+        return scale, (target - original * scale) * np.array(fit.place)
     inner = np.array(_padded_size(height, width, fit)[::-1], dtype=np.float64)
     return inner / original, (target - inner) // 2
 
@@ -87,10 +92,11 @@ def fit_frame(frame: UInt8[np.ndarray, "h w 3"], fit: Fit) -> UInt8[np.ndarray, 
 
 
 def parse_size(text: str, native: tuple[int, int], multiple: int, area: int) -> tuple[int, int]:
-    """Height and width to work at, each the nearest multiple of `multiple` to what the text asks for.
+    """Height and width to work at, multiples of `multiple`.
 
     Args:
-        text: "512" for a square, "768x512" for width x height, "auto" for the native aspect ratio at `area` pixels.
+        text: "512" for a square, "768x512" for width x height, each side to be rounded to its nearest multiple; "auto"
+            for the native aspect ratio at about `area` pixels, as nearly as multiples can have it.
         native: height and width of the source, in pixels.
         multiple: what the networks need both sides to be divisible by, in pixels (64 for Stable Diffusion 1.5).
         area: pixels of a frame that "auto" aims at.
@@ -102,16 +108,37 @@ def parse_size(text: str, native: tuple[int, int], multiple: int, area: int) -> 
         ConfigError: the text is none of the three forms, or a side is 0 or beyond 16384.
     """
     if text.strip().lower() == "auto":
-        height, width = native
-        scale = math.sqrt(area / (height * width))
-        sides = height * scale, width * scale
-    else:
-        match = re.fullmatch(r"\s*(\d{1,6})(?:\s*[xX×]\s*(\d{1,6}))?\s*", text)  # noqa: RUF001
-        if match is None:
-            raise ConfigError(f"a size is '512', '768x512' (width x height) or 'auto', got {text!r}")
-        wide, high = int(match[1]), int(match[2] or match[1])
-        if not (1 <= wide <= LARGEST_SIDE and 1 <= high <= LARGEST_SIDE):
-            raise ConfigError(f"a size has sides of 1 to {LARGEST_SIDE} pixels, got {text!r}")
-        sides = float(high), float(wide)
-    height, width = (max(1, math.floor(side / multiple + 0.5)) * multiple for side in sides)
+        return _nearest_shape(native, multiple, area)
+    match = re.fullmatch(r"\s*(\d{1,6})(?:\s*[xX×]\s*(\d{1,6}))?\s*", text)  # noqa: RUF001
+    if match is None:
+        raise ConfigError(f"a size is '512', '768x512' (width x height) or 'auto', got {text!r}")
+    wide, high = int(match[1]), int(match[2] or match[1])
+    if not (1 <= wide <= LARGEST_SIDE and 1 <= high <= LARGEST_SIDE):
+        raise ConfigError(f"a size has sides of 1 to {LARGEST_SIDE} pixels, got {text!r}")
+    height, width = (max(1, math.floor(side / multiple + 0.5)) * multiple for side in (high, wide))
     return height, width
+
+
+def _nearest_shape(native: tuple[int, int], multiple: int, area: int) -> tuple[int, int]:
+    """The pair of multiples of which a crop keeps most of the picture, from half the area to twice as much.
+
+    Where two keep nearly the same share, the one nearer to the area: a tenth of the logarithm of how far it is from
+    there counts as much as the logarithm of the share.
+    """
+    ratio = native[0] / native[1]
+
+    def cost(height: int, width: int) -> tuple[float, int]:
+        lost, strayed = math.log(height / width / ratio), math.log(height * width / area)
+        return round(abs(lost) + abs(strayed) / 10, 9), -height * width
+
+    return min(_shapes(multiple, area), key=lambda shape: cost(*shape))
+
+
+def _shapes(multiple: int, area: int) -> Iterator[tuple[int, int]]:
+    """Height and width in multiples, from half of the area to twice as much; one cell where none lies there."""
+    cells = area / multiple**2
+    most = min(int(max(1, 2 * cells)), LARGEST_SIDE // multiple)
+    for high in range(1, most + 1):
+        for wide in range(1, min(int(max(1, 2 * cells)) // high, most) + 1):
+            if 2 * high * wide >= cells:
+                yield high * multiple, wide * multiple
