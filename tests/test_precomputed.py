@@ -1,7 +1,6 @@
 """Keypoints and masks from elsewhere: skeleton pictures are read back as drawn, the other layouts as written."""
 
 import io
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -139,23 +138,6 @@ def test_disco_masks_are_picked_out_and_cleaned(tmp_path: Path) -> None:
     masks = load_precomputed(folder).masks
     assert masks is not None
     assert (masks != truth).mean() < 0.005
-
-
-def test_other_sizes_are_scaled_and_logged(tmp_path: Path, dancer: Keypoints, caplog: pytest.LogCaptureFixture) -> None:
-    save_keypoints(tmp_path / "k.json", dancer)
-    pictures = np.zeros((2, 64, 64, 3), np.uint8)
-    pictures[:, 16:48, 16:32] = 255
-    folder = save_pictures(tmp_path / "masks", pictures)
-    with caplog.at_level(logging.WARNING):
-        keypoints = load_precomputed(tmp_path / "k.json", height=256, width=1024).keypoints
-        masks = load_precomputed(folder, "masks", height=128, width=192).masks
-    assert keypoints is not None
-    assert masks is not None
-    np.testing.assert_allclose(keypoints.body[..., :2], dancer.body[..., :2] * np.float32([2, 0.5]), rtol=1e-6)
-    assert masks.shape == (2, 128, 192)
-    assert masks[0].sum() == pytest.approx(64 * 48, rel=0.02)
-    assert "keypoints of 512x512 scaled to 1024x256" in caplog.text
-    assert "masks of 64x64 scaled to 192x128" in caplog.text
 
 
 def test_arrays_are_checked(tmp_path: Path, dancer: Keypoints) -> None:

@@ -18,6 +18,7 @@ from edit_your_motion.files import written_whole
 from edit_your_motion.people.backends import PeopleBackend, load_backend
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.keypoints_file import load_keypoints, read_json, save_keypoints
+from edit_your_motion.people.placing import Placement, pick_frames
 from edit_your_motion.people.precomputed import load_precomputed
 from edit_your_motion.people.sides import keep_sides
 from edit_your_motion.people.skeleton import draw_skeleton
@@ -28,6 +29,7 @@ from edit_your_motion.video import (
     Fit,
     Video,
     VideoInfo,
+    choose_frames,
     fit_frame,
     parse_size,
     probe,
@@ -132,7 +134,8 @@ def prepare_source(
     zoom = math.ceil(min(DETECTION_SIDE, max(side, min(info.height, info.width))) / side)
     large = _read(source, video, video.start, count, canvas.fit(zoom), progress)
     small = replace(large, frames=np.stack([fit_frame(frame, canvas.fit()) for frame in large.frames]))
-    sought = _Sought(people.person, people.keypoints, people.masks, chosen=_chosen_frames(video, video.start, small))
+    chosen = _Chosen(source, video, video.start, count)
+    sought = _Sought(people.person, people.keypoints, people.masks, chosen, _place(info, canvas.fit()))
     clip = _find_person(large, small, sought, people, progress)
     if not clip.masks.any(axis=(1, 2)).all():
         empty = np.flatnonzero(~clip.masks.any(axis=(1, 2))) + 1
@@ -164,8 +167,10 @@ def prepare_reference(
     scale = DETECTION_SIDE / min(info.height, info.width)
     fit = Fit(2 * round(info.height * scale / 2), 2 * round(info.width * scale / 2))
     clip = _read(source, video, video.reference_start, frames, fit, progress)
-    chosen = _chosen_frames(video, video.reference_start, clip)
-    sought = _Sought(people.reference_person, people.reference_keypoints, None, chosen, needs_masks=False)
+    chosen = _Chosen(source, video, video.reference_start, frames)
+    sought = _Sought(
+        people.reference_person, people.reference_keypoints, None, chosen, _place(info, fit), needs_masks=False
+    )
     return _find_person(clip, clip, sought, people, progress)
 
 
@@ -223,8 +228,13 @@ def load_prepared(folder: Path) -> PreparedClip:
     """
     video = read_video(folder / "frames.mp4")
     keypoints = load_keypoints(folder / "keypoints.json")
-    masks = load_precomputed(folder / "masks", "masks", height=keypoints.height, width=keypoints.width).masks
+    masks = load_precomputed(folder / "masks", "masks").masks
     assert masks is not None
+    if masks.shape[1:] != (keypoints.height, keypoints.width):
+        raise PersonError(
+            f"expected masks of {keypoints.width}x{keypoints.height} as the keypoints in {folder}, "
+            f"got {masks.shape[2]}x{masks.shape[1]}"
+        )
     frames = video.frames[:, : keypoints.height, : keypoints.width]  # the encoder pads odd sides
     if not len(frames) == len(keypoints) == len(masks):
         raise PersonError(
@@ -293,27 +303,48 @@ class _Sought:
         person: which one, from the left, from 1; None for the largest.
         keypoints: ready keypoints.
         masks: ready masks.
-        chosen: the clip's frames as indices into the whole file; None where times decided.
+        chosen: the clip's frames.
+        placement: where they are.
         needs_masks: whether masks are of use.
     """
 
     person: int | None
     keypoints: Path | None
     masks: Path | None
-    chosen: Int[np.ndarray, " f"] | None
+    chosen: "_Chosen"
+    placement: Placement
     needs_masks: bool = True
 
 
-def _chosen_frames(video: VideoConfig, start: float, clip: Video) -> Int[np.ndarray, " f"] | None:
-    if video.fps is not None:
-        return None
-    return _nearest_frame(start, clip.fps * video.stride) + video.stride * np.arange(len(clip.frames))
+@dataclass(frozen=True)
+class _Chosen:
+    """The frames that were taken of a source."""
+
+    source: Source
+    video: VideoConfig
+    start: float
+    count: int
+
+    def pick(self, available: int, path: Path) -> Int[np.ndarray, " f"]:
+        """Which of so many ready frames go with them."""
+        if available == self.count:
+            return np.arange(available)
+        stride = self.video.stride
+        if isinstance(self.source, Video):
+            indices = _nearest_frame(self.start, self.source.fps) + stride * np.arange(self.count)
+        else:
+            indices = choose_frames(self.source, self.count, start=self.start, stride=stride, fps=self.video.fps)
+        return pick_frames(available, indices, _probe(self.source).frames, str(path))
+
+
+def _place(info: VideoInfo, fit: Fit) -> Placement:
+    return Placement(info.height, info.width, fit, info.pixel_aspect)
 
 
 def _find_person(large: Video, small: Video, sought: _Sought, people: PeopleConfig, progress: Progress) -> PreparedClip:
     """The person on the canvas of `small`: from what is ready, else found in `large`, the same frames in larger."""
     count, height, width = small.frames.shape[:3]
-    keypoints, masks = _load_ready(sought, height, width, count)
+    keypoints, masks = _load_ready(sought)
     found, raw_jitter = 1.0, 0.0
     warnings: tuple[str, ...] = ()
     if keypoints is None or (masks is None and sought.needs_masks):
@@ -344,31 +375,19 @@ def _load_keypoints(path: Path, person: int | None, height: int | None = None, w
     return keypoints
 
 
-def _load_ready(
-    sought: _Sought, height: int, width: int, count: int
-) -> tuple[Keypoints | None, Bool[np.ndarray, "f h w"] | None]:
+def _load_ready(sought: _Sought) -> tuple[Keypoints | None, Bool[np.ndarray, "f h w"] | None]:
     """The ready keypoints and masks of the frames in question, each None where none are given."""
-    keypoints = masks = None
+    keypoints, masks, place = None, None, sought.placement
     if sought.keypoints is not None:
-        keypoints = _load_keypoints(sought.keypoints, sought.person, height, width)
-        keypoints = keypoints.take(_pick(len(keypoints), sought.chosen, count, sought.keypoints))
+        keypoints = _load_keypoints(sought.keypoints, sought.person, place.height, place.width)
+        keypoints = keypoints.take(sought.chosen.pick(len(keypoints), sought.keypoints))
+        keypoints = place.place_keypoints(keypoints, str(sought.keypoints))
     if sought.masks is not None:
-        masks = load_precomputed(sought.masks, height=height, width=width).masks
+        masks = load_precomputed(sought.masks).masks
         if masks is None:
             raise PersonError(f"expected masks at {sought.masks}, found keypoints only")
-        masks = masks[_pick(len(masks), sought.chosen, count, sought.masks)]
+        masks = place.place_masks(masks[sought.chosen.pick(len(masks), sought.masks)], str(sought.masks))
     return keypoints, masks
-
-
-def _pick(available: int, chosen: Int[np.ndarray, " f"] | None, count: int, path: Path) -> Int[np.ndarray, " f"]:
-    """Which of the ready frames go with the clip's: all of them if as many, else those that were chosen of the file."""
-    if available == count:
-        return np.arange(count)
-    if chosen is not None and available > chosen[-1]:
-        return chosen
-    raise PersonError(
-        f"expected {path} to go with the {count} frames of the clip or with the whole file, got {available}"
-    )
 
 
 def open_backend(people: PeopleConfig) -> PeopleBackend:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import UInt8
 
 from edit_your_motion.backbone import Backbone
 from edit_your_motion.benchmark.cells import (
@@ -35,6 +35,7 @@ from edit_your_motion.metrics import FeatureNetworks
 from edit_your_motion.people.backends import PeopleBackend
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.keypoints_file import save_keypoints
+from edit_your_motion.people.placing import fit_keypoints, fit_masks
 from edit_your_motion.preparation import (
     Canvas,
     choose_canvas,
@@ -44,7 +45,7 @@ from edit_your_motion.preparation import (
     save_masks,
 )
 from edit_your_motion.progress import Progress
-from edit_your_motion.video import fit_frame, fit_transform, write_video
+from edit_your_motion.video import fit_frame, write_video
 
 
 def run_dataset(
@@ -182,7 +183,7 @@ class _Run:
             return score_frames(edited, given, shown, self.networks, backend, progress)
 
         same = case.truth == case.reference
-        true_keypoints = onto_canvas(motion.keypoints, canvas) if same and truth is not None else None
+        true_keypoints = fit_keypoints(motion.keypoints, canvas.fit()) if same and truth is not None else None
         return Scene(prepared, motion, case.prompts, score, truth, true_keypoints)
 
 
@@ -201,26 +202,14 @@ def write_ready_people(case: Case, canvas: Canvas, place: Path, people: PeopleCo
     written: dict[str, Path] = {}
     if (keypoints := case.source.read_keypoints((people.person or 1) - 1)) is not None:
         written["keypoints"] = place / "source-keypoints.json"
-        save_keypoints(written["keypoints"], onto_canvas(keypoints, canvas))
+        save_keypoints(written["keypoints"], fit_keypoints(keypoints, canvas.fit()))
     if (masks := case.source.read_masks()) is not None:
         written["masks"] = place / "source-masks"
-        save_masks(written["masks"], fit_masks(masks, canvas))
+        save_masks(written["masks"], fit_masks(masks, canvas.fit()))
     if (keypoints := case.reference.read_keypoints((people.reference_person or 1) - 1)) is not None:
         written["reference_keypoints"] = place / "reference-keypoints.json"
         save_keypoints(written["reference_keypoints"], keypoints)
     return written
-
-
-def fit_masks(masks: Bool[np.ndarray, "f h w"], canvas: Canvas) -> Bool[np.ndarray, "f h2 w2"]:
-    """Masks brought to the canvas as `fit_frame` brings their frames."""
-    pictures = (np.repeat(mask[..., None].astype(np.uint8) * 255, 3, axis=-1) for mask in masks)
-    return np.stack([fit_frame(picture, canvas.fit())[..., 0] >= 128 for picture in pictures])
-
-
-def onto_canvas(keypoints: Keypoints, canvas: Canvas) -> Keypoints:
-    """Keypoints brought to the canvas as `fit_frame` brings their frames."""
-    scale, offset = fit_transform(keypoints.height, keypoints.width, canvas.fit())
-    return keypoints.mapped(scale, offset, canvas.height, canvas.width)
 
 
 def _read_truth(clip: Clip, canvas: Canvas, frames: int) -> UInt8[np.ndarray, "f h w 3"]:

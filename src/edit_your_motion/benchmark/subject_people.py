@@ -2,7 +2,6 @@
 
 from functools import cached_property
 
-from edit_your_motion.benchmark.dataset import fit_masks, onto_canvas
 from edit_your_motion.benchmark.dataset_scores import nobody
 from edit_your_motion.benchmark.people_in_streams import follow_in_stream
 from edit_your_motion.benchmark.subjects import Subject, stream
@@ -14,10 +13,11 @@ from edit_your_motion.metrics.frames import describe_frames
 from edit_your_motion.people.alignment import AlignmentMethod, align
 from edit_your_motion.people.backends import PeopleBackend
 from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.placing import fit_keypoints, fit_masks
 from edit_your_motion.people.precomputed import load_precomputed
 from edit_your_motion.people.tracking import Track
-from edit_your_motion.preparation import Canvas
 from edit_your_motion.progress import Progress
+from edit_your_motion.video import Fit
 
 
 class SubjectPeople:
@@ -65,7 +65,7 @@ class SubjectPeople:
             return PersonMasks(self.in_output.masks, self.in_output.masks)
         ready = None if self.subject.source is None else self.subject.source.read_masks()
         if ready is not None:
-            fitted = fit_masks(ready, Canvas(*self.size[1:]))
+            fitted = fit_masks(ready, Fit(*self.size[1:]))
             return PersonMasks(self.in_output.masks, fitted[loop_frames(len(fitted), self.size[0])])
         return None if self.in_source is None else PersonMasks(self.in_output.masks, self.in_source.masks)
 
@@ -89,7 +89,7 @@ class SubjectPeople:
             moving = self._read_or_follow(reference, "reference")
         elif truth is not None:
             keypoints = self._read_or_follow(truth, "truth")
-            return None if keypoints is None else onto_canvas(keypoints, Canvas(*self.size[1:]))
+            return None if keypoints is None else fit_keypoints(keypoints, Fit(*self.size[1:]))
         else:
             self.why = self.why or "no skeletons are known: give a reference"
             return None
@@ -97,14 +97,14 @@ class SubjectPeople:
             return None
         standing = self._find_standing()
         return (
-            onto_canvas(moving, Canvas(*self.size[1:])) if standing is None else align(moving, standing, self.alignment)
+            fit_keypoints(moving, Fit(*self.size[1:])) if standing is None else align(moving, standing, self.alignment)
         )
 
     def _find_standing(self) -> Keypoints | None:
         """The source person's joints on the output's canvas, which skeletons are aligned with."""
         source = self.subject.source
         if source is not None and (keypoints := source.read_keypoints()) is not None:
-            return onto_canvas(keypoints, Canvas(*self.size[1:]))
+            return fit_keypoints(keypoints, Fit(*self.size[1:]))
         return None if self.in_source is None else self.in_source.keypoints
 
     def _read_or_follow(self, clip: Clip, name: str) -> Keypoints | None:

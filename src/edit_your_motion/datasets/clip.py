@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from edit_your_motion.datasets.people_files import count_keypoints, count_masks, read_keypoints, read_masks
-from edit_your_motion.errors import InputError, PersonError, VideoError
+from edit_your_motion.errors import InputError, VideoError
 from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.placing import pick_frames
 from edit_your_motion.video import Video, VideoInfo, probe
 from edit_your_motion.video.containers import iterate_container
 from edit_your_motion.video.pictures import is_picture, iterate_folder, iterate_picture
@@ -83,7 +84,7 @@ class Clip:
         for path, count in ((self.keypoints, count_keypoints), (self.masks, count_masks)):
             available = None if path is None else count(path)
             if path is not None and available is not None and frames is not None:
-                self._pick(path, available, len(self.indices(frames)))
+                self._pick(path, available, frames)
 
     def iterate(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         """The chosen frames one by one, decoded anew at each call and never held together.
@@ -136,7 +137,7 @@ class Clip:
             return None
         info = self.describe()
         keypoints = read_keypoints(self.keypoints, info.height, info.width, person)
-        return keypoints.take(self._pick(self.keypoints, len(keypoints), self._length(info)))
+        return keypoints.take(self._pick(self.keypoints, len(keypoints), info.frames))
 
     def read_masks(self) -> Bool[np.ndarray, "f h w"] | None:
         """The ready masks of the chosen frames at the clip's own size; None where there are none.
@@ -148,14 +149,14 @@ class Clip:
             return None
         info = self.describe()
         masks = read_masks(self.masks, info.height, info.width)
-        return masks[self._pick(self.masks, len(masks), self._length(info))]
+        return masks[self._pick(self.masks, len(masks), info.frames)]
 
-    def _length(self, info: VideoInfo) -> int:
+    def _length(self, whole: int | None) -> int:
         if self.count is not None:
             return self.count
-        if info.frames is None:
+        if whole is None:
             raise VideoError(f"{self.path} does not say how many frames it has: give their number")
-        return len(self.indices(info.frames))
+        return len(self.indices(whole))
 
     def _require(self, available: int) -> None:
         needed = self.start + 1 if self.last is None else self.last + 1
@@ -165,14 +166,7 @@ class Clip:
                 f"with stride {self.stride}), got {available}: choose fewer frames, or leave the clip out"
             )
 
-    def _pick(self, path: Path, available: int, wanted: int) -> Int[np.ndarray, " f"]:
-        """Which of the ready frames go with the chosen ones."""
-        if available == wanted:
-            return np.arange(wanted)
-        chosen = self.indices(available)[:wanted]
-        if len(chosen) < wanted:
-            raise PersonError(
-                f"{path}: expected keypoints or masks of the {wanted} chosen frames or of all of {self.path}, "
-                f"got {available}"
-            )
-        return chosen
+    def _pick(self, path: Path, available: int, whole: int | None) -> Int[np.ndarray, " f"]:
+        """Which of the ready frames go with the chosen ones of a file of `whole` frames."""
+        wanted = self._length(whole)
+        return pick_frames(available, self.start + self.stride * np.arange(wanted), whole, str(path))

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
-from PIL import Image
 
 from edit_your_motion.errors import PersonError
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
 from edit_your_motion.people.keypoints_file import MAX_FRAMES, read_json, read_number
 from edit_your_motion.people.openpose_format import sorted_by_number
+from edit_your_motion.people.placing import Placement
 from edit_your_motion.people.precomputed import load_precomputed
-from edit_your_motion.video import read_video
+from edit_your_motion.video import Fit, read_video
 from edit_your_motion.video.pictures import SUFFIXES, iterate_picture
 
 COCO_JOINTS = (
@@ -52,7 +52,7 @@ def read_keypoints(path: Path, height: int, width: int, person: int = 0) -> Keyp
     keypoints = load_precomputed(path, height=height, width=width, person=person).keypoints
     if keypoints is None:
         raise PersonError(f"{path}: expected keypoints, found masks only")
-    return keypoints
+    return Placement(height, width, Fit(height, width)).place_keypoints(keypoints, str(path))
 
 
 def count_keypoints(path: Path) -> int | None:
@@ -100,7 +100,8 @@ def read_masks(path: Path, height: int, width: int) -> Bool[np.ndarray, "f {heig
         PersonError: there are none, or nobody is in any of them.
     """
     pictures = map(_read_picture, list_masks(path)) if path.is_dir() else iter(read_video(path).frames)
-    masks = np.stack([_fit_mask(_as_mask(picture), height, width) for picture in pictures])
+    place = Placement(height, width, Fit(height, width))
+    masks = np.concatenate([place.place_masks(_as_mask(picture)[None], str(path)) for picture in pictures])
     if not masks.any():
         raise PersonError(f"{path}: expected people in the masks, got {len(masks)} empty ones")
     return masks
@@ -143,10 +144,3 @@ def _as_mask(picture: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
     colourful = int((picture.max(axis=-1) - picture.min(axis=-1)).max()) > COLOURFUL
     # Empty is (68, 1, 84) in the plots' colours, the second of two people (33, 145, 140), a single one yellow.
     return picture.mean(axis=-1) >= (80 if colourful else 127.5)
-
-
-def _fit_mask(mask: Bool[np.ndarray, "h w"], height: int, width: int) -> Bool[np.ndarray, "{height} {width}"]:
-    if mask.shape == (height, width):
-        return mask
-    picture = Image.fromarray(mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(picture) >= 128

@@ -58,8 +58,8 @@ def read_openpose(path: Path, *, person: int = 0, height: int | None = None, wid
     Args:
         path: a folder whose ``*.json`` are the frames, in the order of the numbers in their names; or one file.
         person: which of the people in each file; a frame with fewer has nobody.
-        height: of the canvas, pixels; None to take the files' own ``canvas_height``.
-        width: of the canvas, pixels; None to take the files' own ``canvas_width``.
+        height: of the canvas, pixels, for files without a ``canvas_height``.
+        width: of the canvas, pixels, for files without a ``canvas_width``.
 
     Returns:
         The keypoints, with hands and face where any frame has them.
@@ -242,15 +242,15 @@ def _person(body: np.ndarray, left: np.ndarray, right: np.ndarray, face: np.ndar
 def _canvas(
     path: Path, files: Sequence[Path], frames: Sequence[_Frame], height: int | None, width: int | None
 ) -> tuple[int, int]:
-    """The canvas's height and width: the caller's, or what the files agree on."""
-    if height is not None and width is not None:
-        return height, width
+    """The canvas's height and width: what the files agree on, or the caller's."""
     sizes = {(frame.height, frame.width): file for file, frame in zip(files, frames, strict=True)}
     if len(sizes) > 1:
         names = " and ".join(f"{size[1]}x{size[0]} in {file.name}" for size, file in list(sizes.items())[:2])
-        raise PersonError(f"{path}: expected one canvas size, got {names}: give height and width")
+        raise PersonError(f"{path}: expected one canvas size, got {names}: make them equal")
     stated = next(iter(sizes))
     if stated[0] is None or stated[1] is None:
+        if height is not None and width is not None:
+            return height, width
         raise PersonError(
             f"{path}: expected canvas_width and canvas_height, got none: give the video's height and width"
         )

@@ -9,7 +9,6 @@
 ==============  ========================================================================================
 """
 
-import logging
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, UInt8
-from PIL import Image
 
 from edit_your_motion.errors import ConfigError, PersonError
 from edit_your_motion.people.keypoints import Keypoints
@@ -30,8 +28,6 @@ PrecomputedKind = Literal["auto", "keypoints", "openpose", "npz", "skeletons", "
 _MAX_UNPACKED = 8 * 1024**3
 _COLOURFUL = 64
 """Spread of a pixel's channels beyond what compression gives a grey one."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,13 +51,13 @@ def load_precomputed(
     width: int | None = None,
     person: int = 0,
 ) -> Precomputed:
-    """The keypoints or masks in a file or folder, brought to the size of the video that they belong to.
+    """The keypoints or masks in a file or folder, at their own size: `Placement` brings them to that of the frames.
 
     Args:
         path: file or folder.
         kind: what it is, see the module; "auto" to tell by the content.
-        height: of the video, pixels; None for the file's own. Other sizes are scaled to it, which is logged.
-        width: of the video, pixels; None for the file's own.
+        height: of the whole picture, pixels, for keypoints that do not state the size of theirs.
+        width: of the whole picture, pixels, likewise.
         person: which of the people in OpenPose's files.
 
     Raises:
@@ -80,14 +76,10 @@ def load_precomputed(
         kind = _recognise(path)
 
     if kind == "keypoints":
-        loaded = Precomputed(keypoints=load_keypoints(path))
-    elif kind == "openpose":
-        loaded = Precomputed(keypoints=read_openpose(path, person=person, height=height, width=width))
-    elif kind == "npz":
-        loaded = _load_arrays(path)
-    else:
-        loaded = _load_pictures(path, kind)
-    return loaded if height is None or width is None else _resized(loaded, path, height, width)
+        return Precomputed(keypoints=load_keypoints(path))
+    if kind == "openpose":
+        return Precomputed(keypoints=read_openpose(path, person=person, height=height, width=width))
+    return _load_arrays(path) if kind == "npz" else _load_pictures(path, kind)
 
 
 def _recognise(path: Path) -> PrecomputedKind:
@@ -191,16 +183,3 @@ def _arrays_to_keypoints(path: Path, arrays: dict[str, np.ndarray]) -> Keypoints
     except PersonError as error:
         raise PersonError(f"{path}, {error}") from error
     return keypoints
-
-
-def _resized(loaded: Precomputed, path: Path, height: int, width: int) -> Precomputed:
-    keypoints, masks, smooth = loaded.keypoints, loaded.masks, Image.Resampling.BILINEAR
-    if keypoints is not None and (keypoints.height, keypoints.width) != (height, width):
-        _log.warning("%s: keypoints of %dx%d scaled to %dx%d", path, keypoints.width, keypoints.height, width, height)
-        scale = np.array([width / keypoints.width, height / keypoints.height])
-        keypoints = keypoints.mapped(scale, np.zeros(2), height, width)
-    if masks is not None and masks.shape[1:] != (height, width):
-        _log.warning("%s: masks of %dx%d scaled to %dx%d", path, masks.shape[2], masks.shape[1], width, height)
-        resized = [Image.fromarray(mask).convert("L").resize((width, height), smooth) for mask in masks]
-        masks = np.stack([np.asarray(mask) >= 128 for mask in resized])
-    return Precomputed(keypoints, masks)

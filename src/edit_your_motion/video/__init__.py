@@ -2,13 +2,14 @@
 
 from edit_your_motion.video.clip import Video, VideoInfo, repeat_frames
 from edit_your_motion.video.fit import Fit, fit_frame, fit_transform, parse_size
-from edit_your_motion.video.reading import probe, read_video
+from edit_your_motion.video.reading import choose_frames, probe, read_video
 from edit_your_motion.video.writing import write_video
 
 __all__ = [
     "Fit",
     "Video",
     "VideoInfo",
+    "choose_frames",
     "fit_frame",
     "fit_transform",
     "parse_size",

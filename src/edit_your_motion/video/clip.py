@@ -61,6 +61,7 @@ class VideoInfo:
         height: in square pixels, after rotation.
         duration: in seconds, None where the file does not say.
         has_audio: whether there is a sound track.
+        pixel_aspect: breadth over height of a pixel as it is stored, after rotation.
     """
 
     frames: int | None
@@ -69,18 +70,21 @@ class VideoInfo:
     height: int
     duration: float | None
     has_audio: bool
+    pixel_aspect: float = 1.0
 
 
 @dataclass(frozen=True)
 class TimedFrame:
     """One frame of a source: when it is shown, in seconds from the first one, and a way to its pixels.
 
-    The pixels are asked for, not held: a frame that nobody chooses is never converted to RGB.
+    The pixels are asked for, not held: a frame that nobody chooses is never converted to RGB. Its index counts from the
+    source's first frame, None where nobody has counted.
     """
 
     time: Fraction
     duration: Fraction
     pixels: Callable[[], UInt8[np.ndarray, "h w 3"]]
+    index: int | None = None
 
 
 def repeat_frames(video: Video, count: int) -> Video:

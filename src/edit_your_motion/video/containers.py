@@ -112,8 +112,9 @@ def probe_container(path: Path) -> VideoInfo:
             raise VideoError(f"{path} holds no frames: expected at least one")
         width, height = _square_width(frame, track), frame.height
         check_sides(path, width, height)
+        pixel_aspect = width / frame.width
         if _quarter_turns(frame) % 2:
-            width, height = height, width
+            width, height, pixel_aspect = height, width, 1 / pixel_aspect
         duration = _stated_end(container, track) or in_seconds(container.duration or 0, None) or None
         return VideoInfo(
             track.frames or None,
@@ -122,6 +123,7 @@ def probe_container(path: Path) -> VideoInfo:
             height,
             None if duration is None else float(duration),
             bool(container.streams.audio),
+            pixel_aspect,
         )
 
 

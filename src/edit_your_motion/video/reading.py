@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
 from edit_your_motion.errors import ConfigError, VideoError
 from edit_your_motion.video.clip import LARGEST_RATE, TimedFrame, Video, VideoInfo
@@ -90,6 +90,32 @@ def resample(timed: Iterator[TimedFrame], start: Fraction, rate: Fraction) -> It
         moment += step
 
 
+def _choose(
+    timed: Iterator[TimedFrame], start: Fraction, rate: Fraction | None, stride: int, frames: int | None
+) -> Iterator[TimedFrame]:
+    chosen = drop_before(timed, start) if rate is None else resample(timed, start, rate)
+    return islice(islice(chosen, 0, None, stride), frames)
+
+
+def choose_frames(
+    path: Path | str,
+    frames: int,
+    *,
+    start: float | int = 0.0,
+    stride: int = 1,
+    fps: float | int | Fraction | None = None,
+) -> Int[np.ndarray, " f"]:
+    """Which frames of the file `read_video` takes for the same arguments, counted from its first one.
+
+    Raises:
+        VideoError: as of `read_video`.
+    """
+    path, rate, begin = _checked_path(path), _checked_rate(fps), Fraction(start).limit_denominator(10**6)
+    with closing(_iterate(path, Fraction(0), rate)) as timed:
+        counted = (replace(frame, index=index) for index, frame in enumerate(timed))
+        return np.array([frame.index for frame in _choose(counted, begin, rate, stride, frames)], int)
+
+
 def _true_rate(times: list[Fraction], stated: Fraction) -> Fraction:
     """The stated rate, or a whole number, where it puts the last frame at its own time, else the mean.
 
@@ -147,8 +173,7 @@ def read_video(
     times: list[Fraction] = []
     size = 0
     with closing(_iterate(path, begin, rate)) as timed:
-        chosen = drop_before(timed, begin) if rate is None else resample(timed, begin, rate)
-        for frame in islice(islice(chosen, 0, None, stride), frames):
+        for frame in _choose(timed, begin, rate, stride, frames):
             pixels = frame.pixels() if fit is None else fit_frame(frame.pixels(), fit)
             size += pixels.nbytes
             if kept and pixels.shape != kept[0].shape:
