@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from functools import partial
@@ -39,7 +40,7 @@ from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.nn.video_unet import PARTS, VideoUNet
 from edit_your_motion.nn.winograd import transformed_bytes, use_winograd
 from edit_your_motion.tiny import make_text_encoder, make_unet, make_vae
-from edit_your_motion.tuning.loop import trainable
+from edit_your_motion.tuning.loop import in_full_precision, trainable
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 RESULTS = Path(__file__).parent / "results"
@@ -109,7 +110,6 @@ class Networks:
 
     def __init__(self, arguments: argparse.Namespace, device: torch.device) -> None:
         self.arguments, self.device, self.dtype = arguments, device, DTYPES[arguments.precision]
-        self.half = None if self.dtype == torch.float32 else self.dtype
         torch.manual_seed(0)
         with torch.device(device):
             self.stock = make_unet(arguments.widths, arguments.layers, arguments.heads, arguments.text_width)
@@ -190,7 +190,8 @@ class Networks:
         yield "prepare conditions", lambda: self.network.prepare(self.text, self.skeletons), False
         self.conditions = self.network.prepare(self.text, self.skeletons)
         for number, stage in enumerate(self.recipe.stages, 1):
-            yield f"tuning step, stage {number}", *self._tuning(stage), True
+            with self._tuning(stage) as step:
+                yield f"tuning step, stage {number}", step, True
         yield "inversion step", partial(self._walk, invert), True
         yield "sampling step", partial(self._walk, sample), True
         yield "decode one frame", torch.no_grad()(lambda: self.vae.decode(self.z[:, 0])), False
@@ -202,25 +203,36 @@ class Networks:
         else:
             walk(self.predict, self.z, self.scheduler, 1)
 
-    def _tuning(self, stage: StageConfig) -> tuple[Callable[[], object]]:
-        optimizers: list[torch.optim.Optimizer] = []
+    @contextmanager
+    def _tuning(self, stage: StageConfig) -> Iterator[Callable[[], object]]:
+        """One optimiser step; a dry one, which knows of no autocast, keeps what is trained in the type of all else."""
+        dry, half = self.device.type == "meta", self.dtype != torch.float32
+        with trainable(self.network, stage, tuple(self.arguments.recompute)) as parameters:
 
-        def step() -> None:
-            with trainable(self.network, stage, tuple(self.arguments.recompute)) as parameters:
-                if self.device.type == "meta":
-                    self.predict(self.z, self.t).square().mean().backward()
-                else:
-                    if not optimizers:
-                        optimizers.append(torch.optim.AdamW(parameters.values(), lr=stage.learning_rate, fused=True))
-                    with torch.autocast(self.device.type, self.half, enabled=self.half is not None):
-                        noise = torch.randn_like(self.z)
-                        loss = denoising_loss(self.predict, self.z, noise, self.t, self.scheduler)
-                    loss.backward()
-                    optimizers[0].step()
+            def dry_step() -> None:
+                self.predict(self.z, self.t).square().mean().backward()
+                forget_gradients()
+
+            def step() -> None:
+                with torch.autocast(self.device.type, self.dtype, enabled=half):
+                    noise = torch.randn_like(self.z)
+                    loss = denoising_loss(self.predict, self.z, noise, self.t, self.scheduler)
+                scaler.scale(loss).backward()
+                scaler.step(optimizer)
+                scaler.update()
+                forget_gradients()
+
+            def forget_gradients() -> None:
                 for parameter in parameters.values():
                     parameter.grad = None
 
-        return (step,)
+            if dry:
+                yield dry_step
+                return
+            with in_full_precision(parameters):
+                optimizer = torch.optim.AdamW(parameters.values(), lr=stage.learning_rate, fused=True)
+                scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
+                yield step
 
 
 def parameters_of(network: torch.nn.Module) -> int:
@@ -244,8 +256,8 @@ def clock(run: Callable[[], object], device: torch.device, repeats: int) -> floa
     return min(seconds)
 
 
-def measure_machine(device: torch.device, dtype: torch.dtype) -> Machine:
-    side = 8192 if device.type == "cuda" else 2048
+def measure_machine(device: torch.device, dtype: torch.dtype, side: int | None) -> Machine:
+    side = side or (8192 if device.type == "cuda" else 2048)
     a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     block = torch.empty(2**28, dtype=torch.uint8, device=device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
@@ -338,6 +350,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--clip", type=Path, help="a video of a person, to time the finding of people too")
     parser.add_argument("--dry", action="store_true", help="count operations and memory; measure nothing")
+    parser.add_argument("--matrix-side", type=int, help="of the product that tells the machine's limit")
     parser.add_argument("--most-load", type=float, default=0.5, help="refuse a machine that is busier")
     parser.add_argument("--output", type=Path)
     ups = parser.add_argument_group("speed-ups")
@@ -368,7 +381,7 @@ def main() -> None:
     networks = Networks(arguments, device)
     phases: list[Phase] = []
     if not arguments.dry:
-        machine = measure_machine(device, networks.dtype)
+        machine = measure_machine(device, networks.dtype, arguments.matrix_side)
         print(
             f"{machine.name}, {machine.threads} threads: {machine.matrix_gflops:.0f} GFLOP/s in "
             f"{arguments.precision}, {machine.copy_gbytes:.0f} GB/s"

@@ -53,6 +53,15 @@ def test_the_reach_is_the_body_s_own() -> None:
     assert find_reach(np.zeros((2, SIDE, SIDE), bool), standing_at(30)) == 0
 
 
+@pytest.mark.parametrize("frames", [1, 2])
+def test_masks_that_show_nobody_count_as_none(frames: int) -> None:
+    """A finder may follow a body whose pixels it cannot tell from the place's."""
+    edited, source = np.full((frames, SIDE, SIDE, 3), 255, np.uint8), np.zeros((frames, SIDE, SIDE, 3), np.uint8)
+    given = (edited, source, column(30, 8, frames), standing_at(30, frames), standing_at(90, frames))
+    nobody = np.zeros((frames, SIDE, SIDE), bool)
+    np.testing.assert_array_equal(keep_background(*given, nobody), keep_background(*given))
+
+
 def test_frames_without_a_skeleton_keep_what_the_person_left() -> None:
     nobody = standing_at(90)
     nobody.body[..., 2] = 0

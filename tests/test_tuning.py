@@ -22,8 +22,8 @@ def state_of(network: NoisePredictor) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in network.state_dict().items()}
 
 
-def tuned(checkpoints: Path, tuning: Tuning) -> tuple[NoisePredictor, list[float]]:
-    network = load_network(checkpoints)
+def tuned(checkpoints: Path, tuning: Tuning, dtype: torch.dtype = torch.float32) -> tuple[NoisePredictor, list[float]]:
+    network = load_network(checkpoints).to(dtype)
     return network, tune(network, CLIP, scheduler(checkpoints), tuning).losses
 
 
@@ -71,13 +71,17 @@ def test_each_stage_moves_its_parts_and_nothing_else(checkpoints: Path) -> None:
         assert len(moved) > 0.9 * len(allowed)
 
 
-@pytest.mark.parametrize("gradient_checkpointing", [False, True])
+@pytest.mark.parametrize(
+    ("gradient_checkpointing", "half"),
+    [(False, None), (True, None), (False, torch.bfloat16), (False, torch.float16)],
+    ids=["kept", "recomputed", "bf16", "fp16"],
+)
 @pytest.mark.parametrize("killed_after", [2, 3, 5], ids=["in stage 1", "at its end", "in stage 2"])
 def test_resumed_equals_uninterrupted(
-    checkpoints: Path, tmp_path: Path, killed_after: int, gradient_checkpointing: bool
+    checkpoints: Path, tmp_path: Path, killed_after: int, gradient_checkpointing: bool, half: torch.dtype | None
 ) -> None:
     config = short_tuning(3, checkpoint_every=1, gradient_checkpointing=gradient_checkpointing)
-    whole, whole_losses = tuned(checkpoints, Tuning(config, seed=5))
+    whole, whole_losses = tuned(checkpoints, Tuning(config, seed=5, half=half), half or torch.float32)
 
     class KilledError(Exception):
         pass
@@ -86,10 +90,10 @@ def test_resumed_equals_uninterrupted(
         if 3 * step.stage + step.step == killed_after:
             raise KilledError
 
-    tuning = Tuning(config, seed=5, checkpoint=tmp_path / "checkpoint.safetensors")
+    tuning = Tuning(config, seed=5, half=half, checkpoint=tmp_path / "checkpoint.safetensors")
     with pytest.raises(KilledError):
-        tuned(checkpoints, replace(tuning, on_step=kill))
-    resumed, losses = tuned(checkpoints, tuning)
+        tuned(checkpoints, replace(tuning, on_step=kill), half or torch.float32)
+    resumed, losses = tuned(checkpoints, tuning, half or torch.float32)
     assert losses == whole_losses
     assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in whole.state_dict().items())
 
@@ -114,11 +118,23 @@ def test_bf16_computes_in_half_and_keeps_full_weights(checkpoints: Path) -> None
     assert {value.dtype for value in tuned_parameters(network.unet, short_tuning()).values()} == {torch.float32}
 
 
-def test_frozen_weights_may_be_in_half_precision(checkpoints: Path) -> None:
-    network = load_network(checkpoints).to(torch.bfloat16)
-    losses = tune(network, CLIP, scheduler(checkpoints), Tuning(short_tuning(2), half=torch.bfloat16)).losses
-    _, full = tuned(checkpoints, Tuning(short_tuning(2)))
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_a_network_in_half_precision_stays_in_it(checkpoints: Path, half: torch.dtype) -> None:
+    config = short_tuning(2)
+    in_full: set[torch.dtype] = set()
+    network = load_network(checkpoints).to(half)
+    start = state_of(network)
+
+    def watch(step: TuningStep) -> None:
+        in_full.update(parameter.dtype for parameter in tuned_parameters(network.unet, config).values())
+
+    losses = tune(network, CLIP, scheduler(checkpoints), Tuning(config, half=half, on_step=watch)).losses
+    _, full = tuned(checkpoints, Tuning(config))
     assert losses == pytest.approx(full, rel=0.05)
+    assert in_full == {torch.float32}
+    assert {value.dtype for value in network.parameters()} == {half}
+    assert any(not torch.equal(value, start[name]) for name, value in network.state_dict().items())
+    assert network(CLIP.whole.to(half), torch.tensor([5]), CLIP.text.to(half), CLIP.skeletons).dtype == half
 
 
 def test_a_checkpoint_of_another_tuning_is_refused(checkpoints: Path, tmp_path: Path) -> None:

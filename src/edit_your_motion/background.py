@@ -90,6 +90,7 @@ def distances_to_skeletons(keypoints: Keypoints) -> Float[np.ndarray, "f h w"]:
 
 def _distances(regions: Bool[np.ndarray, "f h w"]) -> Float[np.ndarray, "f h w"]:
     """Pixels from each pixel to the nearest of its frame's region; infinite where the frame has none."""
-    return np.stack(
-        [distance_transform_edt(~region) if region.any() else np.full(region.shape, np.inf) for region in regions]
-    )
+    distances = np.full(regions.shape, np.inf)
+    for index in np.flatnonzero(regions.any(axis=(1, 2))):
+        distances[index] = distance_transform_edt(~regions[index])
+    return distances

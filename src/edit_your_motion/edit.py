@@ -95,7 +95,6 @@ def tune_person(
                 on_step=on_step,
             ),
         )
-        predictor.to(backbone.dtype)
 
         skeletons = clip.skeletons if config.inversion.skeleton else None
         prompt = config.prompt if config.inversion.prompt else ""

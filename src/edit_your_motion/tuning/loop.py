@@ -1,7 +1,7 @@
 """The two-stage learning strategy (STL, section III.D): one loop for every stage."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -88,20 +88,23 @@ def tune(network: NoisePredictor, clip: TuningClip, scheduler: DDIMScheduler, tu
     The end of each stage is kept there too, so that the same tuning with more iterations in its last stage goes on
     from the one with fewer. The checkpoint stays; it is the caller's to delete once the result is safe.
 
+    What is tuned is in fp32 meanwhile, and afterwards in the type that it came in.
+
     Raises:
         ConfigError: if a stage trains a part that the network has not, the checkpoint is of another tuning or went
             further, or the loss stops being a number.
         MissingExtraError: if the 8-bit optimiser is asked for and not installed.
     """
     run = _Run(network, clip, scheduler, tuning)
-    start = run.resume()
-    for index, stage in enumerate(tuning.config.stages):
-        if not stage.iterations:
-            continue
-        if index > start.stage:
-            run.stage(index, stage, None)
-        elif index == start.stage:
-            run.stage(index, stage, start if start.step else None)
+    with in_full_precision(tuned_parameters(network.unet, tuning.config)):
+        start = run.resume()
+        for index, stage in enumerate(tuning.config.stages):
+            if not stage.iterations:
+                continue
+            if index > start.stage:
+                run.stage(index, stage, None)
+            elif index == start.stage:
+                run.stage(index, stage, start if start.step else None)
     return Tuned(run.losses, tuple(run.end(index, stage) for index, stage in enumerate(tuning.config.stages)))
 
 
@@ -257,6 +260,22 @@ def tuned_parameters(unet: VideoUNet, config: TuningConfig) -> dict[str, nn.Para
 
 
 @contextmanager
+def in_full_precision(parameters: Mapping[str, nn.Parameter]) -> Iterator[None]:
+    """Within it, the parameters are in fp32, as steps of 3e-5 vanish in half precision; afterwards as they came.
+
+    A network of half precision computes with them under `torch.autocast` only.
+    """
+    before = {name: parameter.dtype for name, parameter in parameters.items()}
+    try:
+        for parameter in parameters.values():
+            parameter.data = parameter.data.float()
+        yield
+    finally:
+        for name, parameter in parameters.items():
+            parameter.data = parameter.data.to(before[name])
+
+
+@contextmanager
 def trainable(
     network: NoisePredictor, stage: StageConfig, gradient_checkpointing: Recomputation
 ) -> Iterator[dict[str, nn.Parameter]]:
@@ -273,8 +292,6 @@ def trainable(
             raise ConfigError(f"a stage is to train '{part}', which this network has not; leave it out of 'trains'")
         parameters.update(found)
     for parameter in parameters.values():
-        # Steps of 3e-5 vanish in half precision.
-        parameter.data = parameter.data.float()
         parameter.requires_grad_(True)
     unet.gradient_checkpointing = gradient_checkpointing
     try:
