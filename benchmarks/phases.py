@@ -157,7 +157,8 @@ class Networks:
             for network in (self.stock, self.controlnet, self.text_encoder):
                 store(network, storage, self.dtype)
             store(self.vae, storage, torch.float32)
-        if arguments.winograd and self.dtype == torch.float32 and self.device.type in ("cpu", "meta"):
+        winograd = arguments.winograd and self.dtype == torch.float32 and self.device.type in ("cpu", "meta")
+        if winograd:
             for network in (self.stock, self.controlnet):
                 use_winograd(network, arguments.winograd_tiles)
         with torch.device(self.device):
@@ -172,7 +173,7 @@ class Networks:
         self.counts |= {part: sum(each.numel() for each in unet.parameters_of(part).values()) for part in PARTS}
         for number, stage in enumerate(self.recipe.stages, 1):
             self.counts[f"trained in stage {number}"] = sum(self.counts[part] for part in stage.trains)
-        if arguments.winograd:
+        if winograd:
             with torch.no_grad():  # transforms the weights, which are there from then on
                 self.network(self.z, self.t, self.text, self.skeletons)
             self.counts["transformed weights"] = transformed_bytes(self.network) // 4
