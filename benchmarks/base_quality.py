@@ -52,7 +52,12 @@ def generate(base: Base, shard: FrameShard, steps: int, scale: float, skeleton_s
 
     Guidance is away from no caption where `scale` is not 1, and away from no skeleton where `skeleton_scale` is not 1.
     """
-    shape = (len(shard.frames), 1, base.unet.config.in_channels, *(side // 8 for side in shard.frames.shape[1:3]))
+    shape = (
+        len(shard.frames),
+        1,
+        base.unet.config.in_channels,
+        *(side // base.pixels_per_latent for side in shard.frames.shape[1:3]),
+    )
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     tokens = tokenize(base.tokenizer, shard.captions)
     skeletons = as_condition(draw_skeleton(shard.keypoints))
@@ -123,14 +128,17 @@ def main() -> None:
     parser.add_argument("--guidance-scale", type=float, default=1.0)
     parser.add_argument("--skeleton-guidance", type=float, default=1.0)
     parser.add_argument("--renders", type=Path, default=Path("runs/base-quality"), help="Keeps the held-out renders.")
+    parser.add_argument("--edition", type=int, choices=(1, 2), default=1, help="Of the generator's looks.")
     parser.add_argument("--sheet", type=Path)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
 
     base = load_base(str(options.base / "base"), str(options.base / "controlnet"))
-    pictures = PicturesConfig(size=base.native_side, held_out=2 * options.pictures)
+    pictures = PicturesConfig(size=base.native_side, held_out=2 * options.pictures, edition=options.edition)
     # Other seeds than the shard that a training measures itself on.
-    both = held_out_shard(options.renders / f"{pictures.size}-{pictures.held_out}", pictures, 1)
+    both = held_out_shard(
+        options.renders / f"{pictures.size}-{pictures.held_out}-edition-{options.edition}", pictures, 1
+    )
     shown, others = take(both, slice(options.pictures)), both.frames[options.pictures :]
     kept = reconstruct(base.vae, shown.frames)
     made = generate(base, shown, options.steps, options.guidance_scale, options.skeleton_guidance)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 from transformers import CLIPTokenizer
 
 from edit_your_motion.backbone import Backbone
@@ -19,6 +20,7 @@ from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
 from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.pretrain import PretrainConfig, export, pretrain
 from edit_your_motion.pretrain import vae as vae_module
+from edit_your_motion.pretrain.camera import film
 from edit_your_motion.pretrain.diffusion import (
     DiffusionTraining,
     PicturePredictor,
@@ -26,12 +28,20 @@ from edit_your_motion.pretrain.diffusion import (
     near_skeletons,
     snr_weights,
 )
-from edit_your_motion.pretrain.frames import FramePool, head_circles, load_shard, render_shards
+from edit_your_motion.pretrain.frames import (
+    FramePool,
+    FrameShard,
+    head_circles,
+    held_out_shard,
+    load_shard,
+    render_shards,
+)
 from edit_your_motion.pretrain.latents import LatentPool, as_condition, encoder_digest, pack_picture, unpack_picture
 from edit_your_motion.pretrain.loop import learning_rate_share, load_average
-from edit_your_motion.pretrain.start import start_predictor
+from edit_your_motion.pretrain.samples import to_pixels
+from edit_your_motion.pretrain.start import start_predictor, start_vae
 from edit_your_motion.pretrain.tokenizer import train_tokenizer
-from edit_your_motion.pretrain.vae import VaeTraining, build_vae, encode, enlarge
+from edit_your_motion.pretrain.vae import VaeTraining, build_vae, decode, distance_from, encode, enlarge
 from edit_your_motion.progress import SilentProgress
 from edit_your_motion.tiny import make_scheduler
 from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors
@@ -45,6 +55,7 @@ TINY = {
         "vae_widths": (8, 8, 16, 16),
         "vae_groups": 4,
         "latent_channels": 4,
+        "tokens": 32,
         "unet_widths": (32, 32, 32, 32),
         "heads": 2,
         "condition_widths": (8, 8, 8, 8),
@@ -286,14 +297,139 @@ def test_a_training_starts_from_an_exported_base(finished: Path, begun: Path, tm
     # Two channels are new; the means of the others are what they were.
     torch.testing.assert_close(encode(vae, frames)[:, :4], encode(old, frames), atol=1e-4, rtol=1e-3)
     pretrain(config, begun)
-    tokenizers = [CLIPTokenizer.from_pretrained(folder) for folder in (begun / "tokenizer", base / "base/tokenizer")]
-    assert tokenizers[0](CAPTIONS).input_ids == tokenizers[1](CAPTIONS).input_ids
-    network = PicturePredictor(config, len(tokenizers[0]))
-    start_predictor(network, base)
+    tokenizer = CLIPTokenizer.from_pretrained(begun / "tokenizer")
+    network = PicturePredictor(config, len(tokenizer))
+    start_predictor(network, base, tokenizer)
     weights = load_tensors(base / "base" / "unet" / "diffusion_pytorch_model.safetensors")
     for name, value in weights.items():
         taken = network.unet.get_parameter(name)
         assert torch.equal(taken[tuple(slice(side) for side in value.shape)], value.float()), name
+    # Noise in channels that are new disturbs nothing.
+    assert not network.unet.conv_in.weight[:, 4:].any()
+
+
+def test_words_that_both_know_keep_their_meaning(finished: Path, tmp_path: Path) -> None:
+    base = export(finished, tmp_path / "small")
+    theirs = CLIPTokenizer.from_pretrained(finished / "tokenizer")
+    ours = train_tokenizer(tmp_path / "tokenizer", [*CAPTIONS, "a cat with a hat"] * 2, 60, 32)
+    network = PicturePredictor(tiny(), len(ours))
+    start_predictor(network, base, ours)
+    (place,) = [p for n, p in network.text_encoder.named_parameters() if n.endswith("token_embedding.weight")]
+    values = load_tensors(base / "base" / "text_encoder" / "model.safetensors")
+    (value,) = [value for name, value in values.items() if name.endswith("token_embedding.weight")]
+    shared = set(ours.get_vocab()) & set(theirs.get_vocab())
+    assert len(shared) > 514
+    assert any(ours.get_vocab()[token] != theirs.get_vocab()[token] for token in shared)
+    for token in shared:
+        assert torch.equal(place[ours.get_vocab()[token]], value[theirs.get_vocab()[token]].float()), token
+
+
+def deep(**changes: dict[str, object]) -> PretrainConfig:
+    """Cells of 16 pixels, pictures of twice the side, more channels."""
+    architecture = {"vae_widths": (8, 8, 8, 16, 16), "condition_widths": (4, 8, 8, 8, 8), "latent_channels": 6}
+    return tiny(**{"pictures": {"size": 128}, "architecture": architecture, "vae": {"crop": 64}, **changes})
+
+
+def test_a_vae_of_more_levels_starts_with_what_the_base_makes_of_the_halved_picture(
+    finished: Path, tmp_path: Path
+) -> None:
+    base = export(finished, tmp_path / "small")
+    old = load_base(str(base / "base"), str(base / "controlnet"))
+    vae = build_vae(deep()).eval()
+    start_vae(vae, base)
+    halved = load_shard(finished / "frames" / "held-out.safetensors").frames
+    doubled = halved.repeat(2, axis=1).repeat(2, axis=2)
+    known, got = encode(old.vae.float(), halved), encode(vae, doubled)
+    assert got.shape == (len(halved), 6, 8, 8)
+    # Only at edges do the finer pixels of the first convolution see anything else.
+    assert (got[:, :4] - known).square().mean() < 0.1 * known.var()
+    pictures = decode(old.vae, known)
+    padded = torch.cat([known, torch.randn(len(halved), 2, 8, 8)], dim=1)  # new channels say nothing yet
+    difference = decode(vae, padded).astype(int) - pictures.repeat(2, axis=1).repeat(2, axis=2)
+    assert np.abs(difference).mean() < 3
+
+    network = PicturePredictor(deep(), len(old.tokenizer))
+    start_predictor(network, base, old.tokenizer)
+    embeddings = [part.controlnet_cond_embedding for part in (old.controlnet.float(), network.controlnet)]
+    for embedding in embeddings:  # at zero at first, it would hide whether the rest agrees
+        torch.nn.init.constant_(embedding.conv_out.weight, 0.1)
+    body = load_shard(finished / "frames" / "held-out.safetensors").keypoints
+    small = as_condition(draw_skeleton(body))
+    large = small.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    with torch.no_grad():
+        before, after = embeddings[0](small), embeddings[1](large)
+    assert (after - before).square().mean() < 0.25 * before.var()
+    # Every channel that the new levels have learns, those too that hand nothing on yet.
+    embeddings[1](large).square().sum().backward()
+    first, last = embeddings[1].conv_in.weight.grad, embeddings[1].blocks[1].weight.grad
+    assert first[:3].flatten(1).any(dim=1).all()
+    assert last.transpose(0, 1).flatten(1).any(dim=1).all()
+    with pytest.raises(ModelFileError, match="vae_widths"):
+        start_vae(build_vae(tiny(architecture={"vae_widths": (8, 16, 16), "condition_widths": (8, 8, 8)})), base)
+
+
+def test_the_first_channels_stay_those_of_the_base(finished: Path, tmp_path: Path) -> None:
+    base = export(finished, tmp_path / "small")
+    config = deep(pictures={"size": 128, "count": 8}, vae={"crop": 64, "steps": 12, "encoder_steps": 12, "anchor": 1.0})
+    config = config.model_copy(update={"from_base": base})
+    anchored = VaeTraining(config, *_rendered(config, tmp_path), torch.device("cpu"))
+    losses = anchored.losses(0, torch.Generator().manual_seed(0))
+    assert losses["anchor"] > 0
+    losses["anchor"].backward()
+    assert anchored.network.encoder.conv_in.weight.grad.any()
+    assert all(parameter.grad is None for parameter in anchored.anchor.parameters())
+    with torch.no_grad():
+        frames = to_pixels(anchored.held_out.frames)
+        exact = anchored.anchor.encode(frames[..., ::2, ::2]).latent_dist.mean
+        assert (
+            distance_from(anchored.anchor, frames[..., ::2, ::2].repeat_interleave(2, 2).repeat_interleave(2, 3), exact)
+            < 1e-9
+        )
+
+
+def _rendered(config: PretrainConfig, folder: Path) -> tuple[FramePool, FrameShard]:
+    shards = render_shards(folder, config.pictures, config.seed, 1, SilentProgress())
+    return FramePool(shards), held_out_shard(folder, config.pictures, config.seed)
+
+
+def test_cells_of_sixteen_pixels_run_to_a_base_that_loads(tmp_path: Path) -> None:
+    pretrain(deep(pictures={"size": 128, "count": 8}), tmp_path / "deep")
+    destination = export(tmp_path / "deep", tmp_path / "small")
+    base = load_base(str(destination / "base"), str(destination / "controlnet"))
+    assert (base.pixels_per_latent, base.native_side, base.side_multiple) == (16, 128, 128)
+    backbone = Backbone(base, torch.device("cpu"))
+    frames = load_shard(tmp_path / "deep" / "frames" / "held-out.safetensors").frames
+    latents = backbone.encode(frames, SilentProgress())
+    assert latents.shape == (1, 8, 6, 8, 8)
+    assert backbone.decode(latents, SilentProgress()).shape == frames.shape
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"pictures": {"size": 96}}, "multiple of 64"),
+        ({"vae": {"crop": 36}}, "multiple of 8"),
+        ({"vae": {"crop": 128}}, "at most 64"),
+        ({"architecture": {"condition_widths": (8, 8, 8)}}, "3 levels"),
+    ],
+)
+def test_sides_and_levels_that_do_not_fit_are_refused(changes: dict[str, dict[str, object]], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        tiny(**changes)
+
+
+def test_a_filmed_picture_is_the_same_scene_with_what_cameras_add() -> None:
+    rng = np.random.default_rng(0)
+    ramp = np.broadcast_to(np.linspace(40, 210, 64)[None, :, None], (64, 64, 3)).astype(np.uint8)
+    seen = [film(ramp, rng) for _ in range(20)]
+    assert len({picture.tobytes() for picture in seen}) == 20
+    for picture in seen:
+        assert picture.shape == ramp.shape
+        assert np.corrcoef(picture.ravel(), ramp.ravel())[0, 1] > 0.95
+    levels = [picture.mean() for picture in seen]
+    assert max(levels) - min(levels) > 20
+    flat = np.full((64, 64, 3), 100, np.uint8)
+    assert max(film(flat, rng).std(axis=(0, 1)).max() for _ in range(5)) > 1
 
 
 def test_the_vae_may_train_by_lpips_too(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,11 +14,12 @@ from edit_your_motion.people.keypoints import BODY_JOINTS
 from edit_your_motion.stage import Pair, Scene, caption, rasterizer, render_clip, render_pair, training_stream
 from edit_your_motion.stage.body import BONE, LANDMARKS, load_cast
 from edit_your_motion.stage.camera import Camera
-from edit_your_motion.stage.colours import COLOURS, Cloth
+from edit_your_motion.stage.caption import describe_person
+from edit_your_motion.stage.colours import COLOURS, SKIN_TONES, Cloth, material
 from edit_your_motion.stage.figure import SHOES, SKIN, TOP, make_figure
-from edit_your_motion.stage.garments import Bottom, Top
-from edit_your_motion.stage.hair import STYLES
-from edit_your_motion.stage.identity import is_reserved
+from edit_your_motion.stage.garments import Bottom, Footwear, Top
+from edit_your_motion.stage.hair import HATS, STYLES
+from edit_your_motion.stage.identity import Portrait, is_reserved
 from edit_your_motion.stage.render import paint_plate
 from edit_your_motion.stage.scene import HELD_OUT_CLIPS, HELD_OUT_ROUTINES, Performance, View, stage_root
 from edit_your_motion.stage.stream import stream_scene
@@ -264,10 +265,12 @@ def test_the_compiled_skinning_agrees_with_the_plain_one():
     assert lowest == pytest.approx(posed[:, 1].min())
 
 
-@pytest.mark.parametrize("style", sorted(STYLES))
-def test_every_hair_style_leaves_the_face_free(style):
+@pytest.mark.parametrize(
+    ("style", "hat"), [*((style, "none") for style in sorted(STYLES)), *(("long", hat) for hat in sorted(HATS))]
+)
+def test_every_hair_style_and_hat_leaves_the_face_free(style, hat):
     scene = still(15, "standing")
-    identity = replace(scene.identity, hair=style)
+    identity = replace(scene.identity, hair=style, hat=hat)
     clip = render_clip(replace(scene, identity=identity), frames=1, size=SIZE)
     seen = dict(zip(BODY_JOINTS, clip.keypoints.body[0, :, 2] > 0, strict=True))
     assert seen["nose"]
@@ -313,6 +316,79 @@ def test_a_caption_names_person_clothes_action_and_place():
     assert words.startswith("a man in an orange striped sweater and navy trousers is walking ")
 
 
+def test_a_caption_of_edition_2_names_all_that_is_seen():
+    scene = Scene.sample(3, edition=2)
+    identity = replace(
+        scene.identity, male=True, old=True, skin=SKIN_TONES[6], hair="short", hair_colour="grey", beard=0.9,
+        top=Top("shirt", Cloth("red", "striped"), "three-quarter", 0.95),
+        bottom=Bottom("cropped trousers", Cloth("navy"), 0.3),
+        footwear=Footwear("boots", Cloth("black"), 0.2), hat="cap", hat_cloth=Cloth("orange"),
+        portrait=Portrait(eyes=0, wrinkles=1.0, glasses=1),
+    )  # fmt: skip
+    whole = describe_person(identity)
+    assert whole == (
+        "an old man with dark brown skin, short grey hair, a grey beard and glasses in a three-quarter-sleeved red "
+        "striped shirt, navy cropped trousers, black boots and an orange cap"
+    )
+    shortened = {describe_person(identity, np.random.default_rng(seed)) for seed in range(20)}
+    assert len(shortened) > 15
+    words = set(whole.replace(",", "").split()) | {"and", "with", "in", "a", "an"}
+    assert all(set(text.replace(",", "").split()) <= words for text in shortened)
+    # What edition 1 shows for a seed is named as ever.
+    assert describe_person(replace(identity, portrait=None)) == (
+        "an old man in a red striped shirt and navy cropped trousers"
+    )
+
+
+def test_what_a_caption_of_edition_2_names_is_in_the_picture():
+    scene = replace(Scene.sample(5, edition=2), performance=Performance("standing"))
+    plain = replace(
+        scene.identity, male=True, hair="short", hat="none", beard=0.0, portrait=Portrait(0, 0.0, 0),
+        footwear=Footwear("shoes", Cloth("white")), bottom=Bottom("shorts", Cloth("navy"), 0.7),
+    )  # fmt: skip
+    before = render_clip(replace(scene, identity=plain), frames=1, size=(256, 256))
+    place = {name: before.keypoints.body[0, BODY_JOINTS.index(name), :2] for name in ("nose", "left_ankle")}
+    for change, joint in (
+        ({"portrait": Portrait(0, 0.0, 2)}, "nose"),
+        ({"portrait": Portrait(0, 1.0, 0)}, "nose"),
+        ({"hat": "straw hat"}, "nose"),
+        ({"beard": 0.9}, "nose"),
+        ({"footwear": Footwear("boots", Cloth("red"), 0.25)}, "left_ankle"),
+    ):
+        after = render_clip(replace(scene, identity=replace(plain, **change)), frames=1, size=(256, 256))
+        changed = (after.frames[0] != before.frames[0]).any(axis=-1)
+        rows, columns = np.nonzero(changed)
+        assert changed.sum() > 4, change
+        away = np.hypot(columns - place[joint][0], rows - place[joint][1])
+        assert np.median(away) < 30, change
+
+
+def test_an_edition_keeps_its_looks_and_an_unknown_one_is_refused():
+    first, second = Scene.sample(8), Scene.sample(8, edition=2)
+    assert first == Scene.sample(8, edition=1)
+    assert first.identity.portrait is None
+    assert second.identity.portrait is not None
+    assert len(second.place.solids) > 0
+    # No surface of edition 1 has a grain.
+    assert not any(row[12] for row in first.place.materials)
+    assert any(row[12] for row in second.place.materials)
+    with pytest.raises(ConfigError, match="edition"):
+        Scene.sample(8, edition=3)
+
+
+def test_a_grain_is_light_and_shade_about_the_colour():
+    out = np.zeros(3)
+    row = np.stack([material(0, (0.5, 0.4, 0.3), grain=(0.2, 0.1, 1.0))])
+    face = np.zeros(5, np.float32)
+    seen = []
+    for x, y, z in np.random.default_rng(0).uniform(-2, 2, (2000, 3)):
+        rasterizer._paint(row, 0, face, x, y, z, 0.0, 0.0, 1.0, out)
+        np.testing.assert_allclose(out / out[0], [1.0, 0.8, 0.6], rtol=1e-5)  # the hue stays
+        seen.append(out[0])
+    assert abs(np.mean(seen) - 0.5) < 0.02
+    assert 0.02 < np.std(seen) < 0.08
+
+
 def test_the_colour_of_the_caption_is_the_colour_of_the_picture():
     scene = still(18, "standing")
     for colour in ("red", "green", "blue", "yellow"):
@@ -329,8 +405,19 @@ def test_the_colour_of_the_caption_is_the_colour_of_the_picture():
         assert min(distance, key=distance.__getitem__) == colour
 
 
-def test_splits_share_neither_people_nor_motions_nor_colours():
-    train, held = ([Scene.sample(seed, split) for seed in range(40)] for split in ("train", "held_out"))
+def test_a_stream_of_edition_2_leaves_parts_of_captions_out():
+    batch = next(training_stream(5, (64, 64), 8, edition=2))
+    assert len(batch.captions) == 8
+    again = next(training_stream(5, (64, 64), 8, edition=2))
+    assert batch.captions == again.captions
+    whole = [caption(stream_scene(5, 0, slot, edition=2)) for slot in range(8)]
+    assert any(short != full for short, full in zip(batch.captions, whole, strict=True))
+    np.testing.assert_array_equal(batch.frames, again.frames)
+
+
+@pytest.mark.parametrize("edition", [1, 2])
+def test_splits_share_neither_people_nor_motions_nor_colours(edition):
+    train, held = ([Scene.sample(seed, split, edition) for seed in range(40)] for split in ("train", "held_out"))
     reserved = {*HELD_OUT_CLIPS, *HELD_OUT_ROUTINES}
     assert {scene.performance.name for scene in held} <= reserved
     assert not {scene.performance.name for scene in train} & reserved

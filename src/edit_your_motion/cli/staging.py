@@ -19,6 +19,7 @@ def stage(
     fps: float = 8,
     moving_camera: bool = False,
     single_picture: bool = False,
+    edition: Literal[1, 2] = 1,
 ) -> None:
     """Render synthetic people with the truth of a motion edit.
 
@@ -48,6 +49,8 @@ def stage(
         The source's camera moves slowly.
     single_picture
         The source stands still, as in a photograph.
+    edition
+        Of the looks: 1, those of the paired benchmark, or 2, with more variety, and captions that name all of it.
     """
     from edit_your_motion.datasets.tiktok import write_tiktok_clip
     from edit_your_motion.files import written_whole
@@ -57,7 +60,7 @@ def stage(
     from edit_your_motion.video import write_video
 
     for number in range(seed, seed + pairs):
-        pair = Pair.sample(number, split, moving_camera=moving_camera, single_picture=single_picture)
+        pair = Pair.sample(number, split, moving_camera=moving_camera, single_picture=single_picture, edition=edition)
         target = folder / f"{number:05d}"
         if layout == "tiktok":
             dancer = render_clip(pair.source, frames=frames, size=(size, size), fps=fps)

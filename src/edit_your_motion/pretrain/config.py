@@ -8,45 +8,73 @@ from pydantic import Field, model_validator
 
 from edit_your_motion.config import Prediction, Section
 
-SIDE_MULTIPLE = 64
-"""A VAE of four levels and a U-Net of four: no level has a half cell."""
+UNET_LEVELS = 4
+"""Of Stable Diffusion 1.5."""
 
 
 class PicturesConfig(Section):
     """The rendered pictures."""
 
-    size: int = Field(128, ge=SIDE_MULTIPLE, le=1024, multiple_of=SIDE_MULTIPLE, description="Side, pixels.")
+    size: int = Field(256, ge=32, le=1024, description="Side, pixels.")
     count: int = Field(6144, ge=1, le=10_000_000, description="How many to train on.")
     held_out: int = Field(64, ge=8, le=4096, description="How many others to measure on.")
     shard: int = Field(256, ge=8, le=4096, multiple_of=8, description="Pictures a file.")
     takes: int = Field(4, ge=1, le=64, description="Pictures in a row of one person in one place.")
+    edition: Literal[1, 2] = Field(
+        2, description="Of the generator's looks: 2 has more variety, and captions that name all that is seen."
+    )
+    filmed: float = Field(
+        0.25, ge=0, le=1, description="Share of pictures with a camera's exposure, blur, noise and compression."
+    )
     masked: float = Field(0.15, ge=0, le=1, description="Share of pictures with everything but the person black.")
 
 
 class ArchitectureConfig(Section):
     """Sizes of the networks; the layout is that of Stable Diffusion 1.5."""
 
-    vae_widths: tuple[int, int, int, int] = Field((24, 48, 96, 96), description="Channels of the VAE's levels.")
+    vae_widths: tuple[int, ...] = Field(
+        (24, 24, 48, 96, 96),
+        min_length=2,
+        max_length=6,
+        description="Channels of the VAE's levels. Each level but the last halves the sides: five make latent cells of "
+        "16 pixels, and a picture of 256 pixels costs the U-Net what one of 128 costs with four.",
+    )
     vae_groups: int = Field(8, ge=1, description="Groups that the VAE's channels are normalised in.")
-    latent_channels: int = Field(16, ge=1, le=64, description="Channels of the latents.")
+    latent_channels: int = Field(32, ge=1, le=64, description="Channels of the latents.")
     unet_widths: tuple[int, int, int, int] = Field(
         (96, 128, 192, 192), description="Channels of the U-Net's levels, multiples of 32."
     )
     layers_per_block: int = Field(1, ge=1, le=4, description="Residual blocks a level of the U-Net.")
     heads: int = Field(4, ge=1, le=32, description="Attention heads of the U-Net.")
-    condition_widths: tuple[int, int, int, int] = Field(
-        (16, 32, 48, 64), description="Channels of the ControlNet's path from skeleton pictures to latent cells."
+    condition_widths: tuple[int, ...] = Field(
+        (8, 16, 32, 48, 64),
+        description="Channels of the ControlNet's path from skeleton pictures to latent cells, as many levels as the "
+        "VAE has.",
     )
     text_width: int = Field(128, ge=8, le=1024, description="Of the text encoder's embeddings.")
     text_layers: int = Field(2, ge=1, le=24, description="Of the text encoder.")
     text_heads: int = Field(4, ge=1, le=32, description="Attention heads of the text encoder.")
-    tokens: int = Field(32, ge=8, le=77, description="Longest prompt, in tokens.")
+    tokens: int = Field(64, ge=8, le=77, description="Longest prompt, in tokens.")
     prediction: Prediction = Field(
         "v_prediction",
         description="What the U-Net predicts: epsilon, the noise, as in Stable Diffusion 1.5, or v_prediction, the "
         "velocity, which says what the whole picture is where there is little left of it: it learns faster.",
     )
-    merges: int = Field(500, ge=0, le=10_000, description="Byte pairs that the tokenizer merges.")
+    merges: int = Field(1000, ge=0, le=10_000, description="Byte pairs that the tokenizer merges at most.")
+
+    @model_validator(mode="after")
+    def _levels_agree(self) -> "ArchitectureConfig":
+        if len(self.condition_widths) != len(self.vae_widths):
+            raise ValueError(
+                f"condition_widths has {len(self.condition_widths)} levels and vae_widths {len(self.vae_widths)}; "
+                "expected as many"
+            )
+        return self
+
+    @property
+    def factor(self) -> int:
+        """Pixels that one latent cell covers, along one side."""
+        return int(2 ** (len(self.vae_widths) - 1))
 
 
 class TrainingConfig(Section):
@@ -71,7 +99,7 @@ class VaeConfig(TrainingConfig):
         6500, ge=0, description="Steps with the encoder; later ones refine the decoder alone, and latents stay valid."
     )
     batch: int = Field(8, ge=1, le=4096, description="Crops a step.")
-    crop: int = Field(64, ge=16, multiple_of=8, description="Side of a crop, pixels; people are met most often.")
+    crop: int = Field(64, ge=16, description="Side of a crop, pixels; people are met most often.")
     learning_rate: float = Field(1e-3, gt=0, le=1, description="Of AdamW.")
     warm_up: int = Field(20, ge=0, description="Steps over which the learning rate rises.")
     cool_down: int = Field(1200, ge=0, description="Last steps, over which the learning rate falls to nothing.")
@@ -91,6 +119,12 @@ class VaeConfig(TrainingConfig):
     person: float = Field(3.0, ge=0, description="Extra weight of the person's pixels.")
     head: float = Field(12.0, ge=0, description="Further weight of the pixels about its eyes, ears and nose.")
     divergence: float = Field(3e-5, ge=0, description="Weight of the latents' divergence from a standard normal.")
+    anchor: float = Field(
+        1.0,
+        ge=0,
+        description="Weight of the first channels' distance from the latents that from_base makes of the same crops "
+        "(halved, where its cells are smaller): its U-Net goes on with what it knows of them.",
+    )
 
 
 class DiffusionConfig(TrainingConfig):
@@ -144,9 +178,16 @@ class PretrainConfig(Section):
     machine: MachineConfig = MachineConfig()
 
     @model_validator(mode="after")
-    def _crop_within(self) -> "PretrainConfig":
-        if self.vae.crop > self.pictures.size:
-            raise ValueError(f"vae.crop is {self.vae.crop}; expected at most pictures.size, {self.pictures.size}")
+    def _sides_fit(self) -> "PretrainConfig":
+        size, crop, factor = self.pictures.size, self.vae.crop, self.architecture.factor
+        if size % (multiple := factor * 2 ** (UNET_LEVELS - 1)):
+            raise ValueError(
+                f"pictures.size is {size}; expected a multiple of {multiple}: no level of VAE or U-Net has half a cell"
+            )
+        if crop > size or crop % factor:
+            raise ValueError(
+                f"vae.crop is {crop}; expected a multiple of {factor}, a latent cell, of at most {size}, pictures.size"
+            )
         return self
 
     @property

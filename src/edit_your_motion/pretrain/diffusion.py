@@ -44,7 +44,7 @@ class PicturePredictor(nn.Module):
                 sizes.heads,
                 sizes.text_width,
                 latent_channels=sizes.latent_channels,
-                sample_size=config.pictures.size // 8,
+                sample_size=config.pictures.size // sizes.factor,
             )
             self.controlnet = ControlNetModel.from_unet(
                 self.unet, conditioning_embedding_out_channels=sizes.condition_widths
@@ -114,7 +114,7 @@ class DiffusionTraining:
         self.scheduler = make_scheduler(config.architecture.prediction)
         self.network = PicturePredictor(config, len(tokenizer)).to(device).train()
         if config.from_base:
-            start_predictor(self.network, config.from_base)
+            start_predictor(self.network, config.from_base, tokenizer)
         self.average = deepcopy(self.network).requires_grad_(False).eval()
         self.shown = held_out
         self.held_out = examples_of(held_out, vae, tokenizer, vae.config.scaling_factor)
@@ -205,7 +205,7 @@ def near_skeletons(skeletons: Float[Tensor, "b 3 h w"], cells: int) -> Float[Ten
     """
     side = skeletons.shape[-1] // cells
     drawn = (skeletons > 0).any(dim=1, keepdim=True).float()
-    return rearrange(max_pool2d(drawn, 3 * side, side, padding=side), "b 1 lh lw -> b lh lw")
+    return rearrange(max_pool2d(max_pool2d(drawn, side), 3, 1, padding=1), "b 1 lh lw -> b lh lw")
 
 
 def heads_of(skeletons: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:

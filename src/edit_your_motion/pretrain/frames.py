@@ -17,6 +17,7 @@ from torch import Tensor
 
 from edit_your_motion.errors import CheckpointError
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
+from edit_your_motion.pretrain.camera import film
 from edit_your_motion.pretrain.config import PicturesConfig
 from edit_your_motion.progress import Progress
 from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors, save_tensors
@@ -122,17 +123,21 @@ def load_shard(path: Path) -> FrameShard:
 
 
 class FramePool:
-    """All rendered pictures in memory, as one long row.
+    """All rendered pictures in memory, as one long row of lists: joined, they would be there twice for a while.
 
     Args:
         paths: of the shards.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        shards = [load_shard(path) for path in paths]
-        self.frames = torch.from_numpy(np.concatenate([shard.frames for shard in shards]))
-        self.masks = torch.from_numpy(np.concatenate([shard.masks for shard in shards]))
-        self._heads = torch.from_numpy(head_circles(np.concatenate([shard.body for shard in shards])))
+        self.frames: list[UInt8[Tensor, "h w 3"]] = []
+        self.masks: list[Bool[Tensor, "h w"]] = []
+        self._heads: list[Float32[Tensor, 3]] = []
+        for path in paths:
+            shard = load_shard(path)
+            self.frames += torch.from_numpy(shard.frames).unbind()
+            self.masks += torch.from_numpy(shard.masks).unbind()
+            self._heads += torch.from_numpy(head_circles(shard.body)).unbind()
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -146,9 +151,10 @@ class FramePool:
             shares: numbers in [0, 1) that decide: where down and across it lies; whether anywhere (below a quarter) or
                 about a pixel of the person, whose detail matters most; which pixel.
         """
-        room = torch.tensor(self.masks.shape[1:]) - side
+        frame, mask = self.frames[index], self.masks[index]
+        room = torch.tensor(mask.shape) - side
         corner = (shares[:2] * (room + 1)).long()
-        inside = self.masks[index].nonzero()
+        inside = mask.nonzero()
         if shares[2] >= 0.25 and len(inside):
             pixel = inside[int(shares[3] * len(inside))]
             corner = (pixel - (shares[:2] * side).long()).clamp(torch.zeros_like(room), room)
@@ -156,7 +162,7 @@ class FramePool:
         across, down, radius = self._heads[index]
         near = [torch.arange(side) + start + 0.5 - middle for start, middle in zip(corner, (down, across), strict=True)]
         head = near[0][:, None] ** 2 + near[1] ** 2 < radius**2
-        return Crop(self.frames[index, rows, columns], self.masks[index, rows, columns], head)
+        return Crop(frame[rows, columns], mask[rows, columns], head)
 
 
 def head_circles(body: Float32[np.ndarray, "b 18 3"]) -> Float32[np.ndarray, "b 3"]:
@@ -179,10 +185,17 @@ def _render(pictures: PicturesConfig, seed: int, first: int, count: int, split: 
     from edit_your_motion.stage.stream import training_stream
 
     size = (pictures.size, pictures.size)
-    stream = training_stream(seed, size, SLOTS, split=split, takes=pictures.takes, first=first)
+    stream = training_stream(
+        seed, size, SLOTS, split=split, takes=pictures.takes, first=first, edition=pictures.edition
+    )
     batches = list(islice(stream, -(-count // SLOTS)))
+    frames = np.concatenate([batch.frames[:, 0] for batch in batches])[:count]
+    if split == "train":
+        rng = np.random.default_rng([seed, first])
+        filmed = rng.random(len(frames)) < pictures.filmed
+        frames = np.stack([film(frame, rng) if so else frame for frame, so in zip(frames, filmed, strict=True)])
     return FrameShard(
-        np.concatenate([batch.frames[:, 0] for batch in batches])[:count],
+        frames,
         np.concatenate([batch.masks[:, 0] for batch in batches])[:count],
         np.concatenate([person.body for batch in batches for person in batch.keypoints])[:count],
         tuple(caption for batch in batches for caption in batch.captions)[:count],

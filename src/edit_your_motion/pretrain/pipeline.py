@@ -2,9 +2,9 @@
 
 import os
 from pathlib import Path
-from shutil import copytree
 
 import torch
+from diffusers import AutoencoderKL
 from transformers import CLIPTokenizer
 
 from edit_your_motion.backbone import choose_device, choose_dtype
@@ -12,10 +12,9 @@ from edit_your_motion.config import dump_config, load_config, parse_config
 from edit_your_motion.errors import CheckpointError, ConfigError
 from edit_your_motion.pretrain.config import PretrainConfig
 from edit_your_motion.pretrain.diffusion import DiffusionTraining
-from edit_your_motion.pretrain.frames import FramePool, held_out_shard, load_shard, render_shards
+from edit_your_motion.pretrain.frames import FramePool, FrameShard, held_out_shard, load_shard, render_shards
 from edit_your_motion.pretrain.latents import LatentPool, encode_shards, find_scaling_factor
 from edit_your_motion.pretrain.loop import Workshop, train
-from edit_your_motion.pretrain.start import part_of
 from edit_your_motion.pretrain.tokenizer import train_tokenizer
 from edit_your_motion.pretrain.vae import VaeTraining
 from edit_your_motion.progress import Progress, SilentProgress
@@ -62,13 +61,18 @@ def pretrain(config: PretrainConfig, folder: Path, progress: Progress | None = N
     held_out = held_out_shard(folder / FRAMES, pictures, config.seed)
     shards = render_shards(folder / FRAMES, pictures, config.seed, machine.workers, progress)
     tokenizer = _tokenizer(folder / TOKENIZER, shards, config)
-    vae_training = VaeTraining(config, FramePool(shards), held_out, device)
-    train(vae_training, workshop)
-    vae = vae_training.average
+    vae = _train_vae(config, FramePool(shards), held_out, workshop)
     latents = encode_shards(folder / LATENTS, shards, vae, tokenizer, pictures, config.seed, progress)
     vae.register_to_config(scaling_factor=find_scaling_factor(latents[0]))
     pool = LatentPool(latents, pictures.size, vae.config.scaling_factor)
     train(DiffusionTraining(config, pool, held_out, vae, tokenizer, device), workshop)
+
+
+def _train_vae(config: PretrainConfig, pool: FramePool, held_out: FrameShard, workshop: Workshop) -> AutoencoderKL:
+    """The averaged VAE; the pictures, gigabytes of them, are let go with its training."""
+    training = VaeTraining(config, pool, held_out, workshop.device)
+    train(training, workshop)
+    return training.average
 
 
 def read_config(folder: Path) -> PretrainConfig:
@@ -100,10 +104,7 @@ def _claim(folder: Path, config: PretrainConfig) -> None:
 def _tokenizer(folder: Path, shards: list[Path], config: PretrainConfig) -> CLIPTokenizer:
     """The folder's tokenizer; made of the captions of its first pictures if there is none."""
     sizes = config.architecture
-    if not folder.is_dir() and config.from_base:
-        # Its text encoder knows the words by these numbers.
-        copytree(part_of(config.from_base, "tokenizer"), folder)
-    elif not folder.is_dir():
+    if not folder.is_dir():
         captions = [caption for path in shards for caption in load_shard(path).captions]
         part = folder.with_name(f"{folder.name}.part")
         train_tokenizer(part, captions, sizes.merges, sizes.tokens)

@@ -8,13 +8,13 @@ import torch
 from diffusers import AutoencoderKL
 from jaxtyping import Bool, Float, UInt8
 from torch import Generator, Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import avg_pool2d, interpolate
 
 from edit_your_motion.metrics import load_lpips
 from edit_your_motion.pretrain.config import PretrainConfig
 from edit_your_motion.pretrain.frames import FramePool, FrameShard
 from edit_your_motion.pretrain.samples import to_pictures, to_pixels
-from edit_your_motion.pretrain.start import start_vae
+from edit_your_motion.pretrain.start import load_anchor, start_vae
 from edit_your_motion.tiny import make_vae
 from edit_your_motion.tuning.decoder import gradient_distance
 
@@ -54,8 +54,10 @@ class VaeTraining:
         self.settings, self.masked = config.vae, config.pictures.masked
         self.pool, self.held_out, self.device = pool, held_out, device
         self.network: AutoencoderKL = build_vae(config).to(device)
+        self.anchor: AutoencoderKL | None = None
         if config.from_base:
             start_vae(self.network, config.from_base)
+            self.anchor = load_anchor(config.from_base).to(device) if config.vae.anchor else None
         self.average: AutoencoderKL = deepcopy(self.network).requires_grad_(False).eval()
         self.perceived = load_lpips("alexnet", allow_fetch=True).to(device) if config.vae.perceptual else None
 
@@ -82,6 +84,8 @@ class VaeTraining:
         if step < settings.encoder_steps:
             mean, variance, logarithm = latents.mean.float(), latents.var.float(), latents.logvar.float()
             losses["divergence"] = settings.divergence * 0.5 * (mean**2 + variance - 1 - logarithm).mean()
+            if self.anchor is not None:
+                losses["anchor"] = settings.anchor * distance_from(self.anchor, pixels, mean)
         return losses
 
     def _draw_crops(self, generator: Generator) -> Crops:
@@ -160,6 +164,19 @@ def encode(vae: AutoencoderKL, frames: UInt8[np.ndarray, "b h w 3"]) -> Float[Te
 def decode(vae: AutoencoderKL, latents: Float[Tensor, "b c lh lw"]) -> UInt8[np.ndarray, "b h w 3"]:
     """The pictures of latents that are not scaled."""
     return np.concatenate([to_pictures(vae.decode(batch).sample) for batch in latents.split(_MEASURED_AT_ONCE)])
+
+
+def distance_from(
+    anchor: AutoencoderKL, pixels: Float[Tensor, "b 3 h w"], latents: Float[Tensor, "b c lh lw"]
+) -> Float[Tensor, ""]:
+    """The mean square of what the first channels of latents differ by from the anchor's, of pictures of whatever size
+    gives it as many cells.
+    """
+    sides = 2 ** (len(anchor.config.block_out_channels) - 1) * latents.shape[-1]
+    with torch.no_grad():
+        known = anchor.encode(avg_pool2d(pixels, pixels.shape[-1] // sides)).latent_dist.mean.float()
+    channels = min(known.shape[1], latents.shape[1])
+    return (latents[:, :channels] - known[:, :channels]).square().mean()
 
 
 def enlarge(pictures: Float[Tensor, "b 3 h w"], scale: int) -> Float[Tensor, "b 3 sh sw"]:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int, Int32
 
 from edit_your_motion.stage.body import BONE, LANDMARKS, Body, load_cast
-from edit_your_motion.stage.colours import COLOURS, FACE, HAIR_COLOURS, TWO_TONE, material
+from edit_your_motion.stage.colours import COLOURS, FACE, HAIR_COLOURS, PLAIN, PORTRAIT, TWO_TONE, material
 from edit_your_motion.stage.garments import (
     Regions,
     find_regions,
@@ -19,7 +19,7 @@ from edit_your_motion.stage.garments import (
     shoe_cover,
     top_cover,
 )
-from edit_your_motion.stage.hair import make_hair
+from edit_your_motion.stage.hair import make_hair, make_hat
 from edit_your_motion.stage.identity import Identity
 from edit_your_motion.stage.mesh import Part, cut, skin_part
 
@@ -59,7 +59,7 @@ class Figure:
     triangles: Int32[np.ndarray, "t 3"]
     material: Int32[np.ndarray, "t"]
     two_sided: Bool[np.ndarray, "t"]
-    materials: Float32[np.ndarray, "m 12"]
+    materials: Float32[np.ndarray, "m 16"]
     face: Float32[np.ndarray, "5"]
 
 
@@ -76,14 +76,18 @@ def make_figure(identity: Identity) -> Figure:
         parts.append(make_legs(body, template, regions, identity.bottom, BOTTOM))
     else:
         parts.append(make_skirt(cast, body, identity.bottom, BOTTOM))
-    parts.append(make_shoes(body, template, regions, SHOES))
+    if identity.footwear.height:
+        parts.append(make_shoes(body, template, regions, identity.footwear.height, SHOES))
     parts += make_hair(cast, body, identity.hair, HAIR, HAT)
+    parts += make_hat(cast, body, identity.hat, HAT)
     return _join(body, parts, _materials(identity))
 
 
 def _bare_skin(body: Body, template: Body, regions: Regions, identity: Identity) -> Part:
     """The skin that clothes leave free."""
-    covered = np.maximum(top_cover(template, regions, identity.top), shoe_cover(template, regions))
+    covered = np.maximum(
+        top_cover(template, regions, identity.top), shoe_cover(template, regions, identity.footwear.height)
+    )
     bottom = identity.bottom
     if bottom.flare is None:
         covered = np.maximum(covered, leg_cover(template, regions, bottom))
@@ -93,21 +97,28 @@ def _bare_skin(body: Body, template: Body, regions: Regions, identity: Identity)
     return cut(skin_part(body, template, SKIN), OVERLAP - covered)
 
 
-def _materials(identity: Identity) -> Float32[np.ndarray, "7 12"]:
+def _materials(identity: Identity) -> Float32[np.ndarray, "7 16"]:
     hair = HAIR_COLOURS[identity.hair_colour]
     r, g, b = identity.skin
     lips = (0.86 * r, 0.66 * g, 0.66 * b) if identity.male else (0.90 * r, 0.48 * g, 0.52 * b)
     brow = (0.6 * hair[0], 0.6 * hair[1], 0.6 * hair[2])
+    face = material(FACE, identity.skin, brow, lips, gloss=identity.beard)
+    strands = 0.0
+    if (portrait := identity.portrait) is not None:
+        wrinkled = (portrait.wrinkles, 1.0, 1.0)
+        eyes, glasses = float(portrait.eyes), float(portrait.glasses)
+        face = material(PORTRAIT, identity.skin, brow, lips, eyes, identity.beard, wrinkled, glasses)
+        strands = 0.4
     inner = identity.top.inner or identity.top.cloth
-    shoes = COLOURS[identity.shoes.colour], COLOURS[identity.shoes.accent]
+    shoes = identity.footwear.cloth
     return np.stack(
         [
-            material(FACE, identity.skin, brow, lips, gloss=identity.beard),
+            face,
             identity.top.cloth.material(),
             identity.bottom.cloth.material(),
-            material(TWO_TONE, shoes[1], shoes[0], size=0.018, gloss=0.1),
-            material(0, hair, gloss=0.15),
-            material(0, COLOURS[identity.hat_colour]),
+            material(TWO_TONE, COLOURS[shoes.accent], shoes.dye, size=0.018, gloss=0.1),
+            material(PLAIN, hair, gloss=0.15, grain=(strands, 0.02, 8.0)),
+            identity.hat_cloth.material(),
             inner.material(),
         ]
     )

@@ -11,7 +11,7 @@ from edit_your_motion.stage.colours import Cloth
 from edit_your_motion.stage.mesh import Part, attach, cut, inflate, skin_part
 from edit_your_motion.stage.surface import grid_triangles, smooth, vertex_normals
 
-SLEEVES = {"sleeveless": 0.0, "short": 0.75, "long": 1.9}
+SLEEVES = {"sleeveless": 0.0, "short": 0.75, "elbow-length": 1.05, "three-quarter": 1.45, "long": 1.9}
 """How far sleeves reach, in bones from the shoulder: 1 is the elbow, 2 the wrist."""
 
 ELSEWHERE = 1.0
@@ -54,6 +54,25 @@ class Bottom:
     cloth: Cloth
     hem: float
     flare: float | None = None
+
+
+SHOE = 0.005
+"""How far above the ankle shoes end, metres."""
+
+
+@dataclass(frozen=True)
+class Footwear:
+    """What covers the feet.
+
+    Args:
+        name: as captions say it: "shoes".
+        cloth: what it is made of; an accent is the sole's colour.
+        height: of its upper edge above the ankle, metres; 0 for bare feet.
+    """
+
+    name: str
+    cloth: Cloth
+    height: float = SHOE
 
 
 @dataclass(frozen=True)
@@ -123,9 +142,11 @@ def leg_cover(template: Body, regions: Regions, bottom: Bottom) -> Float[np.ndar
     return np.where(regions.arm > 0.3, -ELSEWHERE, np.minimum(y - bottom.hem, waist - y))
 
 
-def shoe_cover(template: Body, regions: Regions) -> Float[np.ndarray, "v"]:
-    """The same for shoes, which end at the ankle."""
-    return np.where(regions.foot > 0.02, template.joints[BONE["left_foot"], 1] + 0.005 - template.vertices[:, 1], -1.0)
+def shoe_cover(template: Body, regions: Regions, height: float) -> Float[np.ndarray, "v"]:
+    """The same for shoes and boots, which end so many metres above the ankle."""
+    on = regions.foot > 0.02 if height <= SHOE else regions.leg > 0.5
+    edge = template.joints[BONE["left_foot"], 1] + height
+    return np.where(on & (height > 0), edge - template.vertices[:, 1], -1.0)
 
 
 def make_shell(
@@ -164,9 +185,10 @@ def make_legs(body: Body, template: Body, regions: Regions, bottom: Bottom, mate
     return make_shell(body, template, leg_cover(template, regions, bottom), loose, material)
 
 
-def make_shoes(body: Body, template: Body, regions: Regions, material: int) -> Part:
-    """A pair of shoes."""
-    return make_shell(body, template, shoe_cover(template, regions), np.full(len(template.vertices), 0.009), material)
+def make_shoes(body: Body, template: Body, regions: Regions, height: float, material: int) -> Part:
+    """A pair of shoes or boots."""
+    thick = np.full(len(template.vertices), 0.009)
+    return make_shell(body, template, shoe_cover(template, regions, height), thick, material)
 
 
 def make_skirt(cast: Cast, body: Body, bottom: Bottom, material: int) -> Part:

@@ -8,8 +8,25 @@ from edit_your_motion.stage.garments import make_shell
 from edit_your_motion.stage.mesh import Part, attach, bound_to
 from edit_your_motion.stage.surface import ellipsoid, grid_triangles
 
-STYLES = ("bald", "short", "crop", "curls", "bob", "long", "bun", "ponytail", "cap", "beanie")
+STYLES = (
+    "bald",
+    "short",
+    "crop",
+    "curls",
+    "bob",
+    "long",
+    "bun",
+    "ponytail",
+    "cap",
+    "beanie",
+    "afro",
+    "waist",
+    "pigtails",
+)
 """What heads can wear."""
+
+HATS = ("none", "cap", "beanie", "straw hat", "headscarf")
+"""What goes over short, cropped, chin-length or long hair, or none."""
 
 _LINES = {
     # Height of the hairline above the eyes for z from the back of the head to the forehead, metres.
@@ -93,8 +110,10 @@ def make_hair(cast: Cast, body: Body, style: str, material: int, hat: int) -> li
             return [_cap_of_hair(body, template, "short", 0.012, 0.016, material)]
         case "curls":
             return [_cap_of_hair(body, template, "short", 0.030, 0.030, material)]
-        case "bob" | "long":
-            end = neck - 0.005 if style == "bob" else neck - 0.20
+        case "afro":
+            return [_cap_of_hair(body, template, "short", 0.055, 0.050, material)]
+        case "bob" | "long" | "waist":
+            end = neck - {"bob": 0.005, "long": 0.20, "waist": 0.40}[style]
             return [_cap_of_hair(body, template, "low", 0.014, 0.010, material), _curtain(cast, body, end, material)]
         case "bun":
             knot = _knot(cast, body, (0.0, 0.085, -0.055), (0.045, 0.045, 0.045), material)
@@ -103,6 +122,9 @@ def make_hair(cast: Cast, body: Body, style: str, material: int, hat: int) -> li
             knot = _knot(cast, body, (0.0, 0.045, -0.095), (0.035, 0.035, 0.040), material)
             tail = _knot(cast, body, (0.0, -0.050, -0.115), (0.032, 0.105, 0.030), material)
             return [_cap_of_hair(body, template, "short", 0.010, 0.006, material), knot, tail]
+        case "pigtails":
+            tails = [_knot(cast, body, (x, -0.060, 0.0), (0.028, 0.090, 0.028), material) for x in (-0.112, 0.112)]
+            return [_cap_of_hair(body, template, "short", 0.010, 0.006, material), *tails]
         case "cap":
             brim = _knot(cast, body, (0.0, 0.046, 0.150), (0.068, 0.008, 0.075), hat)
             under = _cap_of_hair(body, template, "short", 0.006, 0.0, material)
@@ -111,3 +133,28 @@ def make_hair(cast: Cast, body: Body, style: str, material: int, hat: int) -> li
             under = _cap_of_hair(body, template, "short", 0.008, 0.0, material)
             return [under, _cap_of_hair(body, template, "cap", 0.018, 0.020, hat)]
     raise AssertionError(style)
+
+
+def make_hat(cast: Cast, body: Body, hat: str, material: int) -> list[Part]:
+    """The parts of a hat.
+
+    Args:
+        hat: one of `HATS`.
+        material: of it.
+    """
+    template = cast.template
+    match hat:
+        case "none":
+            return []
+        case "cap":
+            brim = _knot(cast, body, (0.0, 0.046, 0.155), (0.070, 0.008, 0.078), material)
+            return [_cap_of_hair(body, template, "cap", 0.021, 0.014, material), brim]
+        case "beanie":
+            return [_cap_of_hair(body, template, "cap", 0.023, 0.024, material)]
+        case "straw hat":
+            brim = _knot(cast, body, (0.0, 0.058, 0.030), (0.185, 0.010, 0.195), material)
+            return [_cap_of_hair(body, template, "cap", 0.023, 0.034, material), brim]
+        case "headscarf":
+            end = template.joints[BONE["neck"], 1] - 0.09
+            return [_cap_of_hair(body, template, "low", 0.022, 0.014, material), _curtain(cast, body, end, material)]
+    raise AssertionError(hat)

@@ -1,12 +1,12 @@
-"""Who somebody is: build, skin, hair and clothes."""
+"""Who somebody is: build, skin, hair and clothes; and edition 1 of the choice of them."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edit_your_motion.stage.body import load_cast
-from edit_your_motion.stage.colours import COLOURS, HAIR_COLOURS, PATTERNS, SKIN_TONES, Cloth, Colour
-from edit_your_motion.stage.garments import Bottom, Top
+from edit_your_motion.stage.colours import COLOURS, SKIN_TONES, Cloth, Colour
+from edit_your_motion.stage.garments import Bottom, Footwear, Top
 
 RESERVED = 5
 """Every so-manieth body of the cast is held out, and every so-manieth pair of colours of top and bottom."""
@@ -14,10 +14,28 @@ RESERVED = 5
 TUCKED = 1.04
 """Lower edge of a top that ends inside a skirt, metres on the template."""
 
+_HAIR_COLOURS = ("black", "dark brown", "brown", "blond", "red")
+_PATTERNS = ("striped", "pinstriped", "checked", "dotted")
+
 _HAIR = {
     True: (("short", 6), ("crop", 4), ("bald", 2), ("curls", 2), ("cap", 2), ("beanie", 1)),
     False: (("long", 5), ("bob", 4), ("ponytail", 3), ("bun", 3), ("curls", 1), ("short", 1), ("cap", 1)),
 }
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A face in detail.
+
+    Args:
+        eyes: which of `EYE_COLOURS`.
+        wrinkles: how many, in [0, 1].
+        glasses: 0 none, 1 clear, 2 dark.
+    """
+
+    eyes: int
+    wrinkles: float
+    glasses: int
 
 
 @dataclass(frozen=True)
@@ -31,11 +49,13 @@ class Identity:
         skin: sRGB in [0, 1].
         hair: one of `hair.STYLES`.
         hair_colour: a key of `HAIR_COLOURS`.
-        hat_colour: a key of `COLOURS`, used by hats only.
+        hat_cloth: used by hats only.
         beard: how much of one, in [0, 1].
         top: what covers the chest.
         bottom: what covers the hips and legs.
-        shoes: their cloth; an accent is the sole's colour.
+        footwear: what covers the feet.
+        hat: one of `hair.HATS`, beside those that are styles of hair.
+        portrait: the face in detail; None for a plain one.
     """
 
     male: bool
@@ -44,11 +64,13 @@ class Identity:
     skin: Colour
     hair: str
     hair_colour: str
-    hat_colour: str
+    hat_cloth: Cloth
     beard: float
     top: Top
     bottom: Bottom
-    shoes: Cloth
+    footwear: Footwear
+    hat: str = "none"
+    portrait: Portrait | None = None
 
     @property
     def dressed(self) -> bool:
@@ -69,50 +91,66 @@ def sample_identity(rng: np.random.Generator, split: str) -> Identity:
         rng: where the choices come from.
         split: "train" or "held_out".
     """
-    cast = load_cast()
     held_out = split == "held_out"
-    male = bool(rng.random() < 0.5)
-    numbers = np.arange(len(cast.bodies))
-    pool = numbers[(cast.male == male) & ((numbers % RESERVED == 0) == held_out)]
-    first, second = rng.choice(pool, 2)
-    # Between two people of one sex is a third; more of the first, so that extremes stay.
-    share = rng.uniform(0, 0.4)
-    shape = (1 - share) * cast.bodies[first] + share * cast.bodies[second]
-    old = bool(cast.old[first])
+    build = sample_build(rng, held_out)
+    male, old = build.male, build.old
     styles, odds = zip(*_HAIR[male], strict=True)
-    hair_colour = "grey" if old and rng.random() < 0.8 else str(rng.choice(list(HAIR_COLOURS)[:-1]))
+    hair_colour = "grey" if old and rng.random() < 0.8 else str(rng.choice(_HAIR_COLOURS))
     tone = rng.integers(len(SKIN_TONES))
     top, bottom = _sample_outfit(rng, male, held_out)
     return Identity(
         male=male,
         old=old,
-        shape=tuple(float(value) for value in shape),
+        shape=build.shape,
         skin=SKIN_TONES[tone],
         hair=str(rng.choice(styles, p=np.array(odds) / sum(odds))),
         hair_colour="black" if tone >= 5 and not old else hair_colour,
-        hat_colour=_colour(rng),
+        hat_cloth=Cloth(pick_colour(rng)),
         beard=float(rng.choice([0.0, 0.35, 0.9], p=[0.65, 0.15, 0.2])) if male else 0.0,
         top=top,
         bottom=bottom,
-        shoes=Cloth(str(rng.choice(["white", "black", "brown", "red", "grey", "navy"])), accent="white"),
+        footwear=Footwear(
+            "shoes", Cloth(str(rng.choice(["white", "black", "brown", "red", "grey", "navy"])), accent="white")
+        ),
     )
 
 
-def _colour(rng: np.random.Generator) -> str:
+@dataclass(frozen=True)
+class Build:
+    """Somebody's body: sex, age, and coefficients along the cast's shape directions."""
+
+    male: bool
+    old: bool
+    shape: tuple[float, ...]
+
+
+def sample_build(rng: np.random.Generator, held_out: bool) -> Build:
+    """A body of one split, between two people of one sex."""
+    cast = load_cast()
+    male = bool(rng.random() < 0.5)
+    numbers = np.arange(len(cast.bodies))
+    pool = numbers[(cast.male == male) & ((numbers % RESERVED == 0) == held_out)]
+    first, second = rng.choice(pool, 2)
+    # More of the first, so that extremes stay.
+    share = rng.uniform(0, 0.4)
+    shape = (1 - share) * cast.bodies[first] + share * cast.bodies[second]
+    return Build(male, bool(cast.old[first]), tuple(float(value) for value in shape))
+
+
+def pick_colour(rng: np.random.Generator) -> str:
+    """One of `COLOURS`."""
     return str(rng.choice(list(COLOURS)))
 
 
-def _two_colours(rng: np.random.Generator, held_out: bool) -> tuple[str, str]:
+def pick_two_colours(rng: np.random.Generator, held_out: bool) -> tuple[str, str]:
     """Different colours for two garments, out of the split's pairs."""
     while True:
-        first, second = _colour(rng), _colour(rng)
+        first, second = pick_colour(rng), pick_colour(rng)
         if first != second and is_reserved(first, second) == held_out:
             return first, second
 
 
-def _sample_cloth(
-    rng: np.random.Generator, colour: str, plain: float, patterns: tuple[str, ...] = tuple(PATTERNS)[1:]
-) -> Cloth:
+def _sample_cloth(rng: np.random.Generator, colour: str, plain: float, patterns: tuple[str, ...] = _PATTERNS) -> Cloth:
     if rng.random() < plain:
         return Cloth(colour)
     pattern = str(rng.choice(patterns))
@@ -122,7 +160,7 @@ def _sample_cloth(
 
 
 def _sample_outfit(rng: np.random.Generator, male: bool, held_out: bool) -> tuple[Top, Bottom]:
-    first, second = _two_colours(rng, held_out)
+    first, second = pick_two_colours(rng, held_out)
     if not male and rng.random() < 0.35:
         cloth = _sample_cloth(rng, first, plain=0.55)
         sleeves = str(rng.choice(["sleeveless", "short", "long"], p=[0.45, 0.35, 0.2]))

@@ -25,7 +25,13 @@ class Pair:
 
     @classmethod
     def sample(
-        cls, seed: int, split: str = "held_out", *, moving_camera: bool = False, single_picture: bool = False
+        cls,
+        seed: int,
+        split: str = "held_out",
+        *,
+        moving_camera: bool = False,
+        single_picture: bool = False,
+        edition: int = 1,
     ) -> "Pair":
         """A pair of one split, everybody in full view.
 
@@ -34,12 +40,13 @@ class Pair:
             split: "train" or "held_out".
             moving_camera: the source's camera moves, else it stands still.
             single_picture: the source's person and camera keep still, as in a photograph.
+            edition: of the looks, as of `Scene.sample`.
 
         Raises:
-            ConfigError: an unknown split, or a negative seed.
+            ConfigError: an unknown split or edition, or a negative seed.
         """
         rng = split_generator(seed, split, _PURPOSE)
-        people = [Scene.sample(int(number), split) for number in rng.integers(2**31, size=2)]
+        people = [Scene.sample(int(number), split, edition) for number in rng.integers(2**31, size=2)]
         views = []
         for person in people:
             view = sample_view(rng, person.identity, whole=True, moving=moving_camera and not single_picture)

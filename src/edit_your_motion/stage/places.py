@@ -6,8 +6,10 @@ import numpy as np
 
 from edit_your_motion.stage.colours import (
     BANDS,
+    BLOTCHES,
     BRICKS,
     CHECKS,
+    DOTS,
     PINSTRIPES,
     PLAIN,
     PLANKS,
@@ -110,9 +112,10 @@ class Place:
 class _Builder:
     """Collects a place's materials and solids."""
 
-    def __init__(self, rng: np.random.Generator, held_out: bool) -> None:
+    def __init__(self, rng: np.random.Generator, held_out: bool, edition: int) -> None:
         self.rng = rng
         self.held_out = held_out
+        self.varied = edition >= 2
         self.materials: list[tuple[float, ...]] = []
         self.solids: list[Solid] = []
 
@@ -124,8 +127,12 @@ class _Builder:
         third: Colour = (0.0, 0.0, 0.0),
         size: float = 1.0,
     ) -> int:
-        """The number of a new material."""
-        self.materials.append(tuple(material(kind, first, second, third, size).tolist()))
+        """The number of a new material; in varied places it has a grain, as anything real has."""
+        grain = (0.0, 1.0, 1.0)
+        if self.varied:
+            clouds = float(np.exp(self.rng.uniform(np.log(0.04), np.log(0.8))))
+            grain = (self.between(0.02, 0.2), clouds, (0.2, 1.0, 1.0, 5.0)[self.rng.integers(4)])
+        self.materials.append(tuple(material(kind, first, second, third, size, grain=grain).tolist()))
         return len(self.materials) - 1
 
     def add(self, shape: str, centre: tuple[float, float, float], sizes: tuple[float, float, float], m: int) -> None:
@@ -180,7 +187,24 @@ class _Builder:
 
     def finish(self, words: str, planes: tuple[Plane, ...], sky: Sky, light: Light) -> Place:
         self.foreground()
+        if self.varied:
+            walls = [-plane.position for plane in planes if plane.axis == 2]
+            if walls:
+                sides = [plane.position for plane in planes if plane.axis == 0]
+                clutter_room(self, -walls[0], max(sides, default=3.0))
+            else:
+                clutter_ground(self)
+            light = self.relight(light)
         return Place(words, planes, tuple(self.solids), tuple(self.materials), sky, light)
+
+    def relight(self, light: Light) -> Light:
+        """The same lamp or sun, harder or softer, warmer or colder, from farther round."""
+        warm, level = self.between(-0.12, 0.14), self.between(0.72, 1.12)
+        x, y, z = light.toward
+        toward = (x + self.between(-0.7, 0.7), y * self.between(0.6, 1.2), z)
+        direct = self.between(0.30, 0.75)
+        tint = (level * (1.0 + warm / 2), level, level * (1.0 - warm))
+        return Light(toward, 1.06 - direct * self.between(0.85, 1.0), direct, tint)
 
 
 def _clip(value: float) -> float:
@@ -382,16 +406,118 @@ def _studio(b: _Builder) -> Place:
     return b.finish("in a studio", planes, Sky((0.9, 0.9, 0.9), (0.9, 0.9, 0.9)), _lamp(b))
 
 
+_BRIGHT: tuple[Colour, ...] = (
+    (0.80, 0.16, 0.16), (0.95, 0.75, 0.15), (0.15, 0.40, 0.75), (0.20, 0.55, 0.30), (0.92, 0.50, 0.15),
+    (0.55, 0.22, 0.55), (0.12, 0.12, 0.13), (0.95, 0.95, 0.94), (0.55, 0.56, 0.58), (0.90, 0.60, 0.68),
+)  # fmt: skip
+"""Things that lie about."""
+
+
+def clutter_room(b: _Builder, depth: float, half: float) -> None:
+    """Things at the wall behind, at the sides and on the floor of a room.
+
+    Args:
+        b: of the room.
+        depth: where the wall behind is, metres.
+        half: how far the side walls are, metres.
+    """
+    if b.chance(0.4):
+        kind = (CHECKS, BANDS, BLOTCHES, DOTS, PLAIN)[b.rng.integers(5)]
+        rug = b.material(kind, b.pick(_BRIGHT + PAINTS), b.pick(_BRIGHT + PAINTS), size=b.between(0.25, 0.8))
+        wide, deep = b.between(1.2, 2.6), b.between(0.9, 1.8)
+        b.add("box", (b.between(-0.5, 0.5), 0.0, b.between(-0.6, 0.4)), (wide, 0.012, deep), rug)
+    for _ in range(b.rng.integers(0, 4)):
+        _hang(b, b.between(-half, half), b.between(1.0, 2.1), depth)
+    for _ in range(b.rng.integers(1, 7)):
+        _stand(b, b.between(-half + 0.2, half - 0.2), depth + b.between(0.25, 0.7))
+    for _ in range(b.rng.integers(0, 4)):
+        _stand(b, (1 if b.chance(0.5) else -1) * b.between(0.75, max(0.8, half - 0.2)), b.between(depth + 0.5, 0.2))
+
+
+def clutter_ground(b: _Builder) -> None:
+    """Things in the open: fences, posts, bins, bushes, boxes."""
+    if b.chance(0.3):
+        wood, z = b.material(PLAIN, b.pick(WOODS + PAINTS)), -b.between(1.6, 4.5)
+        gap = b.between(0.25, 0.6)
+        for rail in (0.35, 0.75):
+            b.add("box", (0.0, rail, z), (14.0, 0.07, 0.04), wood)
+        for post in range(-7, 8):
+            b.add("box", (post * gap, 0.45, z), (0.08, 0.9, 0.06), wood)
+    for _ in range(b.rng.integers(0, 6)):
+        _stand(b, b.between(-3.5, 3.5), -b.between(1.2, 6.0))
+
+
+def _hang(b: _Builder, x: float, y: float, depth: float) -> None:
+    """Something on the wall: a picture, a curtain, a screen, a shelf with things."""
+    kind = b.rng.integers(4)
+    first, second = b.pick(_BRIGHT + PAINTS), b.pick(_BRIGHT + PAINTS)
+    if kind == 0:
+        art = b.material((BLOTCHES, CHECKS, DOTS, BANDS)[b.rng.integers(4)], first, second, size=b.between(0.08, 0.3))
+        width, height = b.between(0.25, 0.9), b.between(0.25, 0.8)
+        b.add("box", (x, y, depth), (width + 0.06, height + 0.06, 0.04), b.material(PLAIN, b.pick(WOODS + _BRIGHT)))
+        b.add("box", (x, y, depth), (width, height, 0.05), art)
+    elif kind == 1:
+        cloth = b.material((PINSTRIPES, PLAIN, DOTS)[b.rng.integers(3)], first, _darker(first, 0.12), size=0.16)
+        b.add("box", (x, 1.25, depth), (b.between(0.35, 0.9), 2.5, 0.10), cloth)
+    elif kind == 2:
+        width = b.between(0.6, 1.3)
+        b.add("box", (x, y, depth), (width, 0.58 * width, 0.08), b.material(PLAIN, (0.07, 0.07, 0.08)))
+    else:
+        b.add("box", (x, y, depth + 0.10), (0.9, 0.04, 0.22), b.material(PLAIN, b.pick(WOODS)))
+        for place in range(5):
+            high = b.between(0.06, 0.26)
+            thing = b.material(PLAIN, b.pick(_BRIGHT + PAINTS))
+            shape = "box" if b.chance(0.7) else "ball"
+            size = (b.between(0.04, 0.14), high, 0.12)
+            b.add(shape, (x - 0.36 + 0.18 * place, y + 0.02 + high / 2, depth + 0.1), size, thing)
+
+
+def _stand(b: _Builder, x: float, z: float) -> None:
+    """Something on the ground: boxes, a chair, a lamp, a plant, a ball, a cupboard, a bin."""
+    kind = b.rng.integers(7)
+    paint = b.material((PLAIN, PLAIN, BLOTCHES, BANDS)[b.rng.integers(4)], b.pick(_BRIGHT + PAINTS + WOODS),
+                       b.pick(_BRIGHT + PAINTS), size=b.between(0.1, 0.4))  # fmt: skip
+    if kind == 0:
+        level = 0.0
+        for _ in range(b.rng.integers(1, 4)):
+            width, height = b.between(0.2, 0.6), b.between(0.12, 0.4)
+            b.add("box", (x, level + height / 2, z), (width, height, b.between(0.2, 0.5)), paint)
+            level += height
+    elif kind == 1:
+        b.add("box", (x, 0.45, z), (0.42, 0.05, 0.42), paint)
+        b.add("box", (x, 0.72, z - 0.19), (0.42, 0.5, 0.04), paint)
+        for dx, dz in ((-0.18, -0.18), (0.18, -0.18), (-0.18, 0.18), (0.18, 0.18)):
+            b.add("box", (x + dx, 0.22, z + dz), (0.04, 0.44, 0.04), paint)
+    elif kind == 2:
+        b.add("column", (x, 0.0, z), (0.02, 1.4, 0.02), b.material(PLAIN, (0.2, 0.2, 0.2)))
+        b.add(
+            "column", (x, 1.35, z), (0.22, 0.3, 0.12), b.material(PLAIN, b.pick(((0.98, 0.92, 0.75), (0.9, 0.4, 0.3))))
+        )
+    elif kind == 3:
+        b.potted_plant(x, z, b.between(0.5, 1.5))
+    elif kind == 4:
+        radius = b.between(0.10, 0.35)
+        b.add("ball", (x, radius, z), (radius, radius, radius), paint)
+    elif kind == 5:
+        height = b.between(0.7, 1.9)
+        b.add("box", (x, height / 2, z), (b.between(0.4, 1.1), height, 0.35), paint)
+        knob = b.material(PLAIN, (0.2, 0.2, 0.2))
+        b.add("ball", (x, 0.55 * height, z + 0.18), (0.03, 0.03, 0.02), knob)
+    else:
+        b.add("column", (x, 0.0, z), (b.between(0.12, 0.25), b.between(0.4, 1.0), b.between(0.15, 0.28)), paint)
+
+
 _KINDS = ((_room, 6), (_park, 5), (_street, 4), (_beach, 2), (_gym, 2), (_studio, 3))
 
 
-def sample_place(rng: np.random.Generator, split: str) -> Place:
+def sample_place(rng: np.random.Generator, split: str, edition: int = 1) -> Place:
     """A place whose main colours belong to one split.
 
     Args:
         rng: where the choices come from.
         split: "train" or "held_out".
+        edition: 1, or 2 for surfaces with a grain, more things around, and more kinds of light.
     """
     odds = np.array([odd for _, odd in _KINDS], dtype=float)
     kind, _ = _KINDS[rng.choice(len(_KINDS), p=odds / odds.sum())]
-    return kind(_Builder(rng, split == "held_out"))
+    return kind(_Builder(rng, split == "held_out", edition))

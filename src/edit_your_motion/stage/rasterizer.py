@@ -12,13 +12,16 @@ import numpy as np
 from edit_your_motion.errors import MissingExtraError
 from edit_your_motion.stage.colours import (
     BANDS,
+    BLOTCHES,
     BRICKS,
     CHECKS,
     DOTS,
+    EYE_COLOURS,
     FACE,
     PINSTRIPES,
     PLAIN,
     PLANKS,
+    PORTRAIT,
     TILES,
     TWO_TONE,
     WINDOWS,
@@ -40,6 +43,8 @@ SAME_SURFACE = 0.01
 
 PAINTED = -2
 """In place of a surface's number: done with."""
+
+_EYES = np.array(EYE_COLOURS)
 
 
 # The import hook of the tests would wrap the functions before numba sees them; no_type_check keeps it away.
@@ -73,6 +78,99 @@ def _lines(u, share):
 def _blob(x, y, width, height, softness):
     """1 inside an ellipse, 0 outside."""
     return 1.0 - _ramp((math.sqrt((x / width) ** 2 + (y / height) ** 2) - 1.0) / softness + 0.5)
+
+
+@no_type_check
+@njit(cache=True, inline="always")
+def _chance(i, j, k):
+    """A number in [0, 1) that belongs to a point of the lattice."""
+    h = (i * 73856093) ^ (j * 19349663) ^ (k * 83492791)
+    h = ((h ^ (h >> 13)) * 1274126177) & 0x7FFFFFFF
+    return ((h ^ (h >> 16)) & 0xFFFF) / 65536.0
+
+
+@no_type_check
+@njit(cache=True)
+def _clouds(x, y, z):
+    """Smooth noise of three sizes, the largest 1, mostly within [-1, 1]."""
+    total = 0.0
+    weight = 1.0
+    for _ in range(3):
+        i, j, k = math.floor(x), math.floor(y), math.floor(z)
+        u, v, w = _ramp(x - i), _ramp(y - j), _ramp(z - k)
+        value = 0.0
+        for a in range(2):
+            for b in range(2):
+                for c in range(2):
+                    share = (u if a else 1.0 - u) * (v if b else 1.0 - v) * (w if c else 1.0 - w)
+                    value += share * _chance(i + a, j + b, k + c)
+        total += weight * (2.0 * value - 1.0)
+        weight *= 0.6
+        x, y, z = 2.03 * x + 7.1, 2.03 * y + 3.7, 2.03 * z + 5.3
+    return total
+
+
+@no_type_check
+@njit(cache=True, inline="always")
+def _mix(out, share, r, g, b):
+    """Moves a colour towards another by a share."""
+    out[0] += share * (r - out[0])
+    out[1] += share * (g - out[1])
+    out[2] += share * (b - out[2])
+
+
+@no_type_check
+@njit(cache=True)
+def _paint_portrait(m, k, face, x, y, z, out):
+    """A face whose features still show where a head is 30 pixels high: larger and with more contrast than life.
+
+    `face` is that of `_paint_face`.
+    """
+    out[0], out[1], out[2] = m[k, 1], m[k, 2], m[k, 3]
+    ax = abs(x)
+    ex, ey, mouth, nose = face[0], face[1], face[2], face[3]
+    if z > face[4] and y > mouth - 0.07:
+        dark = (0.45 * m[k, 1], 0.36 * m[k, 2], 0.34 * m[k, 3])
+        old = m[k, 12]
+        _mix(out, 0.22 * _blob(ax - ex - 0.008, y - nose, 0.018, 0.015, 1.0), 0.85, 0.75 * m[k, 2], 0.75 * m[k, 3])
+        # Hollows: sockets, the sides of the nose, below it and below the lips.
+        shadow = 0.30 * _blob(ax - ex, y - ey - 0.002, 0.026, 0.017, 0.9)
+        shadow = max(shadow, 0.26 * _blob(ax - 0.013, y - 0.5 * (ey + nose), 0.005, 0.5 * (ey - nose), 0.9))
+        shadow = max(shadow, 0.50 * _blob(x, y - nose + 0.013, 0.015, 0.0045, 0.8))
+        shadow = max(shadow, 0.30 * _blob(x, y - mouth + 0.019, 0.018, 0.005, 0.9))
+        if old > 0.0:
+            fold = _blob(ax - 0.028 - 0.35 * (nose - y), y - 0.5 * (nose + mouth), 0.0035, 0.018, 0.8)
+            lines = _lines((y - ey - 0.03) / 0.014, 0.22) * _blob(x, y - ey - 0.05, 0.034, 0.022, 0.4)
+            shadow = max(shadow, old * max(0.55 * fold, 0.35 * lines))
+            shadow = max(shadow, old * 0.4 * _blob(ax - ex, y - ey + 0.016, 0.017, 0.004, 0.8))
+        _mix(out, shadow, dark[0], dark[1], dark[2])
+        _mix(out, 0.25 * _blob(x, y - nose - 0.012, 0.0055, 0.024, 0.9), 1.0, 0.95, 0.88)
+        if m[k, 11] > 0.0:
+            jaw = _ramp((nose - 0.012 - y) / 0.012) * _ramp((ax - 0.06) / 0.01 + (mouth - y) / 0.02 + 1.2)
+            _mix(out, m[k, 11] * jaw, m[k, 4], m[k, 5], m[k, 6])
+        brow = _blob(ax - ex, y - ey - 0.023 + 3.0 * (ax - ex) ** 2, 0.023, 0.0058, 0.5)
+        _mix(out, 0.92 * brow, m[k, 4], m[k, 5], m[k, 6])
+        _mix(out, _blob(ax - ex, y - ey - 0.001, 0.0215, 0.0130, 0.3), 0.12, 0.08, 0.07)
+        white = _blob(ax - ex, y - ey + 0.001, 0.0180, 0.0095, 0.3)
+        _mix(out, white, 0.96, 0.96, 0.95)
+        eye = int(m[k, 10])
+        _mix(out, white * _blob(ax - ex, y - ey, 0.0090, 0.0100, 0.3), _EYES[eye, 0], _EYES[eye, 1], _EYES[eye, 2])
+        _mix(out, white * _blob(ax - ex, y - ey, 0.0042, 0.0045, 0.4), 0.03, 0.03, 0.03)
+        curve = y - mouth - 1.5 * x * x
+        _mix(out, _blob(x, curve, 0.0270, 0.0100, 0.3), m[k, 7], m[k, 8], m[k, 9])
+        _mix(out, 0.75 * _blob(x, curve, 0.0240, 0.0022, 0.6), 0.30 * m[k, 7], 0.22 * m[k, 8], 0.22 * m[k, 9])
+        _mix(out, 0.6 * _blob(ax - 0.0085, y - nose + 0.011, 0.0055, 0.0040, 0.7), dark[0], dark[1], dark[2])
+    if m[k, 15] > 0.0 and z > face[4] - 0.10:
+        lens = _blob(ax - ex - 0.001, y - ey + 0.002, 0.0270, 0.0220, 0.12)
+        rim = lens - _blob(ax - ex - 0.001, y - ey + 0.002, 0.0225, 0.0175, 0.14)
+        bar = _ramp((0.0035 - abs(y - ey - 0.006)) / 0.002) * (ax > ex + 0.024 or ax < ex - 0.022)
+        if z <= face[4]:
+            lens, rim = 0.0, 0.0
+        if m[k, 15] > 1.5:
+            _mix(out, 0.93 * lens, 0.06, 0.06, 0.08)
+        else:
+            _mix(out, 0.12 * lens, 0.85, 0.92, 1.0)
+        _mix(out, max(rim, bar), 0.07, 0.06, 0.06)
 
 
 @no_type_check
@@ -132,12 +230,27 @@ def _paint_face(m, k, face, x, y, z, out):
 def _paint(m, k, face, x, y, z, nx, ny, nz, out):
     """The surface colour of row `k` of the materials `m` at a point of its own coordinates."""
     kind = int(m[k, 0])
-    if kind == PLAIN:
-        out[0], out[1], out[2] = m[k, 1], m[k, 2], m[k, 3]
-        return
     if kind == FACE:
         _paint_face(m, k, face, x, y, z, out)
         return
+    if kind == PORTRAIT:
+        _paint_portrait(m, k, face, x, y, z, out)
+        return
+    if kind == PLAIN:
+        out[0], out[1], out[2] = m[k, 1], m[k, 2], m[k, 3]
+    else:
+        _paint_pattern(m, k, kind, x, y, z, nx, ny, nz, out)
+    if m[k, 12] > 0.0:
+        size = m[k, 13]
+        bright = max(0.0, 1.0 + m[k, 12] * _clouds(x / size, y / (size * m[k, 14]), z / size))
+        for i in range(3):
+            out[i] = min(1.0, out[i] * bright)
+
+
+@no_type_check
+@njit(cache=True)
+def _paint_pattern(m, k, kind, x, y, z, nx, ny, nz, out):
+    """The colours of row `k`'s pattern."""
     size = m[k, 10]
     if abs(ny) > abs(nx) and abs(ny) > abs(nz):
         u, v = x / size, z / size
@@ -169,6 +282,8 @@ def _paint(m, k, face, x, y, z, nx, ny, nz, out):
     elif kind == PLANKS:
         share = _lines(u, 0.08)
         second = 0.25 * (0.5 + 0.5 * math.sin(math.floor(u) * 12.9898))
+    elif kind == BLOTCHES:
+        share = _ramp(4.0 * _clouds(x / size, y / size, z / size) + 0.5)
     elif kind == TILES:
         share = max(_lines(u, 0.06), _lines(v, 0.06))
     for i in range(3):
@@ -186,7 +301,7 @@ def _light(m, k, nx, ny, nz, x, y, ray, light, out):
     diffuse = max(0.0, ((nx * light[0] + ny * light[1] + nz * light[2]) * length + 0.35) / 1.35)
     shine = light[3] * (0.875 + 0.125 * ny * length) + light[4] * diffuse
     gloss = 0.0
-    if m[k, 11] > 0.0 and m[k, 0] != FACE:
+    if m[k, 11] > 0.0 and m[k, 0] != FACE and m[k, 0] != PORTRAIT:
         vx = ray[0, 0] + ray[1, 0] * x + ray[2, 0] * y
         vy = ray[0, 1] + ray[1, 1] * x + ray[2, 1] * y
         vz = ray[0, 2] + ray[1, 2] * x + ray[2, 2] * y

@@ -15,8 +15,12 @@ from edit_your_motion.stage.choreography import ROUTINES, choreograph
 from edit_your_motion.stage.identity import Identity, sample_identity
 from edit_your_motion.stage.motion import Motion, load_motion
 from edit_your_motion.stage.places import Place, sample_place
+from edit_your_motion.stage.variety import sample_varied_identity
 
 SPLITS = ("train", "held_out")
+
+EDITIONS = (1, 2)
+"""Of the looks of people and places: what an edition shows for a seed never changes."""
 
 HELD_OUT_CLIPS = ("dance_b", "kick", "jump")
 HELD_OUT_ROUTINES = ("marching", "balancing")
@@ -123,19 +127,23 @@ class Scene:
     offset: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
-    def sample(cls, seed: int, split: str = "train") -> "Scene":
+    def sample(cls, seed: int, split: str = "train", edition: int = 1) -> "Scene":
         """A scene of one split; identities, places and motions of the two never meet.
 
         Args:
-            seed: 0 or more; the same seed gives the same scene.
+            seed: 0 or more; the same seed and edition give the same scene.
             split: "train" or "held_out".
+            edition: 1, whose looks are those of the paired benchmark and never change, or 2, with more variety.
 
         Raises:
-            ConfigError: an unknown split, or a negative seed.
+            ConfigError: an unknown split or edition, or a negative seed.
         """
+        if edition not in EDITIONS:
+            raise ConfigError(f"expected an edition out of {', '.join(map(str, EDITIONS))}; got {edition}")
         rng = split_generator(seed, split)
-        identity = sample_identity(rng, split)
-        return cls(identity, sample_place(rng, split), sample_performance(rng, split), sample_view(rng, identity))
+        identity = (sample_identity if edition == 1 else sample_varied_identity)(rng, split)
+        place = sample_place(rng, split, edition)
+        return cls(identity, place, sample_performance(rng, split), sample_view(rng, identity))
 
 
 def split_generator(seed: int, split: str, purpose: int = 0) -> np.random.Generator:

@@ -9,11 +9,12 @@ from jaxtyping import Bool, UInt8
 
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.stage.caption import caption
 from edit_your_motion.stage.render import render_clip
 from edit_your_motion.stage.scene import Scene, sample_performance, sample_view, split_generator
 
-_PURPOSE = 2
-"""Keeps the random numbers of the stream apart from those of scenes and pairs."""
+_PURPOSE, _WORDS = 2, 3
+"""Keep the random numbers of the stream, and of what its captions leave out, apart from those of scenes and pairs."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class RenderedBatch:
     captions: tuple[str, ...]
 
 
-def stream_scene(seed: int, step: int, slot: int, *, split: str = "train", takes: int = 8) -> Scene:
+def stream_scene(seed: int, step: int, slot: int, *, split: str = "train", takes: int = 8, edition: int = 1) -> Scene:
     """What one slot of a batch shows at one step: for `takes` steps on end the same person in the same place, each time
     doing something else before another camera.
 
@@ -43,7 +44,7 @@ def stream_scene(seed: int, step: int, slot: int, *, split: str = "train", takes
     shift = step + slot * takes // 7
     cast = split_generator(seed, split, _PURPOSE)
     key = int(cast.integers(2**31))
-    scene = Scene.sample(_mix(key, shift // takes, slot), split)
+    scene = Scene.sample(_mix(key, shift // takes, slot), split, edition)
     rng = split_generator(_mix(key, step, slot), split, _PURPOSE)
     performance = sample_performance(rng, split)
     return replace(scene, performance=performance, view=sample_view(rng, scene.identity))
@@ -65,6 +66,7 @@ def training_stream(
     takes: int = 8,
     first: int = 0,
     stride: int = 1,
+    edition: int = 1,
 ) -> Iterator[RenderedBatch]:
     """Batches without end; the batch of each step depends on seed and step only, so a run resumes anywhere.
 
@@ -78,6 +80,7 @@ def training_stream(
         takes: for how many steps a slot of the batch keeps its person and place.
         first: the step to begin with.
         stride: from one step to the next; several processes share a stream with their own `first` and a common stride.
+        edition: of the looks; from 2 on captions name more, and leave parts out at random.
 
     Raises:
         ConfigError: sizes or numbers that cannot be.
@@ -88,13 +91,12 @@ def training_stream(
             f"got {batch}, {takes}, {stride} and {first}"
         )
     for step in count(first, stride):
-        clips = [
-            render_clip(stream_scene(seed, step, slot, split=split, takes=takes), frames=frames, size=size, fps=fps)
-            for slot in range(batch)
-        ]
+        scenes = [stream_scene(seed, step, slot, split=split, takes=takes, edition=edition) for slot in range(batch)]
+        clips = [render_clip(scene, frames=frames, size=size, fps=fps) for scene in scenes]
+        rngs = [split_generator(_mix(seed, step, slot), split, _WORDS) for slot in range(batch)]
         yield RenderedBatch(
             np.stack([clip.frames for clip in clips]),
             np.stack([clip.masks for clip in clips]),
             tuple(clip.keypoints for clip in clips),
-            tuple(clip.caption for clip in clips),
+            tuple(caption(scene, rng) for scene, rng in zip(scenes, rngs, strict=True)),
         )
