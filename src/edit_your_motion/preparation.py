@@ -143,7 +143,7 @@ def prepare_source(
             f"expected a mask of the person in every frame of {_name(source)}, got empty ones in frames "
             f"{_listed(empty)}; start elsewhere (--video.start), or give masks (--people.masks)"
         )
-    clip = replace(clip, warnings=(*canvas.warnings, *clip.warnings))
+    clip = replace(clip, warnings=(*canvas.warnings, *_tell(source, info), *clip.warnings))
     return clip.repeated(video.frames) if still and video.frames > 1 else clip
 
 
@@ -171,7 +171,8 @@ def prepare_reference(
     sought = _Sought(
         people.reference_person, people.reference_keypoints, None, chosen, _place(info, fit), needs_masks=False
     )
-    return _find_person(clip, clip, sought, people, progress)
+    found = _find_person(clip, clip, sought, people, progress)
+    return replace(found, warnings=(*_tell(source, info), *found.warnings))
 
 
 def prepare_skeletons(path: Path, frames: int, video: VideoConfig, person: int | None) -> PreparedClip:
@@ -289,6 +290,13 @@ def _probe(source: Source) -> VideoInfo:
         return probe(source)
     count, height, width = source.frames.shape[:3]
     return VideoInfo(count, source.fps, width, height, source.duration, has_audio=False)
+
+
+def _tell(source: Source, info: VideoInfo) -> tuple[str, ...]:
+    """What a user should be told of how a file is read, said at once too."""
+    for warning in info.warnings:
+        logger.warning("%s: %s", _name(source), warning)
+    return info.warnings
 
 
 def _name(source: Source) -> str:

@@ -6,9 +6,10 @@ from pathlib import Path
 from edit_your_motion.datasets.case import Dataset
 from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.datasets.folder import find_clip, find_clips, has_pictures
-from edit_your_motion.errors import InputError, VideoError
+from edit_your_motion.errors import InputError
 from edit_your_motion.metrics import FrameStream
 from edit_your_motion.video import Fit, fit_frame
+from edit_your_motion.video.clip import require_source
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,7 @@ def find_subjects(
     Raises:
         InputError: nothing is there, or a clip lacks its truth.
     """
-    if not outputs.exists():
-        raise VideoError(f"{outputs} does not exist: expected a video, a folder of pictures or a folder of clips")
+    require_source(outputs, "a video, a folder of pictures or a folder of clips")
     skeletons = reference if reference is not None and _is_keypoints(reference) else None
     others = {"truth": truth, "source": source, "reference": None if skeletons else reference}
     given = {kind: path for kind, path in others.items() if path is not None}
@@ -116,8 +116,7 @@ def _is_keypoints(path: Path) -> bool:
 
 
 def _as_clip(path: Path) -> Clip:
-    if not path.exists():
-        raise VideoError(f"{path} does not exist: expected a video or a folder of pictures")
+    require_source(path, "a video or a folder of pictures")
     return Clip(path)
 
 

@@ -15,6 +15,7 @@ from edit_your_motion.errors import InputError, VideoError
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.placing import pick_frames
 from edit_your_motion.video import Video, VideoInfo, probe
+from edit_your_motion.video.clip import require_source
 from edit_your_motion.video.containers import iterate_container
 from edit_your_motion.video.pictures import is_picture, iterate_folder, iterate_picture
 
@@ -93,8 +94,7 @@ class Clip:
             VideoError: the file cannot be read, or ends before the last chosen frame.
         """
         fps = None if self.fps is None else Fraction(self.fps).limit_denominator(1001)
-        if not self.path.exists():
-            raise VideoError(f"{self.path} does not exist: expected a video, a picture or a folder of frames")
+        require_source(self.path)
         if self.path.is_dir():
             timed = iterate_folder(self.path, fps)
         else:

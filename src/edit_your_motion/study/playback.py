@@ -3,10 +3,11 @@
 import shutil
 from pathlib import Path
 
-from edit_your_motion.errors import InputError, VideoError
+from edit_your_motion.errors import InputError
 from edit_your_motion.files import written_whole
 from edit_your_motion.study.definition import LARGEST_CLIP, digest_file
 from edit_your_motion.video import read_video, write_video
+from edit_your_motion.video.clip import require_source
 from edit_your_motion.video.containers import open_container
 from edit_your_motion.video.pictures import is_picture
 
@@ -56,8 +57,7 @@ def add_clip(source: Path, folder: Path) -> str:
         InputError: it is larger than 256 MiB.
         DiskFullError: no room is left.
     """
-    if not source.exists():
-        raise VideoError(f"{source} does not exist: expected a video, a picture or a folder of frames")
+    require_source(source)
     container = playable_as(source)
     ready = folder / f"new.{container or 'mp4'}"
     if container is None:

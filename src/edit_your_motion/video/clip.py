@@ -1,5 +1,6 @@
 """A clip in memory, and what a file says of itself."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -16,6 +17,8 @@ LARGEST_SIDE = 16384
 LARGEST_RATE = 1000
 LONGEST = 24 * 3600
 STILL_RATE = Fraction(30)
+# The scheme of an address, or of one of FFmpeg's protocols; a single letter is a drive.
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(:|,,)")
 
 
 def check_sides(path: Path, width: int, height: int) -> None:
@@ -26,6 +29,19 @@ def check_sides(path: Path, width: int, height: int) -> None:
     """
     if max(width, height) > LARGEST_SIDE:
         raise VideoError(f"{path} is {width}x{height}, at most {LARGEST_SIDE} a side: shrink it")
+
+
+def require_source(path: Path, expected: str = "a video, a picture or a folder of frames") -> None:
+    """Passes what is there.
+
+    Raises:
+        VideoError: nothing is, or an address was given in place of a file.
+    """
+    if path.exists():
+        return
+    if ADDRESS.match(str(path)):
+        raise VideoError(f"{path} is an address, and addresses (URLs) are not read: download it and give the file")
+    raise VideoError(f"{path} does not exist: expected {expected}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +78,7 @@ class VideoInfo:
         duration: in seconds, None where the file does not say.
         has_audio: whether there is a sound track.
         pixel_aspect: breadth over height of a pixel as it is stored, after rotation.
+        warnings: what a user should be told of how it is read.
     """
 
     frames: int | None
@@ -71,6 +88,7 @@ class VideoInfo:
     duration: float | None
     has_audio: bool
     pixel_aspect: float = 1.0
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,18 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import av
 import numpy as np
-from av.video.reformatter import Colorspace
 from jaxtyping import UInt8
 
 from edit_your_motion.errors import VideoError
 from edit_your_motion.video.clip import LARGEST_RATE, LONGEST, STILL_RATE, TimedFrame, VideoInfo, check_sides
+from edit_your_motion.video.orientation import read_orientation
+from edit_your_motion.video.rendering import read_colours, read_peak, render
+from edit_your_motion.video.tracks import choose_track, decode_frames
 
 # Containers that hold their own data. FFmpeg's other formats include playlists that open further files and addresses,
 # and text that it draws as a picture: nothing that a stranger's file should get to choose.
@@ -21,7 +24,10 @@ FORMATS = (
     "yuv4mpegpipe,dv,rm,wtv,gif,apng,wav,mp3,aac,flac"
 )
 OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
-COLORSPACE_UNSPECIFIED = 2
+# Containers whose lengths are counted from zero on their clock, whenever the first frame comes.
+FROM_ZERO = frozenset({"matroska,webm", "nut", "asf", "avi"})
+# FFmpeg's mark of containers whose clock may start anew (AVFMT_TS_DISCONT), and the seconds that no pause lasts there.
+STARTS_ANEW, LONGEST_GAP = 0x0200, 10
 # A file whose picture track ends before this share of its own stated length has lost its end.
 COMPLETE_SHARE = Fraction(9, 10)
 
@@ -44,18 +50,6 @@ def open_container(path: Path) -> Iterator[av.container.InputContainer]:
         yield container
 
 
-def _picture_track(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    tracks = [track for track in container.streams.video if not track.disposition & av.stream.Disposition.attached_pic]
-    if not tracks:
-        found = "only sound" if container.streams.audio else "no pictures"
-        raise VideoError(f"{path} holds {found}: expected a video")
-    if tracks[0].codec_context is None:
-        raise VideoError(f"{path} is coded in a way that this FFmpeg does not know: convert it to H.264")
-    check_sides(path, tracks[0].codec_context.width, tracks[0].codec_context.height)
-    tracks[0].thread_type = "AUTO"
-    return tracks[0]
-
-
 def in_seconds(ticks: int, time_base: Fraction | None) -> Fraction:
     """A time on a track's clock in seconds; without a clock of its own a track runs on FFmpeg's."""
     return ticks * (time_base or Fraction(1, av.time_base))
@@ -68,54 +62,68 @@ def _rate(track: av.VideoStream) -> Fraction:
     return guessed[0] if guessed and abs(guessed[0] / mean - 1) < Fraction(1, 100) else mean
 
 
-def _origin(track: av.VideoStream) -> Fraction:
-    """When the container shows the track's first frame, in seconds."""
-    return in_seconds(track.start_time or 0, track.time_base)
-
-
-def picture_origin(container: av.container.InputContainer) -> Fraction:
-    """When the container shows its first frame, in seconds on the clock that its sound runs on too."""
-    return _origin(container.streams.video[0]) if container.streams.video else Fraction(0)
-
-
 def _square_width(frame: av.VideoFrame, track: av.VideoStream) -> int:
     """The frame's width once its pixels are square."""
     return max(1, round(frame.width * Fraction(track.sample_aspect_ratio or 1)))
 
 
-def _quarter_turns(frame: av.VideoFrame) -> int:
-    """How often the frame has to be turned left by a quarter to stand upright."""
-    return round(frame.rotation / 90) % 4
+def _stamp(frame: av.VideoFrame, container: av.container.InputContainer) -> Fraction | None:
+    """When the container shows a frame, in seconds on its own clock."""
+    # AVI stores no presentation times, and what FFmpeg puts in their place is out of order.
+    ticks = frame.dts if container.format.name == "avi" else frame.pts
+    return None if ticks is None else in_seconds(ticks, frame.time_base)
 
 
-def _to_rgb(frame: av.VideoFrame, width: int) -> UInt8[np.ndarray, "h w 3"]:
-    matrix = frame.colorspace
-    if matrix == COLORSPACE_UNSPECIFIED:  # players take BT.709 from HD on, and libswscale would take BT.601
-        matrix = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
-    picture = frame.reformat(width=width, format="rgb24", src_colorspace=matrix)
-    return np.ascontiguousarray(np.rot90(picture.to_ndarray(), _quarter_turns(frame)))
+def _first_frame(container: av.container.InputContainer, track: av.VideoStream, path: Path) -> av.VideoFrame:
+    try:
+        frame = next(decode_frames(container, track), None)
+    except av.error.FFmpegError as error:
+        raise VideoError(f"{path}: not one frame could be read ({error.strerror}): get the whole file") from error
+    if frame is None:
+        raise VideoError(f"{path} holds no frames: expected at least one")
+    return frame
 
 
-def probe_container(path: Path) -> VideoInfo:
-    """What a video file says of itself; its first frame is decoded, which alone knows the rotation.
+def picture_origin(path: Path) -> Fraction:
+    """When a video file shows its first frame, in seconds on the clock that its sound runs on too; 0 without pictures.
 
     Raises:
         VideoError: no video, or no frame could be decoded.
     """
     with open_container(path) as container:
-        track = _picture_track(container, path)
-        try:
-            frame = next(container.decode(track), None)
-        except av.error.FFmpegError as error:
-            raise VideoError(f"{path}: not one frame could be read ({error.strerror}): get the whole file") from error
-        if frame is None:
-            raise VideoError(f"{path} holds no frames: expected at least one")
+        if not container.streams.video:
+            return Fraction(0)
+        return _stamp(_first_frame(container, choose_track(container, path), path), container) or Fraction(0)
+
+
+def _stated_length(container: av.container.InputContainer, track: av.VideoStream, origin: Fraction) -> Fraction | None:
+    """How long the file says that its pictures last, in seconds; the whole file's length may be that of its sound."""
+    if track.duration:
+        length = in_seconds(track.duration, track.time_base)
+    elif container.duration and len(container.streams) == 1:
+        length = in_seconds(container.duration, None)
+    else:
+        return None
+    return length - origin if container.format.name in FROM_ZERO and length > origin else length
+
+
+def probe_container(path: Path) -> VideoInfo:
+    """What a video file says of itself; its first frame is decoded, which alone knows how it is shown.
+
+    Raises:
+        VideoError: no video, or no frame could be decoded.
+    """
+    with open_container(path) as container:
+        track = choose_track(container, path)
+        frame = _first_frame(container, track, path)
         width, height = _square_width(frame, track), frame.height
         check_sides(path, width, height)
         pixel_aspect = width / frame.width
-        if _quarter_turns(frame) % 2:
+        if read_orientation(frame).turned:
             width, height, pixel_aspect = height, width, 1 / pixel_aspect
-        duration = _stated_end(container, track) or in_seconds(container.duration or 0, None) or None
+        duration = _stated_length(container, track, _stamp(frame, container) or Fraction(0))
+        duration = duration or in_seconds(container.duration or 0, None) or None
+        warning = read_colours(frame).warning
         return VideoInfo(
             track.frames or None,
             _rate(track),
@@ -124,16 +132,50 @@ def probe_container(path: Path) -> VideoInfo:
             None if duration is None else float(duration),
             bool(container.streams.audio),
             pixel_aspect,
+            () if warning is None else (warning,),
         )
 
 
-def _stated_end(container: av.container.InputContainer, track: av.VideoStream) -> Fraction | None:
-    """How long the file says that its pictures last, in seconds; the whole file's length may be that of its sound."""
-    if track.duration:
-        return in_seconds(track.duration, track.time_base)
-    if container.duration and not container.streams.audio:
-        return in_seconds(container.duration, None)
-    return None
+class _Clock:
+    """Times of frames in seconds from the first one, in order, also where a recording's clock starts anew.
+
+    Args:
+        container: what the frames come from.
+        origin: when it shows the first frame, in seconds; None takes the first frame that comes.
+        period: seconds that a frame lasts where it does not say.
+    """
+
+    def __init__(self, container: av.container.InputContainer, origin: Fraction | None, period: Fraction) -> None:
+        self.container, self.origin, self.period = container, origin, period
+        self.starts_anew = bool(container.format.flags & STARTS_ANEW)
+        self.last: Fraction | None = None
+        self.end = Fraction(0)
+        self.jumped = False
+
+    def tell(self, frame: av.VideoFrame) -> tuple[Fraction, Fraction]:
+        """When the frame is shown and for how long."""
+        stamp = _stamp(frame, self.container)
+        if stamp is None:
+            time = self.end
+        else:
+            self.origin = stamp if self.origin is None else self.origin
+            time = stamp - self.origin
+            if self.last is not None and (time < self.last or (self.starts_anew and time > self.end + LONGEST_GAP)):
+                self.origin, time, self.jumped = stamp - self.end, self.end, True
+        shown = in_seconds(frame.duration, frame.time_base) if frame.duration else self.period
+        self.last, self.end = time, time + shown
+        return time, shown
+
+
+def _can_seek(path: Path) -> bool:
+    """Whether a time leads to one place of the file: its clock has an order, and never starts anew."""
+    with open_container(path) as container:
+        if not container.format.flags & STARTS_ANEW:
+            return container.format.name != "avi"
+        track = choose_track(container, path)
+        stamps = [packet.dts for packet in container.demux(track) if packet.dts is not None]
+        longest = LONGEST_GAP / in_seconds(1, track.time_base)
+        return all(0 <= later - earlier <= longest for earlier, later in pairwise(stamps))
 
 
 def iterate_container(path: Path, start: Fraction, seek: bool = True) -> Generator[TimedFrame, None, None]:
@@ -147,38 +189,39 @@ def iterate_container(path: Path, start: Fraction, seek: bool = True) -> Generat
     Raises:
         VideoError: no video, or it breaks off before all that was asked for had been read.
     """
+    origin = picture_origin(path) if seek and start > 0 and _can_seek(path) else None
     with open_container(path) as container:
-        track = _picture_track(container, path)
-        origin, period, end, count = _origin(track), 1 / _rate(track), Fraction(0), 0
-        # AVI stores no presentation times, and what FFmpeg puts in their place is out of order.
-        unordered = container.format.name == "avi"
-        jumped = seek and start > 0 and not unordered
-        failure = None
+        track = choose_track(container, path)
+        clock = _Clock(container, origin, 1 / _rate(track))
+        failure, count, peak = None, 0, None
         try:
-            if jumped:
+            if origin is not None:
                 container.seek(int((start + origin) / in_seconds(1, track.time_base)), stream=track)
-            for frame in container.decode(track):
-                stamp = frame.dts if unordered else frame.pts
-                if unordered and count == 0:
-                    origin = in_seconds(stamp or 0, frame.time_base)
-                time = end if stamp is None else in_seconds(stamp, frame.time_base) - origin
-                shown = in_seconds(frame.duration, frame.time_base) if frame.duration else period
+            for frame in decode_frames(container, track):
+                time, shown = clock.tell(frame)
                 if abs(time) > LONGEST:
                     raise VideoError(f"{path} is damaged: a frame at {float(time):g} s is beyond a day: convert it")
-                if jumped and count == 0 and time > start:
+                if origin is not None and count == 0 and time > start:
                     break  # an index that leads behind the place it was asked for
                 width = _square_width(frame, track)
                 check_sides(path, width, frame.height)
-                count, end = count + 1, time + shown
-                yield TimedFrame(time, shown, partial(_to_rgb, frame, width))
+                count, peak = count + 1, peak or read_peak(frame)
+                yield TimedFrame(time, shown, partial(_show, path, frame, width, peak))
         except av.error.FFmpegError as error:
             failure = error
-        stated = _stated_end(container, track)
-    if jumped and count == 0:
+        stated = _stated_length(container, track, clock.origin or Fraction(0))
+    if origin is not None and count == 0:
         yield from iterate_container(path, start, seek=False)
-    elif failure is not None or (stated is not None and end < stated * COMPLETE_SHARE):
+    elif failure is not None or (stated is not None and not clock.jumped and clock.end < stated * COMPLETE_SHARE):
         length = f" of {float(stated):.2f}" if stated else ""
         raise VideoError(
-            f"{path} breaks off: {count} frames, up to {float(end):.2f}{length} s, could be read"
+            f"{path} breaks off: {count} frames, up to {float(clock.end):.2f}{length} s, could be read"
             f"{f' ({failure.strerror})' if failure else ''}: get the whole file, or ask for fewer frames"
         ) from failure
+
+
+def _show(path: Path, frame: av.VideoFrame, width: int, peak: float | None) -> UInt8[np.ndarray, "h w 3"]:
+    try:
+        return render(frame, width, peak)
+    except VideoError as error:
+        raise VideoError(f"{path}: {error}") from error

@@ -11,15 +11,23 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from edit_your_motion.errors import VideoError
 from edit_your_motion.video.clip import STILL_RATE, TimedFrame, VideoInfo, check_sides
+from edit_your_motion.video.colours import Colours
+from edit_your_motion.video.orientation import EXIF, Orientation
+from edit_your_motion.video.picture_colours import read_picture_colours, to_srgb
 
 # What Pillow may try: pictures that people have, and none of its rarely trodden decoders.
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
-ANIMATED = frozenset({"GIF", "WEBP", "PNG"})
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", *(["AVIF"] if features.check("avif") else []))
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
+ANIMATED = frozenset({"GIF", "WEBP", "PNG", "AVIF"})
+# How files begin that are pictures, whether or not they can be read.
+SIGNATURES = {
+    b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+}  # fmt: skip
 ORIENTATION = 0x0112
 # What Pillow's decoders raise for bytes that make no sense.
 DAMAGE = (OSError, EOFError, SyntaxError, ValueError, IndexError, struct.error)
@@ -46,27 +54,43 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether the file's content, whatever its name, is a picture."""
+    """Whether the file's content, whatever its name, is a picture.
+
+    Raises:
+        VideoError: it is one of a kind that is not read.
+    """
     try:
         with _opened(path):
             return True
-    except UnidentifiedImageError:
+    except UnidentifiedImageError as error:
+        with path.open("rb") as file:
+            head = file.read(4)
+        for signature, name in SIGNATURES.items():
+            if head.startswith(signature):
+                raise VideoError(
+                    f"{path} is a {name} picture that is damaged or of a kind that is not read: save it as an "
+                    "ordinary PNG"
+                ) from error
         return False
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:
     """Width and height after the EXIF orientation."""
-    turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+    turned = image.format != "TIFF" and _orientation(image).turned  # Pillow states a TIFF's size upright
     return (image.height, image.width) if turned else image.size
 
 
-def _pixels(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+def _orientation(image: Image.Image) -> Orientation:
+    """How the picture has to be turned yet; Pillow turns a TIFF itself while it loads."""
+    return EXIF.get(image.getexif().get(ORIENTATION, 1), Orientation())
+
+
+def _pixels(image: Image.Image, colours: Colours, path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """The current frame, upright, in RGB; what is transparent becomes black."""
-    upright = ImageOps.exif_transpose(image)
-    if upright.has_transparency_data:
-        opaque = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", opaque.size, (0, 0, 0, 255)), opaque)
-    return np.asarray(upright.convert("RGB"))
+    try:
+        return _orientation(image).apply(to_srgb(image, colours))
+    except VideoError as error:
+        raise VideoError(f"{path}: {error}") from error
 
 
 def _delay(image: Image.Image) -> Fraction:
@@ -100,17 +124,18 @@ def probe_picture(path: Path, fps: Fraction | None) -> VideoInfo:
             _load(image, 0, path)  # WebP tells the delay of a frame only once that is decoded
         rate = 1 / _delay(image) if count > 1 else fps or STILL_RATE
         width, height = _upright_size(image)
-    return VideoInfo(count, rate, width, height, float(count / rate), has_audio=False)
+        told = read_picture_colours(image, path).warning
+    return VideoInfo(count, rate, width, height, float(count / rate), has_audio=False, warnings=(told,) if told else ())
 
 
 def iterate_picture(path: Path, fps: Fraction | None) -> Generator[TimedFrame, None, None]:
     """The frames of a picture, one or, where it is animated, many, each with its own delay."""
     with _opened(path) as image:
-        count, time = _frame_count(image), Fraction(0)
+        count, time, colours = _frame_count(image), Fraction(0), read_picture_colours(image, path)
         for index in range(count):
             _load(image, index, path)
             shown = _delay(image) if count > 1 else 1 / (fps or STILL_RATE)
-            yield TimedFrame(time, shown, _pixels(image).copy)
+            yield TimedFrame(time, shown, _pixels(image, colours, path).copy)
             time += shown
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from edit_your_motion.errors import ConfigError, VideoError
-from edit_your_motion.video.clip import LARGEST_RATE, TimedFrame, Video, VideoInfo
+from edit_your_motion.video.clip import LARGEST_RATE, TimedFrame, Video, VideoInfo, require_source
 from edit_your_motion.video.containers import iterate_container, probe_container
 from edit_your_motion.video.fit import Fit, fit_frame
 from edit_your_motion.video.pictures import is_picture, iterate_folder, iterate_picture, probe_folder, probe_picture
@@ -23,8 +23,7 @@ MOST_FRAMES = 20_000
 
 def _checked_path(path: Path | str) -> Path:
     path = Path(path)
-    if not path.exists():
-        raise VideoError(f"{path} does not exist: expected a video, a picture or a folder of frames")
+    require_source(path)
     if not (path.is_file() or path.is_dir()):
         raise VideoError(f"{path} is neither a file nor a folder: expected a video, a picture or a folder of frames")
     return path.absolute()

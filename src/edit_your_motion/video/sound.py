@@ -61,7 +61,7 @@ def read_sound(path: Path, start: float | int, duration: Fraction) -> Sound | No
         rate = track.rate if track.rate in AAC_RATES else AAC_RATES[-1]
         channels = min(track.layout.nb_channels, 2)
         sound = Sound(np.zeros((channels, round(duration * rate)), np.float32), rate)
-        begin = Fraction(start).limit_denominator(10**6) + picture_origin(container)
+        begin = Fraction(start).limit_denominator(10**6) + picture_origin(path)
         resampler = av.AudioResampler(format="fltp", layout=sound.layout, rate=rate)
         try:
             if begin > 0:

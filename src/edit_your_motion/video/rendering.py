@@ -1,0 +1,129 @@
+"""A decoded frame as players show it: square pixels, upright, ordinary colours, black where it is transparent."""
+
+import struct
+
+import av
+import numpy as np
+from av.sidedata.sidedata import Type
+from av.video.reformatter import ColorRange, Colorspace
+from jaxtyping import UInt8, UInt16
+
+from edit_your_motion.errors import VideoError
+from edit_your_motion.video.colours import (
+    BT2020_PRIMARIES,
+    HDR,
+    HLG_PEAK,
+    LARGEST_PEAK,
+    PQ,
+    UNSPECIFIED,
+    WHITE,
+    Colours,
+    to_ordinary,
+)
+from edit_your_motion.video.orientation import read_orientation, read_side_data
+
+# By whether the colours are ordinary, for which eight bits are enough, and whether there is transparency.
+FORMATS = {(True, False): "rgb24", (True, True): "rgba", (False, False): "rgb48le", (False, True): "rgba64le"}
+# H.273's numbers of matrices, and libswscale's of the same.
+MATRICES = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+}
+UNREAD_MATRICES = {8: "YCgCo", 10: "BT.2020 with constant luminance", 11: "SMPTE 2085", 14: "ICtCp"}
+
+
+def read_colours(frame: av.VideoFrame, peak: float | None = None) -> Colours:
+    """How the frame's red, green and blue are coded, by its tags.
+
+    Args:
+        frame: as it was decoded.
+        peak: of the track, cd/m2, where it is known.
+    """
+    transfer = frame.color_trc
+    primaries = frame.color_primaries
+    if transfer in HDR and primaries == UNSPECIFIED:
+        primaries = BT2020_PRIMARIES
+    return Colours(primaries, transfer, (peak or HLG_PEAK) if transfer == PQ else HLG_PEAK)
+
+
+def read_peak(frame: av.VideoFrame) -> float | None:
+    """The brightest light that the content or the display it was made on has, cd/m2; None where nothing is said."""
+    brightest = 0.0
+    if content := read_side_data(frame, Type.CONTENT_LIGHT_LEVEL):
+        (brightest,) = struct.unpack_from("=I", content)
+    if not brightest and (display := read_side_data(frame, Type.MASTERING_DISPLAY_METADATA)):
+        numerator, denominator, _, is_known = struct.unpack_from("=4i", display, 72)
+        brightest = numerator / denominator if is_known and denominator else 0
+    return min(max(float(brightest), WHITE), LARGEST_PEAK) if brightest > 0 else None
+
+
+def render(frame: av.VideoFrame, width: int, peak: float | None) -> UInt8[np.ndarray, "h w 3"]:
+    """The frame as it is to be seen, in RGB.
+
+    Args:
+        frame: as it was decoded.
+        width: of the frame once its pixels are square, before it is turned.
+        peak: of the track, cd/m2, where it is known.
+
+    Raises:
+        VideoError: its colours are coded in a way that is not read.
+    """
+    colours, is_transparent = read_colours(frame, peak), has_alpha(frame)
+    depth = FORMATS[colours.is_ordinary, is_transparent]
+    values = frame.reformat(width=width, format=depth, src_colorspace=_matrix(frame)).to_ndarray()
+    shown = values[..., :3]
+    if _is_grey(frame) and frame.color_range == ColorRange.MPEG:
+        shown = _stretch_grey(shown)
+    if not colours.is_ordinary:
+        shown = to_ordinary(shown, colours)
+    if is_transparent:
+        shown = over_black(shown, values[..., 3])
+    return read_orientation(frame).apply(shown)
+
+
+def over_black(
+    pixels: UInt8[np.ndarray, "h w 3"], alpha: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture on black, as far as its alpha lets it be seen."""
+    share = alpha[..., None].astype(np.float32) / np.float32(np.iinfo(alpha.dtype).max)
+    return np.rint(pixels * share).astype(np.uint8)
+
+
+def has_alpha(frame: av.VideoFrame) -> bool:
+    """Whether the frame has transparent places."""
+    return frame.format.has_palette or any(component.is_alpha for component in frame.format.components)
+
+
+def _matrix(frame: av.VideoFrame) -> Colorspace | None:
+    """The matrix that the frame was coded with; None for RGB and grey.
+
+    Where no tag says so it is BT.2020's in HDR, BT.709's from a width of 1280 or a height of 577 on, else BT.601's, as
+    players decide.
+    """
+    matrix = frame.colorspace
+    if frame.format.is_rgb or frame.format.has_palette or _is_grey(frame):
+        return None
+    if matrix in UNREAD_MATRICES:
+        raise VideoError(f"the colours are coded in {UNREAD_MATRICES[matrix]}, which is not read: convert to BT.709")
+    if matrix in MATRICES:
+        return MATRICES[matrix]
+    if frame.color_trc in HDR or frame.color_primaries == BT2020_PRIMARIES:
+        return Colorspace.BT2020
+    return Colorspace.ITU709 if frame.width >= 1280 or frame.height > 576 else Colorspace.ITU601
+
+
+def _is_grey(frame: av.VideoFrame) -> bool:
+    return frame.format.name.startswith(("gray", "ya8", "ya16", "mono"))
+
+
+def _stretch_grey(
+    values: UInt8[np.ndarray, "h w c"] | UInt16[np.ndarray, "h w c"],
+) -> UInt8[np.ndarray, "h w c"] | UInt16[np.ndarray, "h w c"]:
+    """Limited range made full, which libswscale does to colours and never to grey."""
+    most = np.iinfo(values.dtype).max
+    stretched = (values.astype(np.float32) - most * np.float32(16 / 255)) * np.float32(255 / 219)
+    return np.rint(np.clip(stretched, 0, most)).astype(values.dtype)

@@ -1,0 +1,299 @@
+"""Clips as phones, cameras, screen recorders and editors write them: shown as players show them."""
+
+import struct
+from fractions import Fraction
+from itertools import product
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from jaxtyping import Float64, UInt8, UInt16
+
+from edit_your_motion.errors import VideoError
+from edit_your_motion.video import probe, read_video
+from edit_your_motion.video.colours import KNEE, Colours, to_ordinary
+from foreign_files import (
+    CASES,
+    ORIENTATIONS,
+    PRIMARIES,
+    QUARTERS,
+    TRANSFERS,
+    chart,
+    coded,
+    farthest,
+    inside,
+    needs_cases,
+    patches,
+    pq,
+    xyz,
+)
+
+MATRICES = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
+
+
+def planes(signal: Float64[np.ndarray, "h w 3"], matrix: int, bits: int, full: bool) -> UInt16[np.ndarray, "3 h w"]:
+    """Luma and both differences of a signal, as BT.709 and its kin write them, without subsampling."""
+    red, blue = MATRICES[matrix]
+    luma = signal @ (red, 1 - red - blue, blue)
+    differences = [(signal[..., 2] - luma) / (2 - 2 * blue), (signal[..., 0] - luma) / (2 - 2 * red)]
+    unit, most = 1 << (bits - 8), (1 << bits) - 1
+    black, span, chroma = (0, most, most) if full else (16 * unit, 219 * unit, 224 * unit)
+    values = [luma * span + black, *(each * chroma + 128 * unit for each in differences)]
+    return np.rint(np.clip(values, 0, most)).astype(np.uint16)
+
+
+def write(
+    path: Path,
+    values: UInt16[np.ndarray, "3 h w"],
+    bits: int = 10,
+    *,
+    tags: tuple[int, int, int, int] = (2, 2, 2, 0),
+    count: int = 2,
+    codec: str = "ffv1",
+) -> Path:
+    """A lossless film of one still; tags are primaries, curve, matrix and range by H.273's numbers."""
+    kind = "yuv444p" if bits == 8 else f"yuv444p{bits}le"
+    with av.open(str(path), "w") as container:
+        track = container.add_stream(codec, rate=10)
+        track.height, track.width, track.pix_fmt = *values.shape[1:], kind
+        context = track.codec_context
+        context.color_primaries, context.color_trc, context.colorspace, context.color_range = tags
+        for _ in range(count):
+            frame = av.VideoFrame(values.shape[2], values.shape[1], kind)
+            frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range = tags
+            for plane, level in zip(frame.planes, values, strict=True):
+                rows = np.zeros((plane.height, plane.line_size), np.uint8)
+                data = np.ascontiguousarray(level.astype(np.uint8 if bits == 8 else np.uint16)).view(np.uint8)
+                rows[:, : data.shape[1]] = data
+                plane.update(rows.tobytes())
+            container.mux(track.encode(frame))
+        container.mux(track.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("full", "bits"), [(False, 10), (True, 12)], ids=["limited", "full"])
+@pytest.mark.parametrize(
+    ("primaries", "transfer"),  # HLG's weights are those of BT.2020
+    [pair for pair in product(PRIMARIES, TRANSFERS) if pair[1] != "hlg" or pair[0] == "bt2020"],
+)
+def test_tagged_colours(tmp_path: Path, primaries: str, transfer: str, full: bool, bits: int) -> None:
+    matrix = 9 if primaries == "bt2020" else 5 if primaries == "bt470bg" else 7 if primaries == "smpte240m" else 1
+    values = planes(coded(chart(), primaries, transfer), matrix, bits, full)
+    tags = (PRIMARIES[primaries][0], TRANSFERS[transfer][0], matrix, 2 if full else 1)
+    path = write(tmp_path / "a.mkv", values, bits, tags=tags)
+    video, info = read_video(path), probe(path)
+    assert farthest(video.frames[0], patches(inside(chart(), primaries))) <= 3
+    if transfer in ("pq", "hlg"):
+        assert "HDR" in info.warnings[0]
+    else:
+        assert bool(info.warnings) == (primaries in ("bt2020", "display-p3"))
+
+
+@needs_cases
+def test_hlg_of_a_phone() -> None:
+    assert farthest(read_video(CASES / "hlg.mp4").frames[0]) <= 4
+    assert "HDR (HLG, BT.2020)" in probe(CASES / "hlg.mp4").warnings[0]
+
+
+@pytest.mark.parametrize("transfer", ["pq", "hlg"])
+def test_highlights_keep_their_order_and_hue(transfer: str) -> None:
+    """Light beyond white becomes brighter with every step, up to the content's peak, and stays of one hue."""
+    light = np.linspace(0, 1000 / 203, 200)[None, :, None] * np.array([1.0, 0.5, 0.25])
+    into = np.linalg.inv(xyz(PRIMARIES["bt2020"][1])) @ xyz(PRIMARIES["bt709"][1])
+    number, curve = TRANSFERS[transfer]
+    signal = np.rint(curve(np.maximum(light @ into.T, 1e-9)) * 65535).clip(0, 65535).astype(np.uint16)
+    shown = to_ordinary(signal, Colours(9, number))[0].astype(int)
+    assert (np.diff(shown[:, 0]) >= 0).all()
+    assert shown[-1, 0] >= 254
+    linear = (shown / 255) ** 2.4
+    assert np.abs(linear[40:, 1] / linear[40:, 0] - 0.5).max() < 0.02
+    below = light[0, :, 0] < KNEE
+    assert np.abs(linear[below] - light[0, below]).max() < 0.01
+
+
+def test_the_content_s_peak_is_white() -> None:
+    """A film that never gets brighter than a page is not touched, one of 4000 cd/m2 is compressed more."""
+    page = np.full((4, 4, 3), np.rint(float(pq(np.ones(1))[0]) * 65535), np.uint16)
+    brightness = [int(to_ordinary(page, Colours(9, 16, peak))[0, 0, 0]) for peak in (203.0, 400.0, 1000.0, 4000.0)]
+    assert brightness[0] == 255
+    assert brightness == sorted(brightness, reverse=True)
+    assert brightness[-1] > 240
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "tags", "matrix"),
+    [
+        (480, 640, (2, 2, 2, 0), 5),
+        (576, 1024, (2, 2, 2, 0), 5),
+        (578, 320, (2, 2, 2, 0), 1),
+        (544, 1280, (2, 2, 2, 0), 1),
+        (720, 1280, (2, 2, 2, 0), 1),
+        (320, 640, (1, 1, 2, 1), 5),
+        (544, 1280, (5, 6, 2, 1), 1),
+        (64, 256, (9, 16, 2, 1), 9),
+        (64, 256, (2, 18, 2, 1), 9),
+        (64, 256, (9, 14, 2, 1), 9),
+        (720, 1280, (2, 2, 5, 1), 5),
+        (64, 256, (2, 2, 1, 1), 1),
+        (64, 256, (2, 2, 2, 2), 5),
+    ],
+    ids=str,
+)
+def test_missing_tags_are_guessed_as_players_do(
+    tmp_path: Path, height: int, width: int, tags: tuple[int, int, int, int], matrix: int
+) -> None:
+    primaries = {9: "bt2020", 5: "bt470bg", 1: "bt709", 2: "bt2020" if tags[1] == 18 else "bt709"}[tags[0]]
+    transfer = {1: "bt709", 2: "unspecified", 6: "smpte170m", 14: "bt2020-10", 16: "pq", 18: "hlg"}[tags[1]]
+    values = planes(coded(chart(height, width), primaries, transfer), matrix, 10, full=tags[3] == 2)
+    assert farthest(read_video(write(tmp_path / "a.mkv", values, tags=tags)).frames[0]) <= 3
+
+
+@needs_cases
+def test_untagged_wide_clip() -> None:
+    assert farthest(read_video(CASES / "untag_1280x544.mp4").frames[0]) <= 4
+
+
+@pytest.mark.parametrize(("tags", "depth"), [((2, 2, 0, 0), 8), ((1, 1, 1, 1), 8), ((1, 13, 0, 2), 8)])
+def test_rgb_stays_as_it_is(tmp_path: Path, tags: tuple[int, int, int, int], depth: int) -> None:
+    """Screen recorders write RGB without loss; a matrix or a range in its tags means nothing."""
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        track = container.add_stream("ffv1", rate=10)
+        track.height, track.width, track.pix_fmt = *chart().shape[:2], "bgra"
+        frame = av.VideoFrame.from_ndarray(chart(), format="rgb24").reformat(format="bgra")
+        frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range = tags
+        container.mux([*track.encode(frame), *track.encode(None)])
+    assert farthest(read_video(tmp_path / "a.mkv").frames[0]) == 0
+
+
+def test_grey_film_of_limited_range(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        track = container.add_stream("ffv1", rate=10)
+        track.height, track.width, track.pix_fmt = 64, 64, "gray"
+        track.codec_context.color_range = 1
+        levels = np.repeat(np.array([16, 126, 235, 255], np.uint8), 16)[None].repeat(64, axis=0)
+        container.mux([*track.encode(av.VideoFrame.from_ndarray(levels, format="gray")), *track.encode(None)])
+    assert read_video(tmp_path / "a.mkv").frames[0, 0, ::16, 0].tolist() == [0, 128, 255, 255]
+
+
+def test_matrices_that_are_not_read_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mkv", planes(chart() / 255, 1, 10, full=False), tags=(9, 16, 14, 1))
+    with pytest.raises(VideoError, match=r"a\.mkv.*ICtCp"):
+        read_video(path)
+
+
+UNIT = 1 << 16
+
+
+def turned(path: Path, matrix: tuple[int, int, int, int], aspect: Fraction = Fraction(1)) -> Path:
+    """The quarters as H.264 in MP4, with this matrix in the header of the track."""
+    with av.open(str(path), "w") as container:
+        track = container.add_stream("libx264", rate=10, options={"crf": "5"})
+        track.height, track.width, track.pix_fmt = *QUARTERS.shape[:2], "yuv420p"
+        track.codec_context.sample_aspect_ratio = aspect
+        for _ in range(3):
+            container.mux(track.encode(av.VideoFrame.from_ndarray(QUARTERS, format="rgb24")))
+        container.mux(track.encode(None))
+    content = path.read_bytes()
+    at = content.index(b"tkhd") + 4 + 40  # version and flags, times, track, duration, layer, group, volume
+    upright = struct.pack(">9i", UNIT, 0, 0, 0, UNIT, 0, 0, 0, 1 << 30)
+    assert content[at : at + 36] == upright
+    a, b, c, d = (UNIT * number for number in matrix)
+    path.write_bytes(content[:at] + struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30) + content[at + 36 :])
+    return path
+
+
+@pytest.mark.parametrize("number", ORIENTATIONS)
+@pytest.mark.parametrize("aspect", [Fraction(1), Fraction(2)])
+def test_all_orientations(tmp_path: Path, number: int, aspect: Fraction) -> None:
+    matrix, orient = ORIENTATIONS[number]
+    path = turned(tmp_path / "a.mp4", matrix, aspect)
+    expected = orient(QUARTERS.repeat(int(aspect), axis=1))
+    picture, info = read_video(path).frames[1], probe(path)
+    assert picture.shape == expected.shape == (info.height, info.width, 3)
+    assert np.abs(picture.astype(int) - expected).mean() < 6
+
+
+@needs_cases
+def test_a_mirrored_clip() -> None:
+    picture = read_video(CASES / "flip.mp4").frames[0]
+    corners = [picture[16, 16], picture[16, -16], picture[-16, 16], picture[-16, -16]]
+    assert [corner.argmax() for corner in corners[:2]] == [1, 0]
+    assert corners[2].min() > 200
+    assert corners[3].argmax() == 2
+
+
+def film(
+    path: Path,
+    levels: range | list[int],
+    first: int = 0,
+    *,
+    codec: str = "libx264",
+    kind: str = "yuv420p",
+    side: int = 64,
+    b_frames: int | None = None,
+) -> Path:
+    """Grey frames, ten levels apart, ten a second, from `first` tenths of a second on."""
+    with av.open(str(path), "w") as container:
+        track = container.add_stream(codec, rate=10)
+        track.height, track.width, track.pix_fmt = side, side, kind
+        track.codec_context.gop_size, track.codec_context.bit_rate = 5, 4_000_000
+        if b_frames is not None:
+            track.codec_context.max_b_frames = b_frames
+        for index, level in enumerate(levels):
+            frame = av.VideoFrame.from_ndarray(np.full((side, side, 3), 10 * level + 20, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = first + index, Fraction(1, 10)
+            container.mux(track.encode(frame))
+        container.mux(track.encode(None))
+    return path
+
+
+def levels(frames: UInt8[np.ndarray, "f h w 3"]) -> list[int]:
+    return [round((float(frame.mean()) - 20) / 10) for frame in frames]
+
+
+CODECS = {"webm": "libvpx-vp9", "mpg": "mpeg2video", "wmv": "mpeg4"}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "first"),  # AVI has no times: its first frame is shown from the start
+    [("avi", 0), *product(["mp4", "mov", "mkv", "webm", "ts", "mpg", "flv", "nut", "wmv"], [0, 7, 36000])],
+)
+@pytest.mark.parametrize("b_frames", [0, 2])
+def test_a_clip_may_start_at_any_time(tmp_path: Path, suffix: str, first: int, b_frames: int) -> None:
+    codec = CODECS.get(suffix, "libx264")
+    path = film(
+        tmp_path / f"a.{suffix}", range(20), first, codec=codec, b_frames=None if codec == "mpeg4" else b_frames
+    )
+    video, info = read_video(path), probe(path)
+    assert levels(video.frames) == list(range(20))
+    assert info.duration is None or suffix == "mpg" or info.duration == pytest.approx(2, abs=0.25)
+    assert float(video.fps) == pytest.approx(10, rel=0.02)
+    late = read_video(path, start=1.3)
+    assert levels(late.frames) == list(range(13, 20))
+    assert late.start == pytest.approx(1.3, abs=0.01)
+
+
+@needs_cases
+def test_a_clip_from_10_s_on() -> None:
+    assert len(read_video(CASES / "off.mkv").frames) == 24
+
+
+def test_a_recording_whose_clock_starts_anew(tmp_path: Path) -> None:
+    """Transport streams joined end to end, as cameras and recorders of television do."""
+    parts = [
+        film(tmp_path / f"{index}.ts", range(6 * index, 6 * index + 6), first)
+        for index, first in enumerate((500, 0, 3000))
+    ]
+    (tmp_path / "a.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert levels(read_video(tmp_path / "a.ts").frames) == list(range(18))
+    assert levels(read_video(tmp_path / "a.ts", start=0.9).frames) == list(range(9, 18))
+    assert levels(read_video(tmp_path / "a.ts", start=0.2, fps=5).frames) == list(range(2, 18, 2))
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "flv"])
+def test_half_a_clip_that_starts_late_is_noticed(tmp_path: Path, suffix: str) -> None:
+    path = film(tmp_path / f"a.{suffix}", [index % 20 for index in range(100)], 100)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 4 // 10])
+    with pytest.raises(VideoError, match="breaks off"):
+        read_video(path)
