@@ -1,6 +1,6 @@
 """Figures of known build in space, and cameras of known place: where joints truly are in a picture."""
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 
@@ -144,3 +144,44 @@ def perform(build: Build, motion: Motion) -> np.ndarray:
     lowest = joints[:, [JOINT["right_ankle"], JOINT["left_ankle"]], 1].max(axis=1)
     joints[..., 1] -= (lowest + build.leg * motion.jump)[:, None]
     return joints
+
+
+def film_turn(
+    seed: int,
+    frames: int,
+    rate: float,
+    turns: float,
+    *,
+    heading: float | None = None,
+    far_hidden: bool = False,
+    noise: float = 1.5,
+) -> Keypoints:
+    """Somebody who moves and turns, `turns` a second, as a finder with so many pixels of noise sees it.
+
+    Args:
+        seed: of the motion, the side it turns to, the heading unless given, and the noise.
+        frames: how many.
+        rate: of the frames, Hz.
+        turns: a second.
+        heading: at the start, radians; 0 faces the camera.
+        far_hidden: whether the limbs farther from the camera than those of the other side are not found.
+        noise: pixels.
+    """
+    generator = np.random.default_rng(seed)
+    shown = generator.integers(0, 30) + np.rint(np.arange(frames) * 30 / rate).astype(int)
+    motion = make_motion(str(generator.choice(["stand", "spread", "dance", "walk", "jump"])), shown[-1] + 1)
+    start = generator.uniform(0, 2 * np.pi) if heading is None else heading
+    yaw = start + generator.choice([-1, 1]) * 2 * np.pi * turns * np.arange(frames) / rate
+    moved = Motion(motion.arm[shown], motion.forearm[shown], motion.thigh[shown], motion.shin[shown], yaw, 0 * yaw,
+                   motion.jump[shown])  # fmt: skip
+    joints = perform(ADULT, moved)
+    filmed = Camera().film(joints)
+    body = filmed.body.copy()
+    body[..., :2] += noise * generator.normal(size=(frames, 18, 2))
+    if far_hidden:
+        for limb in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"):
+            right, left = JOINT[f"right_{limb}"], JOINT[f"left_{limb}"]
+            behind = joints[:, right, 2] - joints[:, left, 2]
+            body[behind > 0.15, right, 2] = 0
+            body[behind < -0.15, left, 2] = 0
+    return replace(filmed, body=body)

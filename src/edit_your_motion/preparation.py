@@ -18,11 +18,12 @@ from edit_your_motion.files import written_whole
 from edit_your_motion.people.backends import PeopleBackend, load_backend
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.keypoints_file import load_keypoints, read_json, save_keypoints
+from edit_your_motion.people.parents import raise_parents
 from edit_your_motion.people.placing import Placement, pick_frames
 from edit_your_motion.people.precomputed import load_precomputed
 from edit_your_motion.people.sides import keep_sides
 from edit_your_motion.people.skeleton import draw_skeleton
-from edit_your_motion.people.smoothing import SmoothingConfig, fill_mask_gaps, jitter, steady_keypoints
+from edit_your_motion.people.smoothing import SmoothingConfig, fill_mask_gaps, frame_times, jitter, steady_keypoints
 from edit_your_motion.people.tracking import Track, follow_person
 from edit_your_motion.progress import Progress
 from edit_your_motion.video import (
@@ -197,7 +198,7 @@ def prepare_skeletons(path: Path, frames: int, video: VideoConfig, person: int |
             f"expected keypoints of frame {chosen[-1] + 1} in {path}, it has {len(keypoints)}; "
             "lower --video.frames, --video.stride or --video.reference-start"
         )
-    keypoints = keypoints.take(chosen)
+    keypoints = raise_parents(keypoints.take(chosen))
     masks = np.zeros((frames, keypoints.height, keypoints.width), bool)
     return PreparedClip(Video(draw_skeleton(keypoints), rate / video.stride), keypoints, masks)
 
@@ -363,16 +364,17 @@ def _find_person(large: Video, small: Video, sought: _Sought, people: PeopleConf
             smoothing = SmoothingConfig(smooth=people.smooth, fill_gaps=people.fill_gaps)
             keypoints = track.keypoints.mapped(scale, np.zeros(2), height, width)
             raw_jitter = jitter(keypoints)
+            times = frame_times(count, small.fps)
             if people.keep_sides:
-                keypoints = keep_sides(keypoints)
-            keypoints = steady_keypoints(keypoints, smoothing, frame_rate=small.fps)
+                keypoints = keep_sides(keypoints, times=times)
+            keypoints = steady_keypoints(keypoints, smoothing, times=times)
         if masks is None:
             masks = _shrink(track.masks, height, width)
             if people.fill_gaps and masks.any():
                 masks = fill_mask_gaps(masks)
     if masks is None:
         masks = np.zeros((count, height, width), bool)
-    return PreparedClip(small, keypoints, masks, found, raw_jitter, tuple(warnings))
+    return PreparedClip(small, raise_parents(keypoints), masks, found, raw_jitter, tuple(warnings))
 
 
 def _load_keypoints(path: Path, person: int | None, height: int | None = None, width: int | None = None) -> Keypoints:

@@ -37,7 +37,7 @@ STICK_WIDTH = 4.0 / 512
 """Half the breadth of a limb, and the radius of a joint, as a share of the picture's short side."""
 
 _LIMB_COLOURS = (JOINT_COLOURS[: len(LIMBS)] * LIMB_INTENSITY).astype(np.uint8)
-_HAND_EDGES = tuple((0 if step == 0 else 4 * finger + step, 4 * finger + step + 1)
+HAND_EDGES = tuple((0 if step == 0 else 4 * finger + step, 4 * finger + step + 1)
                     for finger in range(5) for step in range(4))  # fmt: skip
 _HAND_COLOURS = np.array([colorsys.hsv_to_rgb(i / 20, 1, 1) for i in range(20)]) * 255
 _HAND_DOT = np.array([0, 0, 255])
@@ -96,7 +96,7 @@ def _draw_body(picture: UInt8[np.ndarray, "h w 3"], joints: list[np.ndarray | No
 
 
 def _draw_hand(picture: UInt8[np.ndarray, "h w 3"], points: list[np.ndarray | None], width: float) -> None:
-    for (start, end), colour in zip(_HAND_EDGES, _HAND_COLOURS, strict=True):
+    for (start, end), colour in zip(HAND_EDGES, _HAND_COLOURS, strict=True):
         _draw_line(picture, points[start], points[end], 0.25 * width, colour)
     _draw_dots(picture, points, width, _HAND_DOT)
 
