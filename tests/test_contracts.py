@@ -36,6 +36,7 @@ LAYERS = (
         "tiny",
         "measurement",
         "model_files",
+        "models",
         "dry_run",
     },
     {"backbone", "memory"},

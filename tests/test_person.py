@@ -1,6 +1,7 @@
 """A tuned person as a folder: what is loaded does what was saved; damage and misfits are named."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from edit_your_motion.backbone import Backbone
-from edit_your_motion.config import ApplyConfig, SamplingConfig
+from edit_your_motion.config import ApplyConfig, BaseConfig, SamplingConfig
 from edit_your_motion.edit import Edit, apply_motion, tune_person
 from edit_your_motion.errors import CheckpointError, DiskFullError, EditYourMotionError, InputError
 from edit_your_motion.person import CONFIG, LATENTS, PARAMETERS, SOURCE, Person, is_person, load_person
@@ -50,9 +51,9 @@ def perform(backbone: Backbone, person: Person) -> Edit:
 def test_what_is_loaded_equals_what_was_saved(person: Person, saved: Path) -> None:
     loaded = load_person(saved)
     assert {field.name for field in fields(Person)} == {
-        "config", "base_digest", "parameters", "latents", "noise", "source", "losses", "stages", "decoder",
+        "config", "base_digests", "parameters", "latents", "noise", "source", "losses", "stages", "decoder",
     }  # fmt: skip
-    assert (loaded.config, loaded.base_digest, loaded.losses) == (person.config, person.base_digest, person.losses)
+    assert (loaded.config, loaded.base_digests, loaded.losses) == (person.config, person.base_digests, person.losses)
     assert loaded.stages == person.stages
     assert loaded.parameters.keys() == person.parameters.keys()
     assert all(torch.equal(value, loaded.parameters[name]) for name, value in person.parameters.items())
@@ -88,6 +89,44 @@ def test_another_base_is_refused(person: Person, tmp_path: Path, checkpoints: Pa
     other = Backbone.load(model, person.config.runtime)
     with pytest.raises(CheckpointError, match="another base"):
         perform(other, person)
+
+
+@pytest.mark.parametrize(
+    ("file", "part"),
+    [
+        ("base/vae/diffusion_pytorch_model.safetensors", "VAE"),
+        ("base/unet/diffusion_pytorch_model.safetensors", "U-Net"),
+        ("base/text_encoder/model.safetensors", "text encoder"),
+        ("controlnet/diffusion_pytorch_model.safetensors", "ControlNet"),
+    ],
+)
+def test_a_base_with_any_other_part_is_refused_by_its_name(
+    person: Person, tmp_path: Path, checkpoints: Path, file: str, part: str
+) -> None:
+    folder = shutil.copytree(checkpoints, tmp_path / "checkpoints")
+    tensors = load_tensors(folder / file)
+    name = sorted(tensors)[-1]
+    save_tensors(folder / file, {**tensors, name: tensors[name] * 1.01 + 1e-3})
+    model = BaseConfig(base=str(folder / "base"), controlnet=str(folder / "controlnet"))
+    with pytest.raises(CheckpointError, match=f"what is another: {part};.*--other-base"):
+        perform(Backbone.load(model, person.config.runtime), person)
+
+
+def test_a_person_of_the_first_format_is_checked_as_it_was(
+    person: Person, saved: Path, backbone: Backbone, tmp_path: Path
+) -> None:
+    weight = backbone.base.unet.conv_in.weight.numpy()
+    first = hashlib.sha256(np.round(weight, 3).tobytes()).hexdigest()[:16]
+    tensors, metadata = load_tensors(saved / PARAMETERS), load_metadata(saved / PARAMETERS)
+    save_tensors(saved / PARAMETERS, tensors, {**metadata, "base": first})
+    assert torch.equal(perform(backbone, load_person(saved)).latents, perform(backbone, person).latents)
+    save_tensors(saved / PARAMETERS, tensors, {**metadata, "base": "0123456789abcdef"})
+    with pytest.raises(CheckpointError, match=r"another base.*first convolution of the U-Net"):
+        perform(backbone, load_person(saved))
+    for damaged in ("[1]", "{", "7"):
+        save_tensors(saved / PARAMETERS, tensors, {**metadata, "base": damaged})
+        with pytest.raises(CheckpointError, match="expected the base of a tuning"):
+            load_person(saved)
 
 
 def test_parameters_of_another_network_are_refused(person: Person, backbone: Backbone) -> None:

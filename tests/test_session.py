@@ -13,10 +13,19 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from edit_your_motion import session
 from edit_your_motion.config import ApplyConfig, EditConfig, load_config, parse_config
-from edit_your_motion.errors import ConfigError, DiskFullError, InputError, ModelFileError, PersonError, VideoError
+from edit_your_motion.errors import (
+    CheckpointError,
+    ConfigError,
+    DiskFullError,
+    InputError,
+    ModelFileError,
+    PersonError,
+    VideoError,
+)
 from edit_your_motion.person import Person, load_person
 from edit_your_motion.progress import SilentProgress
 from edit_your_motion.session import EditResult, run_apply, run_edit, run_prepare, run_tune
@@ -223,6 +232,20 @@ def test_tuning_alone_goes_on_and_leaves_only_the_person(
     assert_same_person(person, load_person(finished.folder / "person"))
     monkeypatch.setattr(session, "tune_person", None)
     assert_same_person(run_tune(tuning, place, SILENT), person)
+
+
+def test_another_base_takes_a_word_and_is_recorded(
+    finished: EditResult, config: EditConfig, checkpoints: Path, tmp_path: Path
+) -> None:
+    base = shutil.copytree(checkpoints / "base", tmp_path / "base")
+    vae = base / "vae" / "diffusion_pytorch_model.safetensors"
+    save_file({name: value * 1.01 for name, value in load_file(vae).items()}, vae)
+    applying, person = config.for_applying(), finished.folder / "person"
+    with pytest.raises(CheckpointError, match="another: VAE"):
+        run_apply(person, applying, tmp_path / "no", SILENT, base=str(base))
+    run_apply(person, applying, tmp_path / "yes", SILENT, base=str(base), other_base=True)
+    warnings = json.loads((tmp_path / "yes" / "run.json").read_text())["warnings"]
+    assert "the person was tuned on another base; what is another: VAE" in warnings
 
 
 def test_a_folder_of_other_settings_is_left_alone_until_told(config: EditConfig, copied: Path) -> None:

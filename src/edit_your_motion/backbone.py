@@ -88,7 +88,12 @@ class Backbone:
 
     @property
     def digest(self) -> str:
-        """Tells this base from others: a tuned person belongs to one."""
+        """Tells this base, with all its parts, from others."""
+        return sha256(repr(sorted(self.base.digests.items())).encode()).hexdigest()[:16]
+
+    @property
+    def first_convolution(self) -> str:
+        """What persons of the first format were told apart by."""
         weight = self.base.unet.conv_in.weight.detach().float().cpu().numpy()
         return sha256(np.round(weight, 3).tobytes()).hexdigest()[:16]
 

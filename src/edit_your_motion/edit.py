@@ -25,7 +25,7 @@ from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.people.alignment import align
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.skeleton import draw_skeleton
-from edit_your_motion.person import Person
+from edit_your_motion.person import FIRST_CONVOLUTION, Person
 from edit_your_motion.preparation import PreparedClip
 from edit_your_motion.progress import Advance, Progress
 from edit_your_motion.tuning.clip import TuningClip
@@ -136,7 +136,17 @@ def tune_person(
     }
     # Contiguous, as they are after loading: convolutions round differently on other memory layouts.
     latents, noise = (z.cpu().contiguous() for z in (clip.whole, noise))
-    return Person(config, backbone.digest, parameters, latents, noise, source, tuned.losses, tuned.stages, decoder)
+    return Person(
+        config, backbone.base.digests, parameters, latents, noise, source, tuned.losses, tuned.stages, decoder
+    )
+
+
+def other_parts(backbone: Backbone, person: Person) -> list[str]:
+    """The parts of a base that are not those that the person was tuned on; none where the base is the same."""
+    tuned_on, here = person.base_digests, backbone.base.digests
+    if FIRST_CONVOLUTION in tuned_on:
+        here = {FIRST_CONVOLUTION: backbone.first_convolution}
+    return sorted(part for part in tuned_on.keys() | here.keys() if tuned_on.get(part) != here.get(part))
 
 
 def apply_motion(
@@ -163,8 +173,11 @@ def apply_motion(
         ConfigError: if a setting does not fit another.
     """
     check_windows(config.windows)
-    if person.base_digest != backbone.digest:
-        raise CheckpointError(f"the person was tuned on another base than this one ('{person.config.model.base}' then)")
+    if parts := other_parts(backbone, person):
+        raise CheckpointError(
+            f"the person was tuned on another base than this one ('{person.config.model.base}' then); what is another: "
+            f"{', '.join(parts)}; give that base by --base and --controlnet, or go on with this one by --other-base"
+        )
     prompt = person.config.prompt if config.edit_prompt is None else config.edit_prompt
     sampling = config.sampling
     with explain_memory(backbone.device):

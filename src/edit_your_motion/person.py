@@ -1,6 +1,7 @@
 """A tuned person: all that is needed to give them any number of motions, as a folder."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,13 +30,17 @@ CONFIG, PARAMETERS, DECODER, LATENTS, SOURCE, CARD = (
 )
 
 
+FIRST_CONVOLUTION = "first convolution of the U-Net"
+"""The one part of a base that persons of the first format are told apart by."""
+
+
 @dataclass(frozen=True, eq=False)
 class Person:
     """What tuning on a source leaves.
 
     Args:
         config: how it was tuned.
-        base_digest: of the base it was tuned on.
+        base_digests: of the parts of the base it was tuned on.
         parameters: the tuned parameters, by their name in the `VideoUNet`.
         latents: z_0 of the source.
         noise: z*, its inversion.
@@ -46,7 +51,7 @@ class Person:
     """
 
     config: TuneConfig
-    base_digest: str
+    base_digests: Mapping[str, str]
     parameters: Mapping[str, Tensor]
     latents: Float[Tensor, "1 f c lh lw"]
     noise: Float[Tensor, "1 f c lh lw"]
@@ -83,7 +88,7 @@ class Person:
         with written_whole(folder) as part:
             part.mkdir()
             metadata = {
-                "base": self.base_digest,
+                "base": json.dumps(dict(self.base_digests)),
                 "losses": json.dumps(self.losses),
                 "stages": json.dumps([stage.model_dump() for stage in self.stages]),
             }
@@ -176,7 +181,7 @@ def load_person(folder: Path) -> Person:
         )
     return Person(
         config=config,
-        base_digest=metadata.get("base", ""),
+        base_digests=_read_digests(metadata.get("base", "{}"), folder),
         parameters=load_tensors(folder / PARAMETERS),
         latents=latents["latents"],
         noise=latents["noise"],
@@ -185,3 +190,13 @@ def load_person(folder: Path) -> Person:
         stages=stages,
         decoder=decoder,
     )
+
+
+def _read_digests(text: str, folder: Path) -> dict[str, str]:
+    """The digests of a base, by part; persons of the first format have one, of a convolution."""
+    if re.fullmatch("[0-9a-f]{16}", text):
+        return {FIRST_CONVOLUTION: text}
+    try:
+        return {str(part): str(digest) for part, digest in json.loads(text).items()}
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"expected the base of a tuning in {folder / PARAMETERS}, got {text!r:.60}") from error

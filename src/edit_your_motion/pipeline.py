@@ -1,7 +1,7 @@
 """The method as a pipeline, with the conventions of diffusers."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -83,6 +83,7 @@ class EditYourMotionPipeline:
         motion_adapter: str | Path | None = None,
         torch_dtype: torch.dtype | None = None,
         device: str = "auto",
+        other_base: bool = False,
     ) -> "EditYourMotionPipeline":
         """Loads a base, or a person that `save_pretrained` wrote together with the base they were tuned on.
 
@@ -93,6 +94,7 @@ class EditYourMotionPipeline:
             motion_adapter: folder or hub name of an AnimateDiff adapter to tune in place of new temporal attention.
             torch_dtype: what to compute in; by default what suits the device.
             device: "auto", "cpu", "cuda", "mps".
+            other_base: go on with a person though this is not the base that they were tuned on.
 
         Raises:
             CheckpointError: if something is missing or does not fit.
@@ -105,7 +107,10 @@ class EditYourMotionPipeline:
         if torch_dtype is not None and torch_dtype not in PRECISIONS:
             raise ConfigError(f"expected torch_dtype to be one of {', '.join(map(str, PRECISIONS))}, got {torch_dtype}")
         runtime = RuntimeConfig(device=device, precision="auto" if torch_dtype is None else PRECISIONS[torch_dtype])
-        return cls(Backbone.load(model, runtime), model, person)
+        backbone = Backbone.load(model, runtime)
+        if person and other_base:
+            person = replace(person, base_digests=backbone.base.digests)
+        return cls(backbone, model, person)
 
     def tune(
         self,

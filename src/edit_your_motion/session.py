@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 
 from edit_your_motion.backbone import Backbone
 from edit_your_motion.config import ApplyConfig, BaseConfig, EditConfig, PeopleConfig, Section, TuneConfig, VideoConfig
-from edit_your_motion.edit import Edit, apply_motion, tune_person
+from edit_your_motion.edit import Edit, apply_motion, other_parts, tune_person
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.measurement import Recorder
 from edit_your_motion.memory import Plan, Rehearsal, follow, make_plan
@@ -127,6 +127,7 @@ def run_apply(
     truth: Path | None = None,
     base: str | None = None,
     controlnet: str | None = None,
+    other_base: bool = False,
 ) -> EditResult:
     """Gives a tuned person a reference's motion; nothing is tuned.
 
@@ -138,6 +139,7 @@ def run_apply(
         truth: a video of the same person truly doing that motion, to score the edit against.
         base: where the base that the person was tuned on lies now; None for where it lay then.
         controlnet: where its ControlNet lies now.
+        other_base: go on, with a warning, where that is not the base that the person was tuned on.
 
     Raises:
         ConfigError: if there is no reference.
@@ -151,9 +153,14 @@ def run_apply(
     model = person.config.model.model_copy(update={name: place for name, place in moved.items() if place is not None})
     config, plan = _fit_applying(config, person, model)
     backbone = _load(person.config.model_copy(update={"runtime": config.runtime, "model": model}), recorder)
+    warnings: tuple[str, ...] = ()
+    if other_base and (parts := other_parts(backbone, person)):
+        warnings = (f"the person was tuned on another base; what is another: {', '.join(parts)}",)
+        logger.warning("%s", *warnings)
+        person = replace(person, base_digests=backbone.base.digests)
     true_frames = _read_truth(truth, config, person.config, person.source)
     write_config(folder, config)
-    return _apply(backbone, person, reference, config, config, folder, recorder, true_frames, plan)
+    return _apply(backbone, person, reference, config, config, folder, recorder, true_frames, plan, warnings)
 
 
 def run_prepare(
@@ -299,13 +306,14 @@ def _apply(
     recorder: Recorder,
     truth: UInt8[np.ndarray, "f h w 3"] | None,
     plan: Plan | None,
+    warnings: tuple[str, ...] = (),
 ) -> EditResult:
     """Samples, writes every file of an edit, and scores it."""
     edit = apply_motion(backbone, person, reference, applying, recorder)
     write_edit(folder, person, reference, edit, sound=applying.video.sound)
     scores = score_edit(edit, person, applying.people, truth, recorder)
     clips = {"source": person.source, "reference": reference}
-    warnings = tuple(f"{name}: {warning}" for name, clip in clips.items() for warning in clip.warnings)
+    warnings += tuple(f"{name}: {warning}" for name, clip in clips.items() for warning in clip.warnings)
     device = backbone.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     record = RunRecord(config, name, recorder.phases, scores, warnings, person.losses, person.stages, plan)

@@ -1,18 +1,27 @@
-"""Where pretrained networks come from: folders or hub names in the ``diffusers`` layout, safetensors only."""
+"""Where pretrained networks come from: folders, files or hub names, safetensors only."""
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, MotionAdapter, UNet2DConditionModel
-from safetensors import SafetensorError
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from edit_your_motion.config import OPENPOSE_CONTROLNET, Prediction
+from edit_your_motion.config import OPENPOSE_CONTROLNET
 from edit_your_motion.errors import CheckpointError
+from edit_your_motion.models.families import refuse_pipeline
+from edit_your_motion.models.hub import find
+from edit_your_motion.models.kinds import CONTROLNET, MOTION_ADAPTER, TEXT_ENCODER, UNET, VAE
+from edit_your_motion.models.networks import Checkpoint, Kind, digest_of, load_network, open_folder
+from edit_your_motion.models.schedules import make_schedule, schedule_facts
+from edit_your_motion.models.tensor_files import choose_files, pickles_only, read_json
+from edit_your_motion.models.tokenizers import load_tokenizer, tokenizer_facts
 from edit_your_motion.nn.frozen import store
+from edit_your_motion.nn.noise_predictor import check_controlnet
+from edit_your_motion.nn.video_unet import check_architecture, check_motion_adapter
 
 PARTS = ("vae", "text_encoder", "tokenizer", "unet", "scheduler")
 """Subfolders of a base."""
@@ -22,12 +31,14 @@ SMALL = "small"
 
 SMALL_FOLDER = Path(__file__).parent / "small"
 
-Loaded = TypeVar("Loaded")
-
 
 @dataclass(frozen=True)
 class Base:
-    """The frozen networks of Stable Diffusion 1.5, or of anything with its architecture, and a ControlNet."""
+    """The frozen networks of Stable Diffusion 1.5, or of anything with its architecture, and a ControlNet.
+
+    Args:
+        digests: of each part, of all that decides what it computes.
+    """
 
     vae: AutoencoderKL
     text_encoder: CLIPTextModel
@@ -36,6 +47,7 @@ class Base:
     scheduler: DDIMScheduler
     controlnet: ControlNetModel
     motion_adapter: MotionAdapter | None
+    digests: Mapping[str, str]
 
     @property
     def pixels_per_latent(self) -> int:
@@ -74,40 +86,31 @@ def load_base(
     Raises:
         CheckpointError: if something is missing, is a pickle, or does not belong to the architecture.
     """
-    base, controlnet = _places(base, controlnet)
-    if Path(base).is_dir() and (missing := [part for part in PARTS if not Path(base, part).is_dir()]):
-        raise CheckpointError(
-            f"expected the folders {', '.join(PARTS)} in {base}, found no {', '.join(missing)}; "
-            "give a base in the diffusers layout of Stable Diffusion 1.5"
-        )
-
-    def load(kind: Callable[..., Loaded], **options: object) -> Loaded:
-        return _load(kind, base, use_safetensors=True, **options)
-
+    # Everything small first: what does not fit should not come out after gigabytes.
+    found = _find_base(base, controlnet, motion_adapter)
+    _check_fit(found)
     loaded = storage or dtype
-    vae = load(AutoencoderKL.from_pretrained, subfolder="vae", torch_dtype=storage or torch.float32)
-    unet = load(UNet2DConditionModel.from_pretrained, subfolder="unet", torch_dtype=loaded)
-    text_encoder = load(CLIPTextModel.from_pretrained, subfolder="text_encoder", dtype=loaded)
-    tokenizer = _load(CLIPTokenizer.from_pretrained, base, subfolder="tokenizer")
-    scheduler = _load(DDIMScheduler.from_pretrained, base, subfolder="scheduler")
-    _check_fit(vae, unet, text_encoder, tokenizer, scheduler)
-    control = _load(ControlNetModel.from_pretrained, controlnet, use_safetensors=True, torch_dtype=loaded)
+    vae, vae_digest = load_network(found.vae, storage or torch.float32)
+    unet, unet_digest = load_network(found.unet, loaded)
+    text_encoder, text_digest = load_network(found.text_encoder, loaded)
+    control, control_digest = load_network(found.controlnet, loaded)
+    digests = {
+        "U-Net": unet_digest,
+        "VAE": vae_digest,
+        "text encoder": text_digest,
+        "tokenizer": digest_of(tokenizer_facts(found.tokenizer)),
+        "scheduler": digest_of(schedule_facts(found.scheduler), {"betas": found.scheduler.betas}),
+        "ControlNet": control_digest,
+    }
+    motion = None
+    if found.motion_adapter is not None:
+        motion, digests["motion adapter"] = load_network(found.motion_adapter, dtype)
+        motion.requires_grad_(True)
     if storage is not None:
         store(vae, storage, torch.float32)
         for network in (unet, text_encoder, control):
             store(network, storage, dtype)
-    return Base(
-        vae=vae.eval().requires_grad_(False),
-        text_encoder=text_encoder.eval().requires_grad_(False),
-        tokenizer=tokenizer,
-        unet=unet.eval().requires_grad_(False),
-        # The scheduler of a checkpoint may be of another class whose defaults clip; latents have no fixed range.
-        scheduler=DDIMScheduler.from_config(scheduler.config, clip_sample=False),
-        controlnet=control.eval().requires_grad_(False),
-        motion_adapter=None
-        if motion_adapter is None
-        else _load(MotionAdapter.from_pretrained, motion_adapter, use_safetensors=True, torch_dtype=dtype).eval(),
-    )
+    return Base(vae, text_encoder, found.tokenizer, unet, found.scheduler, control, motion, digests)
 
 
 @dataclass(frozen=True)
@@ -148,66 +151,100 @@ def load_architecture(base: str, controlnet: str) -> Architecture:
     Raises:
         CheckpointError: if a configuration is missing.
     """
-    base, controlnet = _places(base, controlnet)
+    found = _find_base(base, controlnet)
     return Architecture(
-        vae=dict(_load(AutoencoderKL.load_config, base, subfolder="vae")),
-        text_encoder=_load(CLIPTextConfig.from_pretrained, base, subfolder="text_encoder"),
-        unet=dict(_load(UNet2DConditionModel.load_config, base, subfolder="unet")),
-        controlnet=dict(_load(ControlNetModel.load_config, controlnet)),
+        vae=dict(found.vae.config),
+        text_encoder=found.text_encoder.config,
+        unet=dict(found.unet.config),
+        controlnet=dict(found.controlnet.config),
     )
 
 
-def _places(base: str, controlnet: str) -> tuple[str, str]:
-    """Where the networks lie: of the base that ships, and of its own ControlNet, in the package."""
-    if base != SMALL:
-        return base, controlnet
-    own = controlnet in (SMALL, OPENPOSE_CONTROLNET)
-    return str(SMALL_FOLDER / "base"), str(SMALL_FOLDER / "controlnet") if own else controlnet
+@dataclass(frozen=True)
+class _Found:
+    """The parts of a base and its ControlNet, of which nothing large is read yet."""
+
+    vae: Checkpoint[AutoencoderKL]
+    text_encoder: Checkpoint[CLIPTextModel]
+    tokenizer: CLIPTokenizer
+    unet: Checkpoint[UNet2DConditionModel]
+    scheduler: DDIMScheduler
+    controlnet: Checkpoint[ControlNetModel]
+    motion_adapter: Checkpoint[MotionAdapter] | None
 
 
-def _load(load: Callable[..., Loaded], name: str, **options: object) -> Loaded:
-    """One network or tokenizer, with every failure of the libraries below as one clear error."""
-    part = options.get("subfolder", "weights")
-    here = Path(name).is_dir()
-    if not here and (name.count("/") > 1 or name.startswith((".", "/", "~"))):  # never a hub name
-        raise CheckpointError(f"expected a folder or a hub name, got '{name}', and there is no such folder")
-    try:
-        return load(name, **options)
-    except (OSError, SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        if "safetensors" in str(error) and _has_pickles(Path(name, str(options.get("subfolder", "")))):
-            raise CheckpointError(
-                f"expected safetensors in {name} ({part}), found only pickled weights, which can run anything on "
-                "loading; convert them with a tool that you trust, or take a checkpoint that has safetensors"
-            ) from error
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _find_base(base: str, controlnet: str, motion_adapter: str | None = None) -> _Found:
+    if base == SMALL:
+        base = str(SMALL_FOLDER / "base")
+        if controlnet in (SMALL, OPENPOSE_CONTROLNET):
+            controlnet = str(SMALL_FOLDER / "controlnet")
+    folder = find(base, _files_of_base, "unet/config.json", "give a folder with a base, or '--base small'")
+    refuse_pipeline(folder)
+    if missing := [part for part in PARTS if not (folder / part).is_dir()]:
         raise CheckpointError(
-            f"could not load {part} of {name}{'' if here else ', which is no folder here, from the hub'}: {reason} "
-            "(expected a folder or a hub name in the diffusers layout of Stable Diffusion 1.5)"
-        ) from error
+            f"expected the folders {', '.join(PARTS)} in {folder}, found no {', '.join(missing)}; "
+            "give a base in the diffusers layout of Stable Diffusion 1.5"
+        )
+    schedule = read_json(folder / "scheduler" / "scheduler_config.json", f"scheduler in {folder}")
+    return _Found(
+        vae=open_folder(folder / "vae", VAE),
+        text_encoder=open_folder(folder / "text_encoder", TEXT_ENCODER),
+        tokenizer=load_tokenizer(folder / "tokenizer"),
+        unet=open_folder(folder / "unet", UNET),
+        scheduler=make_schedule(schedule, str(folder)),
+        controlnet=open_folder(_find(controlnet, CONTROLNET), CONTROLNET),
+        motion_adapter=None
+        if motion_adapter is None
+        else open_folder(_find(motion_adapter, MOTION_ADAPTER), MOTION_ADAPTER),
+    )
 
 
-def _has_pickles(folder: Path) -> bool:
-    return any(file.suffix in {".bin", ".pt", ".pth", ".ckpt"} for file in folder.glob("*"))
+def _find(name: str, kind: Kind[Any]) -> Path:
+    """Where one network lies."""
+    remedy = f"give a folder with a {kind.title}" + (", or take '--base small'" if kind is CONTROLNET else "")
+    return find(name, partial(_files_of_network, kind=kind), "config.json", remedy)
 
 
-def _check_fit(
-    vae: AutoencoderKL,
-    unet: UNet2DConditionModel,
-    text_encoder: CLIPTextModel,
-    tokenizer: CLIPTokenizer,
-    scheduler: DDIMScheduler,
-) -> None:
+def _files_of_base(names: Sequence[str]) -> list[str]:
+    """What of a repository is needed for a base."""
+    parts = {part: [name.removeprefix(f"{part}/") for name in names if name.startswith(f"{part}/")] for part in PARTS}
+    if missing := [part for part, inside in parts.items() if not inside]:
+        raise CheckpointError(f"expected the folders {', '.join(PARTS)}, found no {', '.join(missing)}")
+    small = [name for name in names if name.startswith("tokenizer/") and name.endswith((".json", ".txt"))]
+    small += [name for name in ("model_index.json", "scheduler/scheduler_config.json") if name in names]
+    kinds = {"unet": UNET, "vae": VAE, "text_encoder": TEXT_ENCODER}
+    return small + [f"{part}/{name}" for part, kind in kinds.items() for name in _files_of_network(parts[part], kind)]
+
+
+def _files_of_network(names: Sequence[str], kind: Kind[Any]) -> list[str]:
+    """What of a folder is needed for a network."""
+    if not (weights := choose_files(names, kind.stem)):
+        got = "only pickled weights" if pickles_only(names) else "none"
+        raise CheckpointError(f"expected safetensors of a {kind.title}, found {got}")
+    return ["config.json", *weights]
+
+
+def _check_fit(found: _Found) -> None:
+    """Passes parts that fit each other.
+
+    Raises:
+        CheckpointError: naming the parts that do not, and what tells them apart.
+    """
+    vae, text, unet, control = (part.config for part in (found.vae, found.text_encoder, found.unet, found.controlnet))
+    # ControlNet brings a picture to the U-Net's size by halving it as often as the VAE does.
+    halvings = len(control.conditioning_embedding_out_channels) - 1
     facts = {
-        "latent channels (VAE, U-Net)": (vae.config.latent_channels, unet.config.in_channels),
-        "text width (text encoder, U-Net)": (text_encoder.config.hidden_size, unet.config.cross_attention_dim),
+        "latent channels (VAE, U-Net)": (vae.latent_channels, unet.in_channels),
+        "text width (text encoder, U-Net)": (text.hidden_size, unet.cross_attention_dim),
         # A tokenizer without its files loads all the same, with an empty vocabulary.
-        "numbers of tokens (text encoder, tokenizer)": (text_encoder.config.vocab_size, len(tokenizer)),
+        "numbers of tokens (text encoder, tokenizer)": (text.vocab_size, len(found.tokenizer)),
+        "channels of pictures (a skeleton's, ControlNet)": (3, control.conditioning_channels),
+        "pixels per latent cell (VAE, ControlNet)": (2 ** (len(vae.block_out_channels) - 1), 2**halvings),
     }
     for what, (expected, got) in facts.items():
         if expected != got:
             raise CheckpointError(f"the parts of the base do not fit each other: {what} are {expected} and {got}")
-    if scheduler.config.prediction_type not in get_args(Prediction):
-        raise CheckpointError(
-            f"expected a base that predicts {' or '.join(get_args(Prediction))}, got one that predicts "
-            f"'{scheduler.config.prediction_type}' (prediction_type in its scheduler_config.json)"
-        )
+    check_architecture(found.unet.network)
+    check_controlnet(control, unet)
+    if found.motion_adapter is not None:
+        check_motion_adapter(found.motion_adapter.network, found.unet.network)

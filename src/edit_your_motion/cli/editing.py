@@ -115,6 +115,7 @@ def apply(
     truth: Path | None = None,
     base: Annotated[str | None, Parameter(name="--model.base")] = None,
     controlnet: Annotated[str | None, Parameter(name="--model.controlnet")] = None,
+    other_base: bool = False,
     quiet: bool = False,
     verbose: bool = False,
     settings: ApplyFlags = None,
@@ -133,6 +134,8 @@ def apply(
         YAML file with settings; flags win over it.
     truth
         Video of the same person truly doing that motion, in step with REFERENCE; scores are measured against it.
+    other_base
+        Go on though the base, or its ControlNet, is not the one that the person was tuned on; run.json says so.
     quiet
         Say nothing but errors.
     verbose
@@ -143,7 +146,8 @@ def apply(
     from edit_your_motion.session import run_apply
 
     progress = set_up_output(quiet=quiet, verbose=verbose)
-    result = run_apply(person, resolved, output, progress, truth=truth, base=base, controlnet=controlnet)
+    moved = {"base": base, "controlnet": controlnet}
+    result = run_apply(person, resolved, output, progress, truth=truth, other_base=other_base, **moved)
     if not quiet:
         _show(result)
 

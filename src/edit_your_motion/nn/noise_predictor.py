@@ -1,5 +1,8 @@
 """The network that tuning, inversion and sampling see: eps_theta(z_t, t, p, f_sk)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from diffusers.models.controlnets.controlnet import ControlNetModel
 from einops import rearrange, repeat
 from jaxtyping import Float, Int, UInt8
@@ -30,16 +33,7 @@ class NoisePredictor(nn.Module):
         self, unet: VideoUNet, controlnet: ControlNetModel, velocity_schedule: Float[Tensor, " steps"] | None = None
     ) -> None:
         super().__init__()
-        for name in ("block_out_channels", "layers_per_block", "cross_attention_dim", "in_channels"):
-            expected, got = unet.unet.config[name], controlnet.config[name]
-            if expected != got:
-                raise CheckpointError(
-                    f"the ControlNet does not fit the base: {name} is {expected} in the base's U-Net and {got} in the "
-                    "ControlNet; choose a ControlNet that was trained for this base (for Stable Diffusion 1.5: "
-                    "lllyasviel/sd-controlnet-openpose)"
-                )
-        if controlnet.config.global_pool_conditions:
-            raise CheckpointError("expected an openpose ControlNet, got one that pools its conditions over the picture")
+        check_controlnet(controlnet.config, unet.unet.config)
         take_text(controlnet)
         self.unet = unet
         self.controlnet = controlnet
@@ -119,3 +113,21 @@ class NoisePredictor(nn.Module):
         if self.velocity_schedule is None:
             return predicted
         return noise_of_velocity(predicted, z, self.velocity_schedule[t])
+
+
+def check_controlnet(controlnet: Mapping[str, Any], unet: Mapping[str, Any]) -> None:
+    """Passes the configuration of a ControlNet that fits a U-Net's.
+
+    Raises:
+        CheckpointError: if it was made for a U-Net of other widths or another text encoder.
+    """
+    for name in ("block_out_channels", "layers_per_block", "cross_attention_dim", "in_channels"):
+        expected, got = unet[name], controlnet[name]
+        if expected != got:
+            raise CheckpointError(
+                f"the ControlNet does not fit the base: {name} is {expected} in the base's U-Net and {got} in the "
+                "ControlNet; choose a ControlNet that was trained for this base (for Stable Diffusion 1.5: "
+                "lllyasviel/sd-controlnet-openpose)"
+            )
+    if controlnet["global_pool_conditions"]:
+        raise CheckpointError("expected an openpose ControlNet, got one that pools its conditions over the picture")

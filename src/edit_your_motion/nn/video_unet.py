@@ -121,7 +121,7 @@ class VideoUNet(nn.Module):
         motion_adapter: MotionAdapter | None = None,
     ) -> None:
         super().__init__()
-        _check_architecture(unet)
+        check_architecture(unet)
         self.unet = unet
         self.gradient_checkpointing: Recomputation = False
         self._stock_blocks: list[tuple[nn.ModuleList, int, tuple[BasicTransformerBlock]]] = []
@@ -149,7 +149,7 @@ class VideoUNet(nn.Module):
             self.motion_attention = MotionAttention(widths, heads, motion_attention_tokens).to(unet.conv_in.bias)
         self.motion_adapter = motion_adapter
         if motion_adapter is not None:
-            _check_motion_adapter(motion_adapter, unet)
+            check_motion_adapter(motion_adapter, unet)
 
     def detach(self) -> UNet2DConditionModel:
         """Puts the stock transformer blocks back and returns the 2-D U-Net, bit for bit as it was attached."""
@@ -329,7 +329,12 @@ def _attentions(block: Any) -> list[nn.Module | None]:
     return list(getattr(block, "attentions", ())) or [None] * len(block.resnets)
 
 
-def _check_architecture(unet: UNet2DConditionModel) -> None:
+def check_architecture(unet: UNet2DConditionModel) -> None:
+    """Passes a U-Net that can be inflated.
+
+    Raises:
+        CheckpointError: if it has blocks or inputs that Stable Diffusion 1.5 lacks.
+    """
     config = unet.config
     kinds = {*config.down_block_types, config.mid_block_type, *config.up_block_types}
     additions = [
@@ -358,7 +363,12 @@ def _heads_by_width(unet: UNet2DConditionModel) -> dict[int, int]:
     return {block.attn1.to_q.in_features: block.attn1.heads for block in blocks}
 
 
-def _check_motion_adapter(adapter: MotionAdapter, unet: UNet2DConditionModel) -> None:
+def check_motion_adapter(adapter: MotionAdapter, unet: UNet2DConditionModel) -> None:
+    """Passes a motion adapter that fits a U-Net.
+
+    Raises:
+        CheckpointError: if it has other widths.
+    """
     expected = tuple(unet.config.block_out_channels)
     if (widths := tuple(adapter.config.block_out_channels)) != expected:
         raise CheckpointError(f"expected a motion adapter of the U-Net's widths {expected}, got one of widths {widths}")
