@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 from jaxtyping import Float64, UInt8, UInt16
 
 from edit_your_motion.errors import VideoError
@@ -289,6 +290,140 @@ def test_a_recording_whose_clock_starts_anew(tmp_path: Path) -> None:
     assert levels(read_video(tmp_path / "a.ts").frames) == list(range(18))
     assert levels(read_video(tmp_path / "a.ts", start=0.9).frames) == list(range(9, 18))
     assert levels(read_video(tmp_path / "a.ts", start=0.2, fps=5).frames) == list(range(2, 18, 2))
+
+
+def layered(path: Path, *tracks: tuple[int, int, str, Disposition]) -> Path:
+    """A file with a video track for each (side, number of frames, codec, disposition), all grey of level 30 x index."""
+    with av.open(str(path), "w") as container:
+        streams = []
+        for side, _, codec, disposition in tracks:
+            stream = container.add_stream(codec, rate=10)
+            stream.height, stream.width = side, side
+            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            stream.disposition = disposition
+            streams.append(stream)
+        for index, (stream, (side, count, _, _)) in enumerate(zip(streams, tracks, strict=True)):
+            for _ in range(count):
+                grey = np.full((side, side, 3), 30 * index + 30, np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+            container.mux(stream.encode(None))
+    return path
+
+
+NONE, DEFAULT, COVER = Disposition(0), Disposition.default, Disposition.attached_pic
+
+
+@pytest.mark.parametrize(
+    ("suffix", "tracks", "chosen"),
+    [
+        ("mp4", [(96, 1, "mjpeg", COVER), (64, 5, "libx264", DEFAULT)], 1),
+        ("mov", [(96, 1, "mjpeg", DEFAULT), (64, 5, "libx264", DEFAULT)], 1),
+        ("mkv", [(96, 5, "libx264", NONE), (64, 5, "libx264", DEFAULT)], 1),
+        ("mkv", [(64, 5, "libx264", DEFAULT), (96, 5, "libx264", DEFAULT), (32, 5, "libx264", NONE)], 1),
+        ("mp4", [(64, 5, "libx264", DEFAULT), (64, 5, "libx264", DEFAULT)], 0),
+    ],
+)
+def test_the_film_among_several_tracks(
+    tmp_path: Path, suffix: str, tracks: list[tuple[int, int, str, Disposition]], chosen: int
+) -> None:
+    path = layered(tmp_path / f"a.{suffix}", *tracks)
+    video, info = read_video(path), probe(path)
+    assert video.frames.shape[:2] == (5, tracks[chosen][0])
+    assert (info.height, len(info.warnings)) == (tracks[chosen][0], 0)
+    assert float(video.frames.mean()) == pytest.approx(30 * chosen + 30, abs=3)
+
+
+def test_a_song_with_a_cover_is_no_film(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match="no pictures"):
+        read_video(layered(tmp_path / "a.mp4", (96, 1, "mjpeg", COVER)))
+
+
+@needs_cases
+def test_tiles_are_no_film(tmp_path: Path) -> None:
+    content = (CASES / "grid.avif").read_bytes()
+    (tmp_path / "a.heic").write_bytes(content.replace(b"avif", b"heic", 1).replace(b"avif", b"heic"))
+    for call in (probe, read_video):
+        with pytest.raises(VideoError, match=r"a\.heic is a picture in tiles"):
+            call(tmp_path / "a.heic")
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "kind"),
+    [
+        ("a.webm", "libvpx", "yuva420p"),
+        ("a.webm", "libvpx-vp9", "yuva420p"),
+        ("a.mov", "prores_ks", "yuva444p10le"),
+        ("a.mov", "qtrle", "argb"),
+        ("a.mov", "png", "rgba"),
+        ("a.mkv", "ffv1", "yuva420p"),
+        ("a.mkv", "ffv1", "bgra"),
+        ("a.apng", "apng", "rgba"),
+    ],
+)
+def test_what_is_transparent_in_a_video_is_black(tmp_path: Path, name: str, codec: str, kind: str) -> None:
+    pixels = np.full((64, 96, 4), (200, 180, 160, 255), np.uint8)
+    pixels[:, :32, 3], pixels[:, 32:64, 3] = 0, 128
+    with av.open(str(tmp_path / name), "w") as container:
+        track = container.add_stream(codec, rate=10, options={"auto-alt-ref": "0"} if "vpx" in codec else {})
+        track.height, track.width, track.pix_fmt, track.codec_context.bit_rate = 64, 96, kind, 4_000_000
+        for _ in range(12):
+            container.mux(track.encode(av.VideoFrame.from_ndarray(pixels, format="rgba").reformat(format=kind)))
+        container.mux(track.encode(None))
+    for start in (0, 0.9):
+        frames = read_video(tmp_path / name, start=start).frames.astype(int)
+        assert len(frames) == 12 - 10 * start
+        assert frames[:, :, :24].max() <= 4
+        assert np.abs(frames[:, :, 72:] - (200, 180, 160)).max() <= 8
+        assert np.abs(frames[:, :, 44:52] - np.array((100, 90, 80))).max() <= 8
+
+
+ADDRESSES = [
+    "https://example.com/a.mp4",
+    "http://example.com/a.mp4",
+    "rtsp://example.com/a",
+    "s3://bucket/a.mp4",
+    "file:///tmp/a.mp4",
+    "concat:a.mp4|b.mp4",
+    "subfile,,start,0,end,99,,:a.mp4",
+    "pipe:0",
+    "data:video/mp4;base64,AAAA",
+    "HTTPS://EXAMPLE.COM/A.MP4",
+]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_addresses_are_not_read(address: str) -> None:
+    for given in (address, Path(address)):
+        for call in (probe, read_video):
+            with pytest.raises(VideoError, match=r"addresses \(URLs\) are not read: download"):
+                call(given)
+
+
+@pytest.mark.parametrize("name", ["concat:a.mp4|b.mp4", "pipe:0", "%03d.mp4", "-i.mp4", "a?b=c.mp4", "data:,x.mp4"])
+def test_names_that_look_like_protocols_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    film(tmp_path / "plain.mp4", range(3)).rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert levels(read_video(name).frames) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nsecret.mp4\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile secret.mp4\n",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n",
+        "<MPD xmlns='urn:mpeg:dash:schema:mpd:2011'><Period><BaseURL>secret.mp4</BaseURL></Period></MPD>",
+        "[playlist]\nFile1=secret.mp4\n",
+        "<ASX version='3.0'><Entry><Ref href='secret.mp4'/></Entry></ASX>",
+    ],
+    ids=["m3u8", "concat", "sdp", "mpd", "pls", "asx"],
+)
+@pytest.mark.parametrize("suffix", ["mp4", "m3u8", "mkv", "txt"])
+def test_playlists_open_nothing(tmp_path: Path, suffix: str, content: str) -> None:
+    film(tmp_path / "secret.mp4", range(3))
+    (tmp_path / f"a.{suffix}").write_text(content)
+    with pytest.raises(VideoError, match="no video that can be read"):
+        read_video(tmp_path / f"a.{suffix}")
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "flv"])

@@ -311,6 +311,66 @@ def test_hdr_pictures(tmp_path: Path, transfer: tuple[int, str]) -> None:
     assert off[bright].max() <= 6  # the codec loses a level or two of the signal
 
 
+def save(folder: Path, *names: str, size: tuple[int, int] = (32, 32)) -> None:
+    folder.mkdir(exist_ok=True)
+    for index, name in enumerate(names):
+        Image.new("RGB", size, (index * 20,) * 3).save(folder / name)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("1.png", "1_mask.png", "2.png", "2_mask.png"),
+        ("frame_0001.jpg", "frame_0001_mask.jpg"),
+        ("00000.png", "00000.mask.png"),
+        ("0.png", "0_depth.png"),
+        ("0.png", "0-pose.png"),
+        ("frame_1.png", "depth_1.png"),
+        ("me.png", "me_mask.png"),
+        ("me.png", "mask-me.png"),
+        ("f1.png", "f1_depth16.png", "f2.png"),
+        ("1.png", "2.png", "1.jpg"),
+        ("img1.png", "img01.png"),
+        ("left_1.png", "right_1.png"),
+    ],
+    ids=" ".join,
+)
+def test_frames_and_what_goes_with_them_are_not_one_clip(tmp_path: Path, names: tuple[str, ...]) -> None:
+    save(tmp_path, *names)
+    for call in (probe, read_video):
+        with pytest.raises(VideoError, match=r"belong to one frame\. Leave the frames alone .*--people\.masks"):
+            call(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("1_mask.png", "2_mask.png", "10_mask.png"),
+        ("scene2_0001_v2.png", "scene2_0002_v2.png"),
+        ("IMG_1.png", "IMG_1 (1).png", "IMG_1 (2).png"),
+        ("a.png", "b.png"),
+        ("take1_1.png", "take1_2.png", "take2_1.png"),
+    ],
+    ids=" ".join,
+)
+def test_frames_of_one_clip(tmp_path: Path, names: tuple[str, ...]) -> None:
+    save(tmp_path, *names)
+    (tmp_path / "Thumbs.db").write_bytes(b"no picture")
+    (tmp_path / ".DS_Store").write_bytes(b"no picture")
+    (tmp_path / "._1.png").write_bytes(b"no picture")
+    (tmp_path / "7.png").mkdir()
+    assert len(read_video(tmp_path).frames) == len(names)
+
+
+def test_missing_frames_are_said(tmp_path: Path) -> None:
+    save(tmp_path / "gap", "f001.png", "f002.png", "f003.png", "f007.png", "f008.png")
+    assert probe(tmp_path / "gap").warnings == (
+        "frames are missing: f003.png is followed by f007.png, where the clip will jump",
+    )
+    save(tmp_path / "even", "f001.png", "f003.png", "f005.png", "f007.png")
+    assert probe(tmp_path / "even").warnings == ()
+
+
 def test_animated_avif(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (64, 64), (40 * index + 20,) * 3) for index in range(5)]
     frames[0].save(tmp_path / "a.avif", save_all=True, append_images=frames[1:], duration=100, quality=100)

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from fractions import Fraction
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,9 @@ SIGNATURES = {
     b"MM\0+": "TIFF",
 }  # fmt: skip
 ORIENTATION = 0x0112
+# What tools add to a frame's name for a picture that goes with it.
+_KINDS = r"(mask|matte|alpha|depth|(open|dw|dense)?pose|skeleton|normal|seg(mentation)?|keypoint|canny|edge)s?\d*"
+BESIDE = re.compile(rf"^{_KINDS}[ ._-]+|[ ._-]+{_KINDS}$")
 # What Pillow's decoders raise for bytes that make no sense.
 DAMAGE = (OSError, EOFError, SyntaxError, ValueError, IndexError, struct.error)
 # Browsers and FFmpeg play a delay too short to be meant as a tenth of a second.
@@ -143,12 +147,17 @@ def list_pictures(folder: Path) -> list[Path]:
     """The pictures of a folder in natural order, frame2 before frame10; hidden files are passed over.
 
     Raises:
-        VideoError: the folder holds no pictures, or pictures of different sizes.
+        VideoError: the folder holds no pictures, pictures of different sizes, or several that belong to one frame.
     """
-    paths = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+    paths = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    ]
     if not paths:
         raise VideoError(f"{folder} holds no pictures: expected frames named {', '.join(sorted(SUFFIXES))}")
     paths.sort(key=lambda path: [(int(part or 0), text) for text, part in re.findall(r"(\D*)(\d*)", path.name)])
+    _require_one_film(folder, paths)
     sizes: dict[tuple[int, int], Path] = {}
     for path in paths:
         try:
@@ -165,12 +174,52 @@ def list_pictures(folder: Path) -> list[Path]:
     return paths
 
 
+def _numbers(path: Path) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", path.stem)))
+
+
+def _require_one_film(folder: Path, paths: list[Path]) -> None:
+    """Passes frames alone: no number twice, and no mask, depth or skeleton beside the picture that it belongs to."""
+    stems = {path.stem.lower(): path for path in paths}
+    numbered: dict[tuple[int, ...], Path] = {}
+    pairs = []
+    for path in paths:
+        stem, numbers = path.stem.lower(), _numbers(path)
+        first = stems.get(BESIDE.sub("", stem), path) if BESIDE.search(stem) else path
+        if first is path and numbers:
+            first = numbered.setdefault(numbers, path)
+        if first is not path:
+            pairs.append((first, path))
+    if pairs:
+        one, other = pairs[0]
+        raise VideoError(
+            f"{folder} holds more than the frames of one clip: {one.name} and {other.name} belong to one frame. Leave "
+            "the frames alone in the folder, and give masks and skeletons by --people.masks and --people.keypoints"
+        )
+
+
+def _gap(paths: list[Path]) -> tuple[str, ...]:
+    """What to tell of frames that are missing between others, where one number counts them."""
+    numbers = [_numbers(path) for path in paths]
+    if len(paths) < 3 or len({len(each) for each in numbers}) > 1:
+        return ()
+    counting = [column for column in zip(*numbers, strict=True) if len(set(column)) > 1]
+    if len(counting) != 1:
+        return ()
+    steps = [later - earlier for earlier, later in pairwise(counting[0])]
+    usual = min(steps)
+    at = next((index for index, step in enumerate(steps) if step != usual), None)
+    if at is None:
+        return ()
+    return (f"frames are missing: {paths[at].name} is followed by {paths[at + 1].name}, where the clip will jump",)
+
+
 def probe_folder(folder: Path, fps: Fraction | None) -> VideoInfo:
     """What a folder of frames amounts to at `fps` (30 unless given)."""
     paths, rate = list_pictures(folder), fps or STILL_RATE
     with _opened(paths[0]) as image:
         width, height = _upright_size(image)
-    return VideoInfo(len(paths), rate, width, height, float(len(paths) / rate), has_audio=False)
+    return VideoInfo(len(paths), rate, width, height, float(len(paths) / rate), has_audio=False, warnings=_gap(paths))
 
 
 def _first_pixels(path: Path) -> UInt8[np.ndarray, "h w 3"]:

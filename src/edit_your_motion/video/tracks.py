@@ -14,6 +14,8 @@ from edit_your_motion.video.clip import check_sides
 BESIDE_THE_FILM = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.dependent
 # FFmpeg's own decoders pass over the transparency of these.
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+# Pictures in the containers of films. What is stored as tiles has no track of its own.
+STILL_BRANDS = frozenset({"heic", "heix", "heim", "heis", "mif1", "avif"})
 # Codec tags of Dolby Vision whose base layer is in colours of its own, unless tags say otherwise.
 DOLBY_TAGS = frozenset({"dvh1", "dvhe", "dva1", "dvav", "dav1"})
 
@@ -29,6 +31,9 @@ def choose_track(container: av.container.InputContainer, path: Path) -> av.Video
         VideoError: there is none, its codec is unknown, or its frames are too large.
     """
     tracks = [track for track in container.streams.video if not track.disposition & BESIDE_THE_FILM]
+    is_still = container.metadata.get("major_brand", "").strip() in STILL_BRANDS
+    if is_still and not any(track.disposition & Disposition.default for track in tracks):
+        raise VideoError(f"{path} is a picture in tiles (HEIC), which are not put together: save it as JPEG or PNG")
     if not tracks:
         found = "only sound" if container.streams.audio else "no pictures"
         raise VideoError(f"{path} holds {found}: expected a video")
