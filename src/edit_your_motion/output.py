@@ -17,7 +17,7 @@ from PIL import Image
 
 from edit_your_motion.config import Section, dump_config
 from edit_your_motion.edit import Edit, loop_frames
-from edit_your_motion.files import written_whole
+from edit_your_motion.files import write_text, written_whole
 from edit_your_motion.measurement import PhaseRecord
 from edit_your_motion.memory import Plan
 from edit_your_motion.people.keypoints_file import save_keypoints
@@ -98,8 +98,7 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
 
 def write_config(folder: Path, config: Section) -> None:
     """Writes ``config.yaml``, which reruns the same edit: ``eym edit --config config.yaml``."""
-    with written_whole(folder / "config.yaml") as temporary:
-        temporary.write_text(dump_config(config), encoding="utf-8")
+    write_text(folder / "config.yaml", dump_config(config))
 
 
 def write_record(folder: Path, record: RunRecord, clips: dict[str, PreparedClip]) -> None:
@@ -124,8 +123,7 @@ def write_record(folder: Path, record: RunRecord, clips: dict[str, PreparedClip]
         "stages": [stage.model_dump(mode="json") for stage in record.stages],
         "memory": None if record.plan is None else record.plan.record(),
     }
-    with written_whole(folder / "run.json") as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+    write_text(folder / "run.json", json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def describe_people(clip: PreparedClip) -> dict[str, float | int]:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from edit_your_motion.config import PeopleConfig, VideoConfig
 from edit_your_motion.errors import ConfigError, PersonError, VideoError
-from edit_your_motion.files import written_whole
+from edit_your_motion.files import write_text, written_whole
 from edit_your_motion.people.backends import PeopleBackend, load_backend
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.keypoints_file import load_keypoints, read_json, save_keypoints
@@ -208,8 +208,7 @@ def save_prepared(folder: Path, clip: PreparedClip) -> None:
     save_keypoints(folder / "keypoints.json", clip.keypoints)
     save_masks(folder / "masks", clip.masks)
     finding = {"found": clip.found, "raw_jitter": clip.raw_jitter, "warnings": clip.warnings}
-    with written_whole(folder / "finding.json") as temporary:
-        temporary.write_text(json.dumps(finding, indent=2), encoding="utf-8")
+    write_text(folder / "finding.json", json.dumps(finding, indent=2))
     write_video(folder / "frames.mp4", clip.video.frames, clip.video.fps, crf=8)
 
 

@@ -17,6 +17,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from edit_your_motion.config import Prediction
 from edit_your_motion.errors import ConfigError
+from edit_your_motion.files import written_whole
 
 TOKENS = 77
 
@@ -60,17 +61,17 @@ def make_base(
     """
     if len(widths) != 4 or any(width < 32 or width % 32 for width in widths):
         raise ConfigError(f"expected the U-Net's widths as four multiples of 32, got {', '.join(map(str, widths))}")
-    with torch.random.fork_rng(devices=[]):
+    with written_whole(folder) as place, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        tokenizer = make_tokenizer(folder / "tokenizer")
+        tokenizer = make_tokenizer(place / "tokenizer")
         parts = {
             "vae": make_vae(vae_widths),
             "text_encoder": make_text_encoder(text_width, vocabulary=len(tokenizer)),
             "unet": make_unet(widths, layers_per_block, heads, text_width),
         }
-    for name, part in {**parts, "scheduler": make_scheduler()}.items():
-        part.save_pretrained(folder / name)
-    (folder / "model_index.json").write_text(json.dumps(MODEL_INDEX, indent=2))
+        for name, part in {**parts, "scheduler": make_scheduler()}.items():
+            part.save_pretrained(place / name)
+        (place / "model_index.json").write_text(json.dumps(MODEL_INDEX, indent=2))
     return folder
 
 
@@ -92,7 +93,8 @@ def make_controlnet(folder: Path, base: Path, *, zero: bool = False, seed: int =
             outputs = [*controlnet.controlnet_down_blocks, controlnet.controlnet_mid_block]
             for convolution in [*outputs, controlnet.controlnet_cond_embedding.conv_out]:
                 nn.init.normal_(convolution.weight, std=0.1)
-    controlnet.save_pretrained(folder)
+    with written_whole(folder) as place:
+        controlnet.save_pretrained(place)
     return folder
 
 
@@ -106,7 +108,8 @@ def make_motion_adapter(folder: Path, base: Path, *, seed: int = 2) -> Path:
             motion_layers_per_block=config["layers_per_block"],
             motion_num_attention_heads=config["attention_head_dim"],
         )
-    adapter.save_pretrained(folder)
+    with written_whole(folder) as place:
+        adapter.save_pretrained(place)
     return folder
 
 

@@ -12,7 +12,7 @@ from edit_your_motion.benchmark.methods import METHODS, Method, choose_methods
 from edit_your_motion.benchmark.paired_scores import PAIRED_METRICS
 from edit_your_motion.benchmark.paired_summary import FEWEST_PAIRS, OURS, MethodSummary, Summary, format_difference
 from edit_your_motion.benchmark.published import load_published
-from edit_your_motion.files import written_whole
+from edit_your_motion.files import write_text, written_whole
 from edit_your_motion.metrics import MetricGap, PairedDifference
 
 PARTS = ("without-rca", "without-ma", "without-stl", "without-prompt", "animatediff")
@@ -116,8 +116,7 @@ def _gap(folder: Path, method: Method, found: dict[str, MethodSummary], summary:
 
 def write_ablation(folder: Path, ablation: Ablation) -> None:
     """Writes ``ablation.md`` and ``ablation.json``."""
-    with written_whole(folder / "ablation.md") as temporary:
-        temporary.write_text(format_ablation(ablation), encoding="utf-8")
+    write_text(folder / "ablation.md", format_ablation(ablation))
     with written_whole(folder / "ablation.json") as temporary:
         text = json.dumps(asdict(ablation), indent=2, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text, encoding="utf-8")

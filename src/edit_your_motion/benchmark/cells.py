@@ -26,7 +26,7 @@ from edit_your_motion.benchmark.provenance import commit_of_package
 from edit_your_motion.config import EditConfig, PeopleConfig, TuneConfig, dump_config, parse_config
 from edit_your_motion.edit import apply_motion, loop_frames, tune_person
 from edit_your_motion.errors import DiskFullError, EditYourMotionError, InputError
-from edit_your_motion.files import written_whole
+from edit_your_motion.files import write_text
 from edit_your_motion.measurement import PhaseRecord, Recorder
 from edit_your_motion.people.alignment import align
 from edit_your_motion.people.keypoints import Keypoints
@@ -281,8 +281,7 @@ def _save(cell: Cell, config: EditConfig, made: _Made, scores: CellScores, scene
     """Writes the cell; ``scores.json`` last."""
     (cell.folder / "scores.json").unlink(missing_ok=True)
     write_video(cell.folder / "edited.mp4", made.frames, scene.reference.video.fps, crf=CRF)
-    with written_whole(cell.folder / "config.yaml") as temporary:
-        temporary.write_text(dump_config(config), encoding="utf-8")
+    write_text(cell.folder / "config.yaml", dump_config(config))
     record = CellRecord(
         pair=cell.case,
         method=cell.method.name,
@@ -346,8 +345,7 @@ def reported(case: str, cells: Sequence[Cell], failures: list[Failure]) -> Itera
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Writes strict JSON, whole or not at all."""
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def without_ready_people(people: PeopleConfig) -> PeopleConfig:

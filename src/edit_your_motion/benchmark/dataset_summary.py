@@ -18,7 +18,7 @@ from edit_your_motion.benchmark.pooling import pool_distances
 from edit_your_motion.benchmark.subjects import stream
 from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.errors import InputError
-from edit_your_motion.files import written_whole
+from edit_your_motion.files import write_text
 from edit_your_motion.metrics import METRICS, FeatureNetworks, MetricGap, MetricValue
 from edit_your_motion.output import write_picture
 from edit_your_motion.people.preview import contact_sheet
@@ -83,8 +83,7 @@ def summarise_dataset(folder: Path, config: DatasetConfig, progress: Progress) -
 
 def write_dataset_summary(folder: Path, methods: Sequence[DatasetMethod], split: str) -> None:
     """Writes ``table.md`` and ``table.json``."""
-    with written_whole(folder / "table.md") as temporary:
-        temporary.write_text(format_dataset_summary(folder, methods, split), encoding="utf-8")
+    write_text(folder / "table.md", format_dataset_summary(folder, methods, split))
     document = {
         "split": split,
         "methods": [

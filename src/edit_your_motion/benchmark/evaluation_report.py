@@ -14,7 +14,7 @@ from edit_your_motion.benchmark.cells import write_json
 from edit_your_motion.benchmark.evaluation import SetReport
 from edit_your_motion.benchmark.markdown import format_table
 from edit_your_motion.benchmark.provenance import commit_of_package
-from edit_your_motion.files import written_whole
+from edit_your_motion.files import write_text
 from edit_your_motion.metrics import METRICS, Interval, MetricGap, MetricValue, Report, bootstrap_mean
 from edit_your_motion.metrics.report import Better
 
@@ -84,8 +84,7 @@ def write_set_report(folder: Path, report: SetReport) -> None:
     """
     for name, single in report.reports.items() if len(report.reports) > 1 or report.failures else ():
         _write_report(folder / "clips" / f"{name}.json", single)
-    with written_whole(folder / "table.md") as temporary:
-        temporary.write_text(format_set(report), encoding="utf-8")
+    write_text(folder / "table.md", format_set(report))
     if len(report.reports) == 1 and not report.failures:
         (single,) = report.reports.values()
         _write_report(folder / "report.json", single)
@@ -175,8 +174,7 @@ def _resolutions(reports: Iterable[Report]) -> tuple[str, ...]:
 
 
 def _write_report(path: Path, report: Report) -> None:
-    with written_whole(path) as temporary:
-        temporary.write_text(report.to_json(), encoding="utf-8")
+    write_text(path, report.to_json())
 
 
 def _finite(value: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from edit_your_motion.benchmark.paired import Failure, load_cell
 from edit_your_motion.benchmark.paired_scores import PAIRED_METRICS
 from edit_your_motion.benchmark.pairs import PAIRS
 from edit_your_motion.errors import InputError
-from edit_your_motion.files import written_whole
+from edit_your_motion.files import write_text
 from edit_your_motion.metrics import Interval, PairedDifference, bootstrap_mean, compare_paired
 from edit_your_motion.metrics.bootstrap import draw_samples
 from edit_your_motion.output import write_picture
@@ -148,11 +148,9 @@ def summarise(folder: Path, against: str = OURS, confidence: float = 0.95) -> Su
 
 def write_summary(folder: Path, summary: Summary) -> None:
     """Writes ``table.md`` and ``table.json``."""
-    with written_whole(folder / "table.md") as temporary:
-        temporary.write_text(format_summary(summary), encoding="utf-8")
+    write_text(folder / "table.md", format_summary(summary))
     document = {**asdict(summary), "conventions": {name: asdict(metric) for name, metric in PAIRED_METRICS.items()}}
-    with written_whole(folder / "table.json") as temporary:
-        temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+    write_text(folder / "table.json", json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def format_summary(summary: Summary) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from edit_your_motion.backbone import Backbone
 from edit_your_motion.config import TuneConfig
 from edit_your_motion.edit import tune_person
-from edit_your_motion.files import written_whole
+from edit_your_motion.files import write_text, written_whole
 from edit_your_motion.measurement import PhaseRecord, Recorder
 from edit_your_motion.person import Person
 from edit_your_motion.preparation import PreparedClip
@@ -92,8 +92,7 @@ def _account(kept: Path, phases: dict[str, PhaseRecord]) -> None:
             memory = max(now.peak_memory, taken.peak_memory)
             phases[name] = PhaseRecord(now.seconds + taken.seconds, memory, now.steps + taken.steps)
     account = {name: asdict(phase) for name, phase in phases.items() if name.startswith(STAGES)}
-    with written_whole(kept) as temporary:
-        temporary.write_text(json.dumps(account), encoding="utf-8")
+    write_text(kept, json.dumps(account))
 
 
 def _longest_beginning(place: Path, first: int, second: int) -> Path | None:

@@ -10,7 +10,7 @@ from edit_your_motion.benchmark.paired_scores import PAIRED_METRICS
 from edit_your_motion.benchmark.surface import RESAMPLES, Surface, load_cells, measured_everywhere, survey
 from edit_your_motion.benchmark.surface_plot import draw_surface
 from edit_your_motion.benchmark.sweep import Counts
-from edit_your_motion.files import written_whole
+from edit_your_motion.files import write_text
 
 SHOWN = ("psnr", "person_psnr", "background_psnr", "lpips", "pck_truth")
 """The scores whose surfaces are drawn; the JSON has all."""
@@ -36,13 +36,10 @@ def write_sweep(folder: Path) -> tuple[Surface, ...]:
     surfaces = survey_folder(folder, tuple(PAIRED_METRICS))
     shown = tuple(surfaces[name] for name in SHOWN if name in surfaces)
     for surface in shown:
-        with written_whole(folder / f"surface-{surface.metric}.svg") as temporary:
-            temporary.write_text(draw_surface(surface), encoding="utf-8")
-    with written_whole(folder / "sweep.md") as temporary:
-        temporary.write_text(format_sweep(shown), encoding="utf-8")
+        write_text(folder / f"surface-{surface.metric}.svg", draw_surface(surface))
+    write_text(folder / "sweep.md", format_sweep(shown))
     document = [_document(surface) for surface in surfaces.values()]
-    with written_whole(folder / "sweep.json") as temporary:
-        temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+    write_text(folder / "sweep.json", json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
     return shown
 
 

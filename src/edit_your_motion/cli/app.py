@@ -1,14 +1,15 @@
 """The program: its commands, and what every one of them has in common."""
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
 from pydantic import ValidationError
-from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from edit_your_motion import __version__
 from edit_your_motion.cli import (
@@ -22,6 +23,7 @@ from edit_your_motion.cli import (
     tabling,
     training,
 )
+from edit_your_motion.cli.printing import console
 from edit_your_motion.config import explain
 from edit_your_motion.errors import EditYourMotionError
 from edit_your_motion.heap import keep_freed_memory
@@ -80,22 +82,38 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command and exits: 0 when it worked, 1 when it did not, 2 when it was called wrongly, 130 on Ctrl-C."""
     tokens = in_full(sys.argv[1:] if arguments is None else arguments)
-    errors = Console(stderr=True, soft_wrap=True)
+    _print_whatever_comes()
     keep_freed_memory()
     try:
         app(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        errors.print(f"[bold red]error:[/] {escape(_explain_usage(error))}")
+        _print_error(_explain_usage(error))
         sys.exit(2)
     except EditYourMotionError as error:
-        errors.print(f"[bold red]error:[/] {escape(str(error))}")
+        _print_error(str(error))
         sys.exit(1)
     except BrokenPipeError:  # whoever read our output has had enough, as in "eym models | head"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
-        errors.print("interrupted; the same command goes on where it stopped")
+        console(errors=True).print("interrupted; the same command goes on where it stopped")
         sys.exit(INTERRUPTED)
+    except OSError as error:  # of a file that nobody expected to be in the way
+        logging.getLogger(__name__).debug("where it came from", exc_info=True)
+        _print_error(f"{error.filename or 'a file'}: {error.strerror or error}")
+        sys.exit(1)
     sys.exit(0)
+
+
+def _print_error(text: str) -> None:
+    """Prints one line, whatever line breaks a name or a library put into it."""
+    console(errors=True).print(Text.assemble(("error:", "bold red"), f" {' '.join(text.splitlines())}"))
+
+
+def _print_whatever_comes() -> None:
+    """File names that are no text, and letters that the terminal has not, are printed as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def in_full(tokens: Sequence[str]) -> list[str]:

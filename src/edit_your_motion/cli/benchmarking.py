@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 
 from cyclopts import App
-from rich.console import Console
 
 from edit_your_motion.benchmark.paired_config import PairedConfig
 from edit_your_motion.cli.benchmarking_data import SUMMARIES, MethodNames, make_command
+from edit_your_motion.cli.printing import show
 from edit_your_motion.cli.settings import PairedFlags, resolve
 
 benchmark = App(name="benchmark", help="Compare methods on data with known answers.")
@@ -77,6 +77,6 @@ def paired(
         write_summary(folder, summary)
         write_sheets(folder)
         if not quiet:
-            Console(soft_wrap=True).print(format_summary(summary), markup=False)
+            show(format_summary(summary))
     if failures:
         sys.exit(1)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from edit_your_motion.benchmark.dataset_config import DatasetConfig
+from edit_your_motion.cli.printing import show
 from edit_your_motion.cli.settings import DatasetFlags, resolve
 
 MethodNames: TypeAlias = Annotated[
@@ -118,6 +118,6 @@ def run_on_data(
         write_dataset_summary(folder, summary, dataset.split)
         write_dataset_sheets(folder)
         if not quiet:
-            Console(soft_wrap=True).print(format_dataset_summary(folder, summary, dataset.split), markup=False)
+            show(format_dataset_summary(folder, summary, dataset.split))
     if failures:
         sys.exit(1)

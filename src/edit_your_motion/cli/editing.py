@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
+from edit_your_motion.cli.printing import show
 from edit_your_motion.cli.settings import (
     ApplyFlags,
     EditFlags,
@@ -102,7 +102,7 @@ def tune(
 
     run_tune(resolved, output, set_up_output(quiet=quiet, verbose=verbose), restart=restart)
     if not quiet:
-        Console().print(f"tuned person: {output}    next: eym apply {output} REFERENCE", soft_wrap=True)
+        show(f"tuned person: {output}    next: eym apply {output} REFERENCE")
 
 
 def apply(
@@ -189,19 +189,15 @@ def prepare(
     clip = run_prepare(video, resolved.video, resolved.people, output, progress)
     if not quiet:
         facts = describe_people(clip)
-        console = Console(soft_wrap=True)
-        console.print(
+        show(
             f"person in {facts['found']:.0%} of {facts['frames']} frames, "
             f"mask {facts['mask_area']:.1%} of the picture, jitter {facts['jitter_before_smoothing']:.2f} px "
             f"before smoothing, {facts['jitter']:.2f} px after"
         )
-        console.print(f"look at {output / 'preview.png'}")
+        show(f"look at {output / 'preview.png'}")
 
 
 def _show(result: "EditResult") -> None:
-    console = Console(soft_wrap=True)
     for name, values in result.scores.items():
-        console.print(f"scores of {name}: " + ", ".join(f"{metric} {value:.4g}" for metric, value in values.items()))
-    console.print(
-        f"look at {result.folder / 'edited.mp4'}, {result.folder / 'comparison.mp4'}, {result.folder / 'sheet.png'}"
-    )
+        show(f"scores of {name}: " + ", ".join(f"{metric} {value:.4g}" for metric, value in values.items()))
+    show(f"look at {result.folder / 'edited.mp4'}, {result.folder / 'comparison.mp4'}, {result.folder / 'sheet.png'}")

@@ -4,9 +4,8 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console
-
 from edit_your_motion.benchmark.evaluation_config import EvaluationConfig
+from edit_your_motion.cli.printing import show
 from edit_your_motion.cli.settings import EvaluationFlags, resolve
 from edit_your_motion.errors import ConfigError
 
@@ -82,7 +81,7 @@ def evaluate(
     report = evaluate_subjects(subjects, resolved, progress, metrics=metrics or None, split=split)
     write_set_report(output, report)
     if not quiet:
-        Console(soft_wrap=True).print(format_set(report), markup=False)
+        show(format_set(report))
     for name, why in report.failures.items():
         sys.stderr.write(f"{name} could not be measured: {why}\n")
     if report.failures:

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from cyclopts import App
-from rich.console import Console
-from rich.table import Table
+
+from edit_your_motion.cli.printing import show
 
 EXTRAS = {
     "rtmlib": ("rtmlib", "people backend with hands and face"),
@@ -30,38 +30,39 @@ def doctor() -> None:
     from edit_your_motion.backbone import choose_device, choose_dtype
     from edit_your_motion.model_files import MODEL_FILES, cache_folder
 
-    console = Console(soft_wrap=True)
-    table = Table(show_header=False, box=None)
+    rows: list[tuple[str, str]] = []
     missing: list[str] = []
-    table.add_row("edit-your-motion", f"{__version__}, Python {platform.python_version()}, torch {torch.__version__}")
+    rows.append(("edit-your-motion", f"{__version__}, Python {platform.python_version()}, torch {torch.__version__}"))
     device = choose_device("auto")
     dtype = str(choose_dtype("auto", device)).removeprefix("torch.")
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
         memory = properties.total_memory / 2**30
-        table.add_row("computes on", f"{properties.name}, {memory:.0f} GiB, {dtype}")
-        table.add_row("Stable Diffusion 1.5", _advise(memory))
+        rows.append(("computes on", f"{properties.name}, {memory:.0f} GiB, {dtype}"))
+        rows.append(("Stable Diffusion 1.5", _advise(memory)))
     else:
-        table.add_row("computes on", f"{device.type}, {torch.get_num_threads()} threads, {dtype}")
-        table.add_row("Stable Diffusion 1.5", "possible but slow without a GPU: minutes a tuning step")
-    table.add_row("memory", _memory())
+        rows.append(("computes on", f"{device.type}, {torch.get_num_threads()} threads, {dtype}"))
+        rows.append(("Stable Diffusion 1.5", "possible but slow without a GPU: minutes a tuning step"))
+    rows.append(("memory", _memory()))
     free = shutil.disk_usage(_existing(cache_folder())).free / 2**30
-    table.add_row("model files", f"{cache_folder()} ({free:.0f} GiB free)")
+    rows.append(("model files", f"{cache_folder()} ({free:.0f} GiB free)"))
     for file in MODEL_FILES.values():
         state = "here" if file.path.is_file() else f"absent; 'eym models fetch {file.name}'"
-        table.add_row(f"  {file.name}", f"{state} ({file.purpose})")
+        rows.append((f"  {file.name}", f"{state} ({file.purpose})"))
     codecs = av.codecs_available
-    table.add_row("H.264", "yes" if "libx264" in codecs else "no: videos cannot be written")
+    rows.append(("H.264", "yes" if "libx264" in codecs else "no: videos cannot be written"))
     if "libx264" not in codecs:
         missing.append("an encoder for H.264 (reinstall 'av')")
     for extra, (module, purpose) in EXTRAS.items():
         there = importlib.util.find_spec(module) is not None
-        table.add_row(
-            f"extra '{extra}'", "yes" if there else f"no: pip install 'edit-your-motion[{extra}]' ({purpose})"
+        rows.append(
+            (f"extra '{extra}'", "yes" if there else f"no: pip install 'edit-your-motion[{extra}]' ({purpose})")
         )
-    console.print(table)
+    width = max(len(name) for name, _ in rows)
+    for name, fact in rows:
+        show(f"{name:<{width}}  {fact}")
     if missing:
-        console.print(f"missing: {', '.join(missing)}")
+        show(f"missing: {', '.join(missing)}")
         sys.exit(1)
 
 

@@ -13,14 +13,13 @@ def config(*, output: Path | None = None) -> None:
         File to write instead of printing.
     """
     from edit_your_motion.config import EditConfig, dump_config
-    from edit_your_motion.files import written_whole
+    from edit_your_motion.files import write_text
 
     text = dump_config(EditConfig())
     if output is None:
         sys.stdout.write(text)
         return
-    with written_whole(output) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(output, text)
 
 
 def tiny(folder: Path, /, *, widths: tuple[int, int, int, int] = (32, 64, 64, 64), seed: int = 0) -> None:

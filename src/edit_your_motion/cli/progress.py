@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from edit_your_motion.cli.printing import console
 from edit_your_motion.progress import Advance, SilentProgress
 from edit_your_motion.progress import Progress as AnyProgress
 
@@ -28,7 +29,7 @@ class TerminalProgress:
     def phase(self, name: str, total: int) -> Iterator[Advance]:
         """Draws the bar of one phase."""
         columns = (
-            TextColumn("{task.description:<24}"),
+            TextColumn("{task.description:<24}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -47,16 +48,16 @@ def set_up_output(*, quiet: bool, verbose: bool) -> AnyProgress:
         quiet: only errors.
         verbose: details too, from the libraries below as well.
     """
-    console = Console(stderr=True)
+    terminal = console(errors=True, wrap=True)
     level = logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO
-    handler = RichHandler(console=console, show_time=False, show_path=verbose, show_level=True)
+    handler = RichHandler(console=terminal, show_time=False, show_path=verbose, show_level=True)
     level_of_all = logging.DEBUG if verbose else logging.ERROR
     logging.basicConfig(level=level_of_all, format="%(message)s", handlers=[handler], force=True)
     logging.getLogger("edit_your_motion").setLevel(level)
     logging.getLogger("numba").setLevel(logging.WARNING)  # its details are the bytecode of all that it compiles
     if not verbose:
         _silence_libraries()
-    return TerminalProgress(console) if sys.stderr.isatty() and not quiet else SilentProgress()
+    return TerminalProgress(terminal) if sys.stderr.isatty() and not quiet else SilentProgress()
 
 
 def _silence_libraries() -> None:

@@ -53,7 +53,7 @@ def stage(
         Of the looks: 1, those of the paired benchmark, or 2, with more variety, and captions that name all of it.
     """
     from edit_your_motion.datasets.tiktok import write_tiktok_clip
-    from edit_your_motion.files import written_whole
+    from edit_your_motion.files import write_text
     from edit_your_motion.people.keypoints_file import save_keypoints
     from edit_your_motion.preparation import save_masks
     from edit_your_motion.stage import Pair, render_clip, render_pair
@@ -74,6 +74,5 @@ def stage(
             save_keypoints(target / f"{name}.json", clip.keypoints)
             save_masks(target / f"{name}-masks", clip.masks)
         captions = json.dumps({name: clip.caption for name, clip in clips.items()}, indent=2)
-        with written_whole(target / "captions.json") as temporary:
-            temporary.write_text(captions, encoding="utf-8")
+        write_text(target / "captions.json", captions)
         sys.stdout.write(f"{target}: {rendered.truth.caption}\n")

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 from cyclopts import App
-from rich.console import Console
+
+from edit_your_motion.cli.printing import console, show
 
 study = App(name="study", help="Ask people which of two results they prefer (Eq. 18).")
 
@@ -81,7 +82,7 @@ def make(
         folder,
         origins,
         cases,
-        TerminalProgress(Console(stderr=True)) if seen else SilentProgress(),
+        TerminalProgress(console(errors=True, wrap=True)) if seen else SilentProgress(),
         title=title,
         consent=write_consent(contact),
         seed=seed,
@@ -169,4 +170,4 @@ def report(folder: Path, /, *, answers: Path | None = None, quiet: bool = False)
     found = report_study(study, rows)
     write_report(folder, found)
     if not quiet:
-        Console(soft_wrap=True).print(to_markdown(found), markup=False, highlight=False)
+        show(to_markdown(found))

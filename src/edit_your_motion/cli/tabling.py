@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from edit_your_motion.benchmark.paired_config import PairedConfig
+from edit_your_motion.cli.printing import show
 from edit_your_motion.cli.settings import PairedFlags, SweepFlags, resolve
 
 if TYPE_CHECKING:
@@ -134,14 +134,14 @@ def tables(*folders: Path, output: Path = Path("tables"), quiet: bool = False) -
 
     write_tables(output, read_findings(folders))
     if not quiet:
-        Console(soft_wrap=True).print((output / MARKDOWN).read_text(encoding="utf-8"), markup=False)
+        show((output / MARKDOWN).read_text(encoding="utf-8"))
         sys.stdout.write(f"{output / PAGE}\n")
 
 
 def _finish(text: str | None, failures: "Sequence[Failure]") -> None:
     """Prints what was found and what failed, and exits with 1 if anything did."""
     if text is not None:
-        Console(soft_wrap=True).print(text, markup=False)
+        show(text)
     for failure in failures:
         sys.stderr.write(f"{failure.method} on {failure.pair} failed: {failure.error}\n")
     if failures:

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
+from edit_your_motion.cli.printing import show
 from edit_your_motion.cli.settings import PretrainFlags, resolve
 from edit_your_motion.pretrain.config import PretrainConfig
 
@@ -45,4 +44,4 @@ def pretrain(
     if export is not None:
         training.export(folder, export)
         if not quiet:
-            Console(soft_wrap=True).print(f"eym edit --base {export / 'base'} --controlnet {export / 'controlnet'} ...")
+            show(f"eym edit --base {export / 'base'} --controlnet {export / 'controlnet'} ...")

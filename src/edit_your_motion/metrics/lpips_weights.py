@@ -1,9 +1,6 @@
 """The published LPIPS weights: fetched once, taken out of their pickle without running it, kept as safetensors."""
 
-import os
 import pickle
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ from torch import Tensor, nn
 
 from edit_your_motion import model_files
 from edit_your_motion.errors import CheckpointError
+from edit_your_motion.files import written_whole
 from edit_your_motion.metrics.lpips import Backbone, Lpips
 
 # The private function that pickled arrays name; its module moved between NumPy 1 and 2, so an array is asked for it.
@@ -57,7 +55,9 @@ def load_lpips(
     converted = file.path.with_name(f"lpips-{backbone}.safetensors")
     if not _is_conversion_of(converted, file.sha256):
         original = model_files.obtain(file.name, allow_fetch=allow_fetch, progress=progress)
-        _save_atomically(read_flax_weights(original, backbone), converted, {"sha256": file.sha256})
+        weights = read_flax_weights(original, backbone)
+        with written_whole(converted) as temporary:
+            save_file(weights, temporary, {"sha256": file.sha256})
     network = Lpips(backbone)
     network.load_state_dict(load_file(converted))
     return network
@@ -102,14 +102,3 @@ def _is_conversion_of(converted: Path, sha256: str) -> bool:
             return (file.metadata() or {}).get("sha256") == sha256
     except SafetensorError:
         return False
-
-
-def _save_atomically(weights: dict[str, Tensor], target: Path, metadata: dict[str, str]) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    os.close(handle)
-    try:
-        save_file(weights, name, metadata)
-        os.replace(name, target)
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(name)

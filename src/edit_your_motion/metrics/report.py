@@ -2,14 +2,12 @@
 
 import json
 import math
-import os
-import tempfile
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from edit_your_motion.errors import InputError
+from edit_your_motion.files import write_text
 
 Better: TypeAlias = Literal["lower", "higher"]
 
@@ -112,15 +110,7 @@ class Report:
 
     def save(self, path: str | Path) -> None:
         """Writes the report as JSON, whole or not at all."""
-        target = Path(path)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(self.to_json())
-            os.replace(name, target)
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(name)
+        write_text(Path(path), self.to_json())
 
 
 def _read_result(result: dict[str, Any]) -> MetricValue | MetricGap:

@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from edit_your_motion.errors import PersonError
-from edit_your_motion.files import written_whole
+from edit_your_motion.files import write_text
 from edit_your_motion.people.keypoints import BODY_JOINTS, FACE_POINTS, HAND_POINTS, Keypoints
 
 FORMAT = "edit-your-motion keypoints"
@@ -49,8 +49,7 @@ def save_keypoints(path: Path, keypoints: Keypoints) -> None:
     rows = ",\n".join(f"    {json.dumps(_row(keypoints, frame))}" for frame in range(len(keypoints)))
     head = {"format": FORMAT, "version": VERSION, "height": keypoints.height, "width": keypoints.width}
     text = "".join(f"  {json.dumps(key)}: {json.dumps(value)},\n" for key, value in head.items())
-    with written_whole(path) as temporary:
-        temporary.write_text(f'{{\n{text}  "frames": [\n{rows}\n  ]\n}}\n', encoding="utf-8")
+    write_text(path, f'{{\n{text}  "frames": [\n{rows}\n  ]\n}}\n')
 
 
 def load_keypoints(path: Path) -> Keypoints:

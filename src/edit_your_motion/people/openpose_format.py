@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from edit_your_motion.errors import PersonError
-from edit_your_motion.files import written_whole
+from edit_your_motion.files import write_text
 from edit_your_motion.people.keypoints import BODY_JOINTS, FACE_POINTS, HAND_POINTS, Keypoints
 from edit_your_motion.people.keypoints_file import (
     MAX_FRAMES,
@@ -117,8 +117,7 @@ def write_openpose(folder: Path, keypoints: Keypoints) -> list[Path]:
             "canvas_width": keypoints.width,
         }
         files.append(folder / f"{frame:06d}_keypoints.json")
-        with written_whole(files[-1]) as temporary:
-            temporary.write_text(json.dumps(content), encoding="utf-8")
+        write_text(files[-1], json.dumps(content))
     return files
 
 

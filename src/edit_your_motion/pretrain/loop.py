@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from edit_your_motion.errors import ConfigError
+from edit_your_motion.files import explained, write_text
 from edit_your_motion.pretrain.config import TrainingConfig
 from edit_your_motion.pretrain.samples import write_sheet
 from edit_your_motion.progress import Progress
@@ -191,7 +191,7 @@ class _Run:
         write_sheet(self.workshop.folder / "sheets" / f"{training.name}-{done:07d}.png", training.sheet())
 
     def _write_line(self, values: Mapping[str, float | int]) -> None:
-        with self.log.open("a", encoding="utf-8") as log:
+        with explained(self.log), self.log.open("a", encoding="utf-8") as log:
             log.write(json.dumps({name: round(value, 6) for name, value in values.items()}) + "\n")
 
     def _save(self, done: int) -> None:
@@ -233,9 +233,7 @@ class _Run:
         lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.is_file() else []
         # A run may have been killed in the middle of its last line.
         kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
-        part = self.log.with_name(f"{self.log.name}.part")
-        part.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        os.replace(part, self.log)
+        write_text(self.log, "".join(f"{line}\n" for line in kept))
 
 
 @torch.no_grad()

@@ -1,6 +1,5 @@
 """The whole training on one screen: render, train the VAE, encode, train the diffusion."""
 
-import os
 from pathlib import Path
 
 import torch
@@ -10,6 +9,7 @@ from transformers import CLIPTokenizer
 from edit_your_motion.backbone import choose_device, choose_dtype
 from edit_your_motion.config import dump_config, load_config, parse_config
 from edit_your_motion.errors import CheckpointError, ConfigError
+from edit_your_motion.files import write_text, written_whole
 from edit_your_motion.pretrain.config import PretrainConfig
 from edit_your_motion.pretrain.diffusion import DiffusionTraining
 from edit_your_motion.pretrain.frames import FramePool, FrameShard, held_out_shard, load_shard, render_shards
@@ -90,15 +90,12 @@ def read_config(folder: Path) -> PretrainConfig:
 
 def _claim(folder: Path, config: PretrainConfig) -> None:
     """Writes the configuration beside the training; refuses a folder with another one."""
-    folder.mkdir(parents=True, exist_ok=True)
     if (folder / CONFIG).is_file() and read_config(folder).fingerprint != config.fingerprint:
         raise ConfigError(
             f"{folder} holds a training with another seed, pictures or architecture; choose another folder, or go on "
             f"with the settings in its {CONFIG}"
         )
-    part = folder / f"{CONFIG}.part"
-    part.write_text(dump_config(config), encoding="utf-8")
-    os.replace(part, folder / CONFIG)
+    write_text(folder / CONFIG, dump_config(config))
 
 
 def _tokenizer(folder: Path, shards: list[Path], config: PretrainConfig) -> CLIPTokenizer:
@@ -106,7 +103,6 @@ def _tokenizer(folder: Path, shards: list[Path], config: PretrainConfig) -> CLIP
     sizes = config.architecture
     if not folder.is_dir():
         captions = [caption for path in shards for caption in load_shard(path).captions]
-        part = folder.with_name(f"{folder.name}.part")
-        train_tokenizer(part, captions, sizes.merges, sizes.tokens)
-        os.replace(part, folder)
+        with written_whole(folder) as part:
+            train_tokenizer(part, captions, sizes.merges, sizes.tokens)
     return CLIPTokenizer.from_pretrained(folder)

@@ -1,6 +1,5 @@
 """Sheets of sample pictures, to look at while a network trains."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,8 @@ from einops import rearrange
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
+
+from edit_your_motion.files import written_whole
 
 
 def to_pixels(frames: UInt8[np.ndarray, "b h w 3"] | UInt8[Tensor, "b h w 3"]) -> Float[Tensor, "b 3 h w"]:
@@ -26,7 +27,5 @@ def to_pictures(pixels: Float[Tensor, "b 3 h w"]) -> UInt8[np.ndarray, "b h w 3"
 def write_sheet(path: Path, rows: Sequence[UInt8[np.ndarray, "b h w 3"]]) -> None:
     """Writes rows of pictures below one another as one PNG, whole or not at all."""
     sheet = np.concatenate([rearrange(row, "b h w c -> h (b w) c") for row in rows])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    Image.fromarray(sheet).save(part, format="PNG")
-    os.replace(part, path)
+    with written_whole(path) as temporary:
+        Image.fromarray(sheet).save(temporary, format="PNG")

@@ -13,6 +13,7 @@ from typing import Literal
 from weakref import finalize
 
 from edit_your_motion.errors import DiskFullError, InputError
+from edit_your_motion.files import is_full
 from edit_your_motion.study.definition import Study
 from edit_your_motion.study.plan import Comparison, Side, plan_comparisons, seed_of
 
@@ -258,7 +259,7 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if "full" in str(error):
+        if "full" in str(error) or is_full(path.parent):  # a log of changes without room is but a "disk I/O error"
             raise DiskFullError(f"no room is left for answers at {path}: free some") from error
         raise InputError(f"expected a database with a study's answers at {path}, got: {error}") from error
 

@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from edit_your_motion.config import Section, dump_config, explain, load_config
 from edit_your_motion.errors import ConfigError, InputError
-from edit_your_motion.files import written_whole
+from edit_your_motion.files import write_text
 
 FILE = "study.yaml"
 CLIPS = "clips"
@@ -176,8 +176,7 @@ def digest_file(path: Path) -> str:
 
 def save_study(folder: Path, study: Study) -> None:
     """Writes ``study.yaml``, whole or not at all."""
-    with written_whole(folder / FILE) as temporary:
-        temporary.write_text(dump_config(study), encoding="utf-8")
+    write_text(folder / FILE, dump_config(study))
 
 
 def parse_study(values: Mapping[str, Any], place: str) -> Study:

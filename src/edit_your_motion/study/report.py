@@ -10,7 +10,7 @@ import numpy as np
 
 from edit_your_motion.benchmark.published import load_published
 from edit_your_motion.errors import InputError
-from edit_your_motion.files import written_whole
+from edit_your_motion.files import write_text
 from edit_your_motion.metrics.bootstrap import Interval
 from edit_your_motion.metrics.study import preference_score, preference_score_of_people
 from edit_your_motion.study.definition import Study
@@ -217,6 +217,5 @@ def write_report(folder: Path, report: StudyReport) -> tuple[Path, Path]:
     """
     paths = folder / "report.md", folder / "report.json"
     for path, text in zip(paths, (to_markdown(report), to_json(report)), strict=True):
-        with written_whole(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_text(path, text)
     return paths

@@ -1,8 +1,6 @@
 """The state of an unfinished tuning as one safetensors file: parameters, optimiser, place and random state."""
 
-import errno
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -124,12 +122,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
         DiskFullError: if there is no room for it.
     """
     with written_whole(path) as temporary:
-        try:
-            contents = {name: value.cpu().contiguous() for name, value in tensors.items()}
-            save_file(contents, temporary, dict(metadata or {}))
-        except SafetensorError as error:  # its only word on the cause is Rust's, as in "Os { code: 28, ..."
-            code = re.search(r"code: (\d+)", str(error))
-            raise OSError(int(code[1]) if code else errno.EIO, str(error)) from error
+        contents = {name: value.cpu().contiguous() for name, value in tensors.items()}
+        save_file(contents, temporary, dict(metadata or {}))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

@@ -1,0 +1,141 @@
+"""Files appear whole or not at all, and a full disk is called one, whoever writes."""
+
+import errno
+import os
+import resource
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import SafetensorError
+
+from edit_your_motion.errors import DiskFullError, InputError
+from edit_your_motion.files import explain_failure, write_text, written_whole
+from edit_your_motion.output import write_picture
+from edit_your_motion.people.keypoints_file import save_keypoints
+from edit_your_motion.preparation import save_masks
+from edit_your_motion.pretrain.samples import write_sheet
+from edit_your_motion.tiny import make_base
+from edit_your_motion.tuning.checkpoints import save_tensors
+from edit_your_motion.video import write_video
+from synthetic_clip import film
+
+FILM = np.random.default_rng(0).integers(0, 255, (99, 128, 128, 3), dtype=np.uint8)
+SHEET = FILM[:64].reshape(1024, 1024, 3)
+
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "text.json": lambda path: write_text(path, "x" * 2_000_000),
+    "tensors.safetensors": lambda path: save_tensors(path, {"a": torch.zeros(500_000)}),
+    "picture.png": lambda path: write_picture(path, SHEET),
+    "sheet.png": lambda path: write_sheet(path, [FILM[:8]] * 8),
+    "keypoints.json": lambda path: save_keypoints(path, film(2000).keypoints),
+    "film.mp4": lambda path: write_video(path, FILM, 8, crf=0),
+    "film.mkv": lambda path: write_video(path, FILM, 8, crf=0),
+    "film.gif": lambda path: write_video(path, FILM, 8),
+    "film.webp": lambda path: write_video(path, FILM, 8),
+}
+FOLDERS: dict[str, Callable[[Path], object]] = {
+    "masks": lambda path: save_masks(path, np.random.default_rng(0).random((400, 96, 96)) > 0.5),
+    "pictures": lambda path: write_video(path, FILM, 8),
+    "base": make_base,
+}
+
+
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """Within it no file of this process grows beyond so many bytes."""
+    limits, before = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 512 KiB; only root may make one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("no disk can be mounted here")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_file_that_may_not_grow_is_no_half_file(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("before")
+    with files_up_to(100_000), pytest.raises(DiskFullError, match=name):
+        WRITERS[name](tmp_path / name)
+    assert (tmp_path / name).read_text() == "before"
+    assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("name", [*WRITERS, *FOLDERS])
+def test_a_full_disk_is_called_one(name: str, small_disk: Path) -> None:
+    with pytest.raises(DiskFullError, match=f"no room is left to write .*{name}.*: free some"):
+        {**WRITERS, **FOLDERS}[name](small_disk / name)
+    assert os.listdir(small_disk) == []
+
+
+def test_a_checkpoint_outlives_a_full_disk(small_disk: Path) -> None:
+    path = small_disk / "tuning.safetensors"
+    save_tensors(path, {"a": torch.ones(50_000)})
+    kept = path.read_bytes()
+    with pytest.raises(DiskFullError):
+        save_tensors(path, {"a": torch.zeros(100_000)})
+    assert path.read_bytes() == kept
+    assert os.listdir(small_disk) == [path.name]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "says"),
+    [
+        (OSError(errno.ENOSPC, "x"), DiskFullError, "no room is left"),
+        (OSError(errno.EDQUOT, "x"), DiskFullError, "quota"),
+        (OSError(errno.EFBIG, "x"), DiskFullError, "ulimit"),
+        (OSError(errno.EROFS, "x"), InputError, "read-only"),
+        (OSError(errno.EACCES, "x"), InputError, "permission denied"),
+        (OSError(errno.ENAMETOOLONG, "x"), InputError, "shorter"),
+        (OSError("encoder error -2"), InputError, "encoder error"),
+        (SafetensorError("I/O error: No space left on device (os error 28)"), DiskFullError, "no room is left"),
+        (SafetensorError('I/O error: Os { code: 122, kind: Other, message: "…" }'), DiskFullError, "quota"),
+        (SafetensorError("I/O error: Read-only file system (os error 30)"), InputError, "read-only"),
+    ],
+)
+def test_what_the_system_says_in_our_words(error: Exception, kind: type[Exception], says: str, tmp_path: Path) -> None:
+    explained = explain_failure(error, tmp_path / "a.json")
+    assert type(explained) is kind
+    assert says in str(explained)
+    assert str(tmp_path / "a.json") in str(explained)
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "x" * 251 + ".mp4", "é" * 127, "a." + "y" * 253])
+def test_names_as_long_as_the_file_system_takes(name: str, tmp_path: Path) -> None:
+    write_text(tmp_path / name, "whole")
+    assert (tmp_path / name).read_text() == "whole"
+    assert os.listdir(tmp_path) == [name]
+    for _ in range(2):
+        with written_whole(tmp_path / name[::-1] if name[::-1] != name else tmp_path / ("z" * 255)) as folder:
+            folder.mkdir()
+    assert len(os.listdir(tmp_path)) == 2
+
+
+def test_names_longer_than_that(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="shorter"):
+        write_text(tmp_path / ("x" * 256), "whole")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_name_that_is_no_text_can_be_written_down(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    write_text(tmp_path / "run.json", f'{{"source": "{name}"}}')
+    assert (tmp_path / "run.json").read_text() == '{"source": "caf\\udce9"}'
