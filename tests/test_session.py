@@ -21,11 +21,14 @@ from edit_your_motion.errors import (
     CheckpointError,
     ConfigError,
     DiskFullError,
+    EditYourMotionError,
+    FolderInUseError,
     InputError,
     ModelFileError,
     PersonError,
     VideoError,
 )
+from edit_your_motion.locking import held
 from edit_your_motion.person import Person, load_person
 from edit_your_motion.progress import SilentProgress
 from edit_your_motion.session import EditResult, run_apply, run_edit, run_prepare, run_tune
@@ -381,3 +384,132 @@ def test_real_clips_through_the_default_backend(
     assert 0.03 < record["people"]["source"]["mask_area"] < 0.4
     assert "pck" in record["scores"]["edited"]
     assert yaml.safe_load((tmp_path / "config.yaml").read_text())["video"]["size"] == "128x64"
+
+
+@pytest.fixture
+def own(config: EditConfig, copied: Path, source: SyntheticClip, tmp_path: Path) -> EditConfig:
+    """The settings of the finished edit, with files of its source that a test may change."""
+    folder = tmp_path / "own"
+    shutil.copytree(source.masks, folder / "masks")
+    shutil.copy(source.video, folder / "video.mp4")
+    shutil.copy(source.keypoints, folder / "keypoints.json")
+    people = {"keypoints": str(folder / "keypoints.json"), "masks": str(folder / "masks")}
+    return parse_config(EditConfig, config.model_dump(), {"source": str(folder / "video.mp4"), "people": people})
+
+
+def test_equal_files_of_other_names_are_the_same_person(own: EditConfig, copied: Path, tunes_never: None) -> None:
+    run_edit(own, copied, SILENT)
+
+
+@pytest.mark.parametrize("what", ["source", "keypoints", "masks"])
+def test_other_files_of_the_same_name_are_another_person(
+    own: EditConfig, copied: Path, what: str, tunes_never: None
+) -> None:
+    other = write_clip(Path(str(own.source)).parent / "other", film(2, seed=9, speed=3.0))
+    if what == "source":
+        shutil.copy(other.video, str(own.source))
+    elif what == "keypoints":
+        shutil.copy(other.keypoints, str(own.people.keypoints))
+    else:
+        shutil.copy(other.masks / "001.png", Path(str(own.people.masks)) / "001.png")
+    called = "the source" if what == "source" else f"--people.{what}"
+    with pytest.raises(ConfigError, match=f"{called} is .*{own.source if what == 'source' else what}.*--restart"):
+        run_edit(own, copied, SILENT)
+    with pytest.raises(ConfigError, match=f"{called} is .*--restart"):
+        run_tune(own.for_tuning(), copied / "person", SILENT)
+
+
+def test_what_changed_is_said(config: EditConfig, copied: Path, tunes_never: None) -> None:
+    other = parse_config(
+        EditConfig, config.model_dump(), {"runtime": {"seed": 5}, "tuning": {"motion": {"iterations": 3}}}
+    )
+    with pytest.raises(ConfigError) as told:
+        run_edit(other, copied, SILENT)
+    assert "--tuning.motion.iterations was 2 and is 3" in str(told.value)
+    assert "--runtime.seed was 33 and is 5" in str(told.value)
+
+
+def test_a_person_who_does_not_say_what_they_were_tuned_on(config: EditConfig, copied: Path, tunes_never: None) -> None:
+    from edit_your_motion.person import PARAMETERS
+    from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors, save_tensors
+
+    path = copied / "person" / PARAMETERS
+    metadata = load_metadata(path)
+    del metadata["inputs"]
+    save_tensors(path, load_tensors(path), metadata)
+    with pytest.raises(ConfigError, match=r"eym apply .*person REFERENCE.*--restart"):
+        run_edit(config, copied, SILENT)
+    run_apply(copied / "person", config.for_applying(), copied, SILENT)
+
+
+@pytest.mark.parametrize("job", ["edit", "tune", "apply", "prepare"])
+def test_two_jobs_in_one_folder(
+    config: EditConfig, finished: EditResult, tmp_path: Path, job: str, tunes_never: None
+) -> None:
+    place = tmp_path / "place"
+    jobs = {
+        "edit": lambda: run_edit(config, place, SILENT),
+        "tune": lambda: run_tune(config.for_tuning(), place, SILENT),
+        "apply": lambda: run_apply(finished.folder / "person", config.for_applying(), place, SILENT),
+        "prepare": lambda: run_prepare(str(config.source), config.video, config.people, place, SILENT),
+    }
+    with held(place), pytest.raises(FolderInUseError, match=rf"place is in use by process {os.getpid()} on "):
+        jobs[job]()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_person_is_tuned_by_one_job_at_a_time(config: EditConfig, tmp_path: Path, tunes_never: None) -> None:
+    with held(tmp_path / "person"), pytest.raises(FolderInUseError, match="person"):
+        run_edit(config, tmp_path, SILENT)
+
+
+@pytest.mark.parametrize("part", ["source", "reference", "truth"])
+def test_a_clip_that_is_too_short_comes_out_before_anything_is_loaded(
+    config: EditConfig, tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session.Backbone, "load", None)
+    long, short = (write_clip(tmp_path / name, film(count)) for name, count in (("long", 20), ("short", 10)))
+    clips = {name: str((short if part == name else long).video) for name in ("source", "reference", "truth")}
+    truth = Path(clips.pop("truth"))
+    wanted = parse_config(EditConfig, config.model_dump(), {**clips, "video": {"frames": 20}})
+    with pytest.raises(VideoError, match="has 10 frames from 0 s on with stride 1, expected 20"):
+        run_edit(wanted, tmp_path / "edit", SILENT, truth=truth)
+    assert not (tmp_path / "edit").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "error"),
+    [
+        ({"people": {"keypoints": "nowhere.json"}}, "nowhere.json"),
+        ({"people": {"masks": "nowhere"}}, "nowhere"),
+        ({"people": {"reference_keypoints": "nowhere.json"}}, "nowhere.json"),
+        ({"reference": None, "people": {"reference_keypoints": "nowhere.json"}}, "nowhere.json"),
+        ({"people": {"backend": "rtmlib", "masks": None}}, r"\[rtmlib\]"),
+        ({"people": {"backend": "magic"}}, "--people.backend"),
+        ({"tuning": {"optimizer": "adamw-8bit"}}, r"\[bitsandbytes\]"),
+        ({"windows": {"frames": 2, "overlap": 5}}, "overlap"),
+    ],
+)
+def test_what_can_be_known_early_comes_early(
+    config: EditConfig, tmp_path: Path, values: dict[str, object], error: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session.Backbone, "load", None)
+    monkeypatch.setattr("edit_your_motion.foresight.importlib.util.find_spec", lambda name: None)
+    with pytest.raises(EditYourMotionError, match=error):
+        run_edit(parse_config(EditConfig, config.model_dump(), values), tmp_path / "edit", SILENT)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_comes_out_before_anything_is_loaded(
+    config: EditConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session.Backbone, "load", None)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="choose another place"):
+        run_edit(config, tmp_path / "file" / "edit", SILENT)
+
+
+def test_names_as_long_as_the_file_system_takes(config: EditConfig, tmp_path: Path) -> None:
+    place = tmp_path / ("x" * 255)
+    run_tune(config.for_tuning(), place, SILENT)
+    assert [path.name for path in tmp_path.iterdir()] == ["x" * 255]

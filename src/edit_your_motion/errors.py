@@ -12,6 +12,7 @@
     ├── MissingExtraError      an optional dependency is not installed (also an ImportError)
     └── ResourceError          the machine ran out of something
         ├── DiskFullError
+        ├── FolderInUseError   another job writes there
         └── OutOfMemoryError
 
 Every message says what was expected, what came, and what to do.
@@ -65,6 +66,10 @@ class ResourceError(EditYourMotionError):
 
 class DiskFullError(ResourceError):
     """No room was left for a result; nothing half-written remains."""
+
+
+class FolderInUseError(ResourceError):
+    """Another job writes to the same folder; the message says which."""
 
 
 class OutOfMemoryError(ResourceError):

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,6 +27,8 @@ NOT_THERE = {
 }
 LEAST_ROOM = 2**20
 """With fewer free bytes on its disk, a failure that gives no reason is taken for a full disk."""
+LONGEST_NAME = 255
+"""Bytes of a name that file systems take."""
 KEPT = 16
 """Characters of a name that its temporary name keeps: with four bytes each, it still fits any file system."""
 
@@ -52,6 +55,12 @@ def written_whole(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def name_beside(path: Path, name: str) -> Path:
+    """The place beside `path` of that name; where the file system takes none so long, of a digest of it."""
+    fits = len(os.fsencode(name)) <= LONGEST_NAME
+    return path.with_name(name if fits else f".{sha256(os.fsencode(name)).hexdigest()}")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -48,6 +48,7 @@ class Person:
         losses: of every step of tuning.
         stages: how each stage of tuning ended; empty where it was not kept.
         decoder: weights of the VAE's decoder, by name; empty where the base's is used.
+        inputs: digests of the files that the person was tuned on, see `digest_inputs`; empty where they are unknown.
     """
 
     config: TuneConfig
@@ -59,6 +60,7 @@ class Person:
     losses: list[float]
     stages: tuple[StageEnd, ...] = ()
     decoder: Mapping[str, Tensor] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
     def put_into(self, predictor: NoisePredictor) -> None:
         """Copies the tuned parameters into a network.
@@ -91,6 +93,7 @@ class Person:
                 "base": json.dumps(dict(self.base_digests)),
                 "losses": json.dumps(self.losses),
                 "stages": json.dumps([stage.model_dump() for stage in self.stages]),
+                "inputs": json.dumps(dict(self.inputs)),
             }
             save_tensors(part / PARAMETERS, self.parameters, metadata)
             if self.decoder:
@@ -169,6 +172,7 @@ def load_person(folder: Path) -> Person:
     try:
         losses = [float(loss) for loss in json.loads(metadata["losses"])]
         stages = tuple(StageEnd.model_validate(stage) for stage in json.loads(metadata.get("stages", "[]")))
+        inputs = {str(name): str(digest) for name, digest in dict(json.loads(metadata.get("inputs", "{}"))).items()}
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"expected the losses of a tuning in {folder / PARAMETERS}, got {error!r}") from error
     source = load_prepared(folder / SOURCE)
@@ -189,6 +193,7 @@ def load_person(folder: Path) -> Person:
         losses=losses,
         stages=stages,
         decoder=decoder,
+        inputs=inputs,
     )
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +15,10 @@ from edit_your_motion.backbone import Backbone
 from edit_your_motion.config import ApplyConfig, BaseConfig, EditConfig, PeopleConfig, Section, TuneConfig, VideoConfig
 from edit_your_motion.edit import Edit, apply_motion, other_parts, tune_person
 from edit_your_motion.errors import ConfigError
+from edit_your_motion.files import name_beside
+from edit_your_motion.foresight import check_clip, check_given, check_people, check_reference, check_source
+from edit_your_motion.identity import describe_changes, digest_inputs
+from edit_your_motion.locking import held
 from edit_your_motion.measurement import Recorder
 from edit_your_motion.memory import Plan, Rehearsal, follow, make_plan
 from edit_your_motion.output import RunRecord, write_config, write_edit, write_picture, write_record
@@ -72,21 +77,11 @@ def run_edit(
     Raises:
         ConfigError: if something needed is missing, or `folder` holds an edit with other settings.
     """
-    source = _needed(config.source, "a source")
-    _check_reference(config)
-    _needed(config.prompt or None, "a prompt")
-    config, plan = _fit(config, source)
-    tuning = config.for_tuning()
-    tuned_before = None if restart else _tuned_before(folder / "person", tuning)
-    recorder = Recorder(progress)
-    backbone = _load(tuning, recorder)
-    # All clips first: whatever is wrong with them should come out before the long part.
-    clip = tuned_before.source if tuned_before else _prepare(backbone, source, tuning, recorder)
-    reference = _read_reference(config, recorder)
-    true_frames = _read_truth(truth, config, tuning, clip)
-    write_config(folder, config)
-    person = tuned_before or _tune(backbone, clip, tuning, folder, folder / "person", recorder, restart)
-    return _apply(backbone, person, reference, config, config.for_applying(), folder, recorder, true_frames, plan)
+    check_given(config)
+    check_source(config)
+    check_reference(config, truth)
+    with held(folder):
+        return _edit(config, folder, Recorder(progress), truth, restart)
 
 
 def run_tune(config: TuneConfig, folder: Path, progress: Progress, *, restart: bool = False) -> Person:
@@ -102,20 +97,22 @@ def run_tune(config: TuneConfig, folder: Path, progress: Progress, *, restart: b
         ConfigError: if something needed is missing, or `folder` holds a person with other settings.
         InputError: if `folder` holds something else.
     """
-    source = _needed(config.source, "a source")
-    _needed(config.prompt or None, "a prompt")
-    config, _ = _fit(config, source)
-    if not restart and (person := _tuned_before(folder, config)):
-        logger.info("%s is tuned already", folder)
+    check_given(config)
+    check_source(config)
+    with held(folder):
+        config, _ = _fit(config)
+        inputs = digest_inputs(config)
+        if not restart and (person := _tuned_before(folder, config, inputs)):
+            logger.info("%s is tuned already", folder)
+            return person
+        check_place(folder)
+        recorder = Recorder(progress)
+        backbone = _load(config, recorder)
+        unfinished = name_beside(folder, f"{folder.name}.unfinished")
+        clip = _prepare(backbone, config, recorder)
+        person = _tune(backbone, clip, config, inputs, unfinished, folder, recorder, restart)
+        shutil.rmtree(unfinished, ignore_errors=True)
         return person
-    check_place(folder)
-    recorder = Recorder(progress)
-    backbone = _load(config, recorder)
-    unfinished = folder.with_name(f"{folder.name}.unfinished")
-    clip = _prepare(backbone, source, config, recorder)
-    person = _tune(backbone, clip, config, unfinished, folder, recorder, restart)
-    shutil.rmtree(unfinished, ignore_errors=True)
-    return person
 
 
 def run_apply(
@@ -145,22 +142,25 @@ def run_apply(
         ConfigError: if there is no reference.
         CheckpointError: if `person_folder` is no tuned person.
     """
-    _check_reference(config)
+    check_given(config)
     person = load_person(person_folder)
-    recorder = Recorder(progress)
-    reference = _read_reference(config, recorder)
-    moved = {"base": base, "controlnet": controlnet}
-    model = person.config.model.model_copy(update={name: place for name, place in moved.items() if place is not None})
-    config, plan = _fit_applying(config, person, model)
-    backbone = _load(person.config.model_copy(update={"runtime": config.runtime, "model": model}), recorder)
-    warnings: tuple[str, ...] = ()
-    if other_base and (parts := other_parts(backbone, person)):
-        warnings = (f"the person was tuned on another base; what is another: {', '.join(parts)}",)
-        logger.warning("%s", *warnings)
-        person = replace(person, base_digests=backbone.base.digests)
-    true_frames = _read_truth(truth, config, person.config, person.source)
-    write_config(folder, config)
-    return _apply(backbone, person, reference, config, config, folder, recorder, true_frames, plan, warnings)
+    check_reference(config, truth)
+    with held(folder):
+        recorder = Recorder(progress)
+        reference = _read_reference(config, recorder)
+        moved = {"base": base, "controlnet": controlnet}
+        places = {name: place for name, place in moved.items() if place is not None}
+        model = person.config.model.model_copy(update=places)
+        config, plan = _fit_applying(config, person, model)
+        backbone = _load(person.config.model_copy(update={"runtime": config.runtime, "model": model}), recorder)
+        warnings: tuple[str, ...] = ()
+        if other_base and (parts := other_parts(backbone, person)):
+            warnings = (f"the person was tuned on another base; what is another: {', '.join(parts)}",)
+            logger.warning("%s", *warnings)
+            person = replace(person, base_digests=backbone.base.digests)
+        true_frames = _read_truth(truth, config, person.config, person.source)
+        write_config(folder, config)
+        return _apply(backbone, person, reference, config, config, folder, recorder, true_frames, plan, warnings)
 
 
 def run_prepare(
@@ -176,27 +176,39 @@ def run_prepare(
         progress: is told how far it is.
         multiple: what the sides are to be multiples of, pixels; 64 for Stable Diffusion 1.5.
     """
-    canvas = choose_canvas(path, video, multiple, native_side=512)
-    clip = prepare_source(path, canvas, video, people, progress)
-    save_prepared(folder, clip)
-    frames = clip.video.frames
-    skeletons = draw_skeleton(clip.keypoints)
-    write_video(folder / "skeleton.mp4", skeletons, clip.video.fps)
-    masked = frames * clip.masks[..., None]
-    rows = [("frames", frames), ("keypoints", overlay_skeleton(frames, clip.keypoints)), ("mask", masked)]
-    write_picture(folder / "preview.png", contact_sheet(rows))
-    return clip
+    check_clip(path, video, video.start, still=True)
+    check_people(people, people.keypoints, people.masks)
+    with held(folder):
+        canvas = choose_canvas(path, video, multiple, native_side=512)
+        clip = prepare_source(path, canvas, video, people, progress)
+        save_prepared(folder, clip)
+        frames = clip.video.frames
+        skeletons = draw_skeleton(clip.keypoints)
+        write_video(folder / "skeleton.mp4", skeletons, clip.video.fps)
+        masked = frames * clip.masks[..., None]
+        rows = [("frames", frames), ("keypoints", overlay_skeleton(frames, clip.keypoints)), ("mask", masked)]
+        write_picture(folder / "preview.png", contact_sheet(rows))
+        return clip
 
 
-def _needed(value: str | None, what: str) -> str:
-    if value is None:
-        raise ConfigError(f"expected {what}, got none; give it on the command line or in the configuration file")
-    return value
-
-
-def _check_reference(config: ApplyConfig) -> None:
-    if config.people.reference_keypoints is None:
-        _needed(config.reference, "a reference")
+def _edit(config: EditConfig, folder: Path, recorder: Recorder, truth: Path | None, restart: bool) -> EditResult:
+    """`run_edit`, once the folder is ours."""
+    config, plan = _fit(config)
+    tuning, place = config.for_tuning(), folder / "person"
+    inputs = digest_inputs(tuning)
+    tuned_before = None if restart else _tuned_before(place, tuning, inputs)
+    backbone = _load(tuning, recorder)
+    # All clips first: whatever is wrong with them should come out before the long part.
+    clip = tuned_before.source if tuned_before else _prepare(backbone, tuning, recorder)
+    reference = _read_reference(config, recorder)
+    true_frames = _read_truth(truth, config, tuning, clip)
+    write_config(folder, config)
+    if tuned_before is None:
+        with held(place):  # against a tuning of its own to the same place
+            person = _tune(backbone, clip, tuning, inputs, folder, place, recorder, restart)
+    else:
+        person = tuned_before
+    return _apply(backbone, person, reference, config, config.for_applying(), folder, recorder, true_frames, plan)
 
 
 def _read_reference(config: ApplyConfig, recorder: Recorder) -> PreparedClip:
@@ -208,24 +220,32 @@ def _read_reference(config: ApplyConfig, recorder: Recorder) -> PreparedClip:
     return prepare_skeletons(people.reference_keypoints, video.frames, video, people.reference_person)
 
 
-def _tuned_before(folder: Path, config: TuneConfig) -> Person | None:
-    """The person in `folder`, if there is one, who must have been tuned with this configuration."""
+def _tuned_before(folder: Path, config: TuneConfig, inputs: Mapping[str, str]) -> Person | None:
+    """The person in `folder`, if there is one, who must have been tuned on these inputs with this configuration."""
     if not is_person(folder):
         return None
     person = load_person(folder)
-    if person.config.identity() == config.identity():
-        return person
-    raise ConfigError(
-        f"{folder} holds a person that was tuned with other settings; choose another --output, or --restart"
-    )
+    if not person.inputs:
+        raise ConfigError(
+            f"{folder} holds a person who does not say what they were tuned on, so whether {config.source} is still "
+            f"the same cannot be told; give them motions with 'eym apply {folder} REFERENCE', tune them anew with "
+            "--restart, or choose another --output"
+        )
+    if changes := describe_changes(person.config, person.inputs, config, inputs):
+        raise ConfigError(
+            f"{folder} holds a person that was tuned with other settings or on something else: {'; '.join(changes)}; "
+            "choose another --output, or --restart"
+        )
+    return person
 
 
-def _fit(config: AnyTuning, source: str) -> tuple[AnyTuning, Plan | None]:
+def _fit(config: AnyTuning) -> tuple[AnyTuning, Plan | None]:
     """The configuration as it fits into the memory that it names, and the plan for that."""
     if config.runtime.memory is None:
         return config, None
     architecture = load_architecture(config.model.base, config.model.controlnet)
-    canvas = choose_canvas(source, config.video, architecture.side_multiple, architecture.native_side)
+    assert config.source is not None
+    canvas = choose_canvas(config.source, config.video, architecture.side_multiple, architecture.native_side)
     shape = (config.video.frames, canvas.height, canvas.width)
     rehearsal = Rehearsal(architecture, config.network, config.tuning, config.runtime, shape)
     plan = make_plan(rehearsal, config.windows, config.runtime)
@@ -253,9 +273,10 @@ def _load(config: TuneConfig, recorder: Recorder) -> Backbone:
     return backbone
 
 
-def _prepare(backbone: Backbone, source: str, config: TuneConfig, recorder: Recorder) -> PreparedClip:
-    canvas = choose_canvas(source, config.video, backbone.base.side_multiple, backbone.base.native_side)
-    return prepare_source(source, canvas, config.video, config.people, recorder)
+def _prepare(backbone: Backbone, config: TuneConfig, recorder: Recorder) -> PreparedClip:
+    assert config.source is not None
+    canvas = choose_canvas(config.source, config.video, backbone.base.side_multiple, backbone.base.native_side)
+    return prepare_source(config.source, canvas, config.video, config.people, recorder)
 
 
 def _read_truth(
@@ -279,6 +300,7 @@ def _tune(
     backbone: Backbone,
     clip: PreparedClip,
     config: TuneConfig,
+    inputs: Mapping[str, str],
     workplace: Path,
     folder: Path,
     recorder: Recorder,
@@ -290,7 +312,7 @@ def _tune(
         checkpoint.unlink(missing_ok=True)
         if is_person(folder):
             shutil.rmtree(folder)
-    person = tune_person(backbone, clip, config, recorder, checkpoint=checkpoint)
+    person = replace(tune_person(backbone, clip, config, recorder, checkpoint=checkpoint), inputs=inputs)
     person.save(folder)
     checkpoint.unlink(missing_ok=True)
     return person
