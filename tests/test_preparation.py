@@ -1,6 +1,7 @@
 """From files to prepared clips: ready keypoints and masks, sizes, single pictures, frames in memory, nobody there."""
 
 import shutil
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -254,3 +255,52 @@ def test_a_person_who_comes_later_and_goes(tmp_path: Path, clips: Path, people_m
     assert clip.masks.any(axis=(1, 2)).all()
     reference = prepare_reference(tmp_path / "gap.mp4", 5, VideoConfig(), PeopleConfig(), SILENT)
     assert reference.keypoints.visible()[2].any()
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> SyntheticClip:
+    """Somebody who stays at the left of a wide picture, with keypoints and masks of all of it."""
+    clip = film(3, height=64, width=160, speed=2.0)
+    pixels = np.ones_like(clip.video.frames) * 100
+    pixels[clip.masks] = (250, 20, 20)
+    shift = np.array([-24.0, 0.0])
+    keypoints = clip.keypoints.mapped(np.ones(2), shift, 64, 160)
+    moved = replace(clip.video, frames=np.roll(pixels, -24, axis=2))
+    return write_clip(tmp_path_factory.mktemp("wide"), PreparedClip(moved, keypoints, np.roll(clip.masks, -24, axis=2)))
+
+
+def test_a_crop_goes_where_the_person_is(wide: SyntheticClip) -> None:
+    clip = prepare_source(wide.video, SQUARE, VideoConfig(frames=3), ready_people(wide), SILENT)
+    truth = wide.prepared
+    assert clip.masks.sum() == truth.masks.sum()
+    assert clip.warnings == ()
+    assert (clip.video.frames[clip.masks][:, 0] > 180).mean() > 0.95
+    for frame in range(3):
+        x, y = clip.keypoints.body[frame, :, 0], clip.keypoints.body[frame, :, 1]
+        rows, columns = np.nonzero(clip.masks[frame])
+        assert columns.min() - 1 <= x.min() <= x.max() <= columns.max() + 2
+        assert rows.min() - 1 <= y.min() <= y.max() <= rows.max() + 2
+    middle = replace(SQUARE, place=(0.5, 0.5))
+    with pytest.raises(PersonError, match="empty"):
+        prepare_source(wide.video, middle, VideoConfig(frames=3), ready_people(wide), SILENT)
+
+
+def test_what_was_prepared_is_given_back_to_the_same_crop(wide: SyntheticClip, tmp_path: Path) -> None:
+    clip = prepare_source(wide.video, SQUARE, VideoConfig(frames=3), ready_people(wide), SILENT)
+    save_prepared(tmp_path, clip)
+    loaded = load_prepared(tmp_path)
+    assert loaded.place == clip.place != (0.5, 0.5)
+    people = PeopleConfig(keypoints=tmp_path / "keypoints.json", masks=tmp_path / "masks")
+    again = prepare_source(wide.video, SQUARE, VideoConfig(frames=3), people, SILENT)
+    np.testing.assert_array_equal(again.video.frames, clip.video.frames)
+    np.testing.assert_array_equal(again.masks, clip.masks)
+    np.testing.assert_allclose(again.keypoints.body, clip.keypoints.body, atol=1e-3)
+
+
+def test_a_crop_that_cuts_the_person_says_so(wide: SyntheticClip, caplog: pytest.LogCaptureFixture) -> None:
+    narrow = Canvas(64, 16)
+    clip = prepare_source(wide.video, narrow, VideoConfig(frames=3), ready_people(wide), SILENT)
+    assert "cuts the person off in frames 1, 2, 3" in clip.warnings[0]
+    assert "--video.fit pad" in caplog.text
+    padded = prepare_source(wide.video, replace(narrow, how="pad"), VideoConfig(frames=3), ready_people(wide), SILENT)
+    assert padded.warnings == ()

@@ -16,10 +16,11 @@ from edit_your_motion.config import PeopleConfig, VideoConfig
 from edit_your_motion.errors import ConfigError, PersonError, VideoError
 from edit_your_motion.files import write_text, written_whole
 from edit_your_motion.people.backends import PeopleBackend, load_backend
+from edit_your_motion.people.cropping import crop_around, touches_cut, uncut
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.keypoints_file import load_keypoints, read_json, save_keypoints
 from edit_your_motion.people.parents import raise_parents
-from edit_your_motion.people.placing import Placement, pick_frames
+from edit_your_motion.people.placing import Placement, fit_keypoints, fit_masks, pick_frames
 from edit_your_motion.people.precomputed import load_precomputed
 from edit_your_motion.people.sides import keep_sides
 from edit_your_motion.people.skeleton import draw_skeleton
@@ -42,6 +43,9 @@ from edit_your_motion.video.writing import CONTAINERS
 
 logger = logging.getLogger(__name__)
 
+FINDING = "finding.json"
+"""Beside keypoints and masks that were prepared: how they were."""
+
 Source = str | Path | Video
 """A file or folder, or frames in memory."""
 
@@ -60,6 +64,7 @@ class PreparedClip:
         found: share of the frames in which the person was found, before gaps were filled, [0, 1].
         raw_jitter: of the keypoints as they were found, pixels; see `jitter`.
         warnings: what a user should be told.
+        place: of the crop that brought the frames to their size, see `Fit`.
     """
 
     video: Video
@@ -68,6 +73,7 @@ class PreparedClip:
     found: float = 1.0
     raw_jitter: float = 0.0
     warnings: tuple[str, ...] = ()
+    place: tuple[float, float] = (0.5, 0.5)
 
     def __len__(self) -> int:
         return len(self.video.frames)
@@ -87,19 +93,26 @@ class PreparedClip:
         )
 
 
+MIDDLE = (0.5, 0.5)
+"""The place of a crop that cuts off as much on both sides."""
+
+
 @dataclass(frozen=True)
 class Canvas:
-    """The size to work at, pixels, and how frames of another shape are brought to it: see `Fit`."""
+    """The size to work at, pixels, and how frames of another shape are brought to it: see `Fit`.
+
+    A crop without a place is laid around the person.
+    """
 
     height: int
     width: int
     how: Literal["crop", "pad"] = "crop"
     warnings: tuple[str, ...] = ()
-    place: tuple[float, float] = (0.5, 0.5)
+    place: tuple[float, float] | None = None
 
     def fit(self, zoom: int = 1) -> Fit:
         """How frames, and with them keypoints and masks, get onto the canvas, or onto one so many times as large."""
-        return Fit(self.height * zoom, self.width * zoom, self.how, self.place)
+        return Fit(self.height * zoom, self.width * zoom, self.how, self.place or MIDDLE)
 
 
 def choose_canvas(source: Source, config: VideoConfig, multiple: int, native_side: int) -> Canvas:
@@ -133,18 +146,19 @@ def prepare_source(
     count = 1 if still else video.frames
     # No larger than the source, which would be blurred on the way there and back.
     zoom = math.ceil(min(DETECTION_SIDE, max(side, min(info.height, info.width))) / side)
-    large = _read(source, video, video.start, count, canvas.fit(zoom), progress)
-    small = replace(large, frames=np.stack([fit_frame(frame, canvas.fit()) for frame in large.frames]))
+    whole = _read(source, video, video.start, count, uncut(info.height, info.width, canvas.fit(zoom)), progress)
     chosen = _Chosen(source, video, video.start, count)
-    sought = _Sought(people.person, people.keypoints, people.masks, chosen, _place(info, canvas.fit()))
-    clip = _find_person(large, small, sought, people, progress)
+    placement = Placement(info.height, info.width, canvas.fit(), info.pixel_aspect)
+    sought = _Sought(people.person, people.keypoints, people.masks, chosen, placement, aims=canvas.place is None)
+    clip = _find_person(whole, sought, people, progress)
     if not clip.masks.any(axis=(1, 2)).all():
         empty = np.flatnonzero(~clip.masks.any(axis=(1, 2))) + 1
         raise PersonError(
             f"expected a mask of the person in every frame of {_name(source)}, got empty ones in frames "
             f"{_listed(empty)}; start elsewhere (--video.start), or give masks (--people.masks)"
         )
-    clip = replace(clip, warnings=(*canvas.warnings, *_tell(source, info), *clip.warnings))
+    concerns = (*canvas.warnings, *_tell(source, info), *_say_cut(clip, placement))
+    clip = replace(clip, warnings=(*concerns, *clip.warnings))
     return clip.repeated(video.frames) if still and video.frames > 1 else clip
 
 
@@ -169,10 +183,11 @@ def prepare_reference(
     fit = Fit(2 * round(info.height * scale / 2), 2 * round(info.width * scale / 2))
     clip = _read(source, video, video.reference_start, frames, fit, progress)
     chosen = _Chosen(source, video, video.reference_start, frames)
+    placement = Placement(info.height, info.width, fit, info.pixel_aspect)
     sought = _Sought(
-        people.reference_person, people.reference_keypoints, None, chosen, _place(info, fit), needs_masks=False
+        people.reference_person, people.reference_keypoints, None, chosen, placement, aims=False, needs_masks=False
     )
-    found = _find_person(clip, clip, sought, people, progress)
+    found = _find_person(clip, sought, people, progress)
     return replace(found, warnings=(*_tell(source, info), *found.warnings))
 
 
@@ -207,8 +222,8 @@ def save_prepared(folder: Path, clip: PreparedClip) -> None:
     """Writes keypoints, masks and frames of a clip, to look at, correct by hand, and give back."""
     save_keypoints(folder / "keypoints.json", clip.keypoints)
     save_masks(folder / "masks", clip.masks)
-    finding = {"found": clip.found, "raw_jitter": clip.raw_jitter, "warnings": clip.warnings}
-    write_text(folder / "finding.json", json.dumps(finding, indent=2))
+    finding = {"found": clip.found, "raw_jitter": clip.raw_jitter, "warnings": clip.warnings, "place": clip.place}
+    write_text(folder / FINDING, json.dumps(finding, indent=2))
     write_video(folder / "frames.mp4", clip.video.frames, clip.video.fps, crf=8)
 
 
@@ -242,19 +257,21 @@ def load_prepared(folder: Path) -> PreparedClip:
             f"expected as many frames as keypoints and masks in {folder}, got {len(frames)}, {len(keypoints)} and "
             f"{len(masks)}"
         )
-    return PreparedClip(replace(video, frames=frames), keypoints, masks, **_load_finding(folder / "finding.json"))
+    return PreparedClip(replace(video, frames=frames), keypoints, masks, **_load_finding(folder / FINDING))
 
 
 def _load_finding(path: Path) -> dict[str, Any]:
     """How the person was found, as arguments of `PreparedClip`."""
     content = read_json(path)
     try:
+        across, down = map(float, content.get("place", MIDDLE))
         return {
+            "place": (across, down),
             "found": float(content["found"]),
             "raw_jitter": float(content["raw_jitter"]),
             "warnings": tuple(map(str, content["warnings"])),
         }
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise PersonError(f"expected found, raw_jitter and warnings in {path}, got {error!r}") from error
 
 
@@ -313,6 +330,7 @@ class _Sought:
         masks: ready masks.
         chosen: the clip's frames.
         placement: where they are.
+        aims: whether a crop goes where the person is.
         needs_masks: whether masks are of use.
     """
 
@@ -321,6 +339,7 @@ class _Sought:
     masks: Path | None
     chosen: "_Chosen"
     placement: Placement
+    aims: bool = True
     needs_masks: bool = True
 
 
@@ -345,35 +364,74 @@ class _Chosen:
         return pick_frames(available, indices, _probe(self.source).frames, str(path))
 
 
-def _place(info: VideoInfo, fit: Fit) -> Placement:
-    return Placement(info.height, info.width, fit, info.pixel_aspect)
-
-
-def _find_person(large: Video, small: Video, sought: _Sought, people: PeopleConfig, progress: Progress) -> PreparedClip:
-    """The person on the canvas of `small`: from what is ready, else found in `large`, the same frames in larger."""
-    count, height, width = small.frames.shape[:3]
+def _find_person(whole: Video, sought: _Sought, people: PeopleConfig, progress: Progress) -> PreparedClip:
+    """The person on the canvas: from what is ready, else found in frames of which nothing is cut off yet."""
     keypoints, masks = _load_ready(sought)
     found, raw_jitter = 1.0, 0.0
     warnings: tuple[str, ...] = ()
+    track, place = None, sought.placement
     if keypoints is None or (masks is None and sought.needs_masks):
-        track = _follow(large, sought.person, people, progress)
+        track = _follow(whole, sought.person, people, progress)
         found, warnings = float(track.found.mean()), track.warnings
+    if sought.aims:
+        place = replace(place, fit=_aim(sought, keypoints, masks, track))
+    fit = place.fit
+    small = replace(whole, frames=np.stack([fit_frame(frame, fit) for frame in whole.frames]))
+    if keypoints is not None:
+        keypoints = place.place_keypoints(keypoints, str(sought.keypoints))
+    if masks is not None:
+        masks = place.place_masks(masks, str(sought.masks))
+    if track is not None:
         if keypoints is None:
-            scale = np.array([width / large.frames.shape[2], height / large.frames.shape[1]])
             smoothing = SmoothingConfig(smooth=people.smooth, fill_gaps=people.fill_gaps)
-            keypoints = track.keypoints.mapped(scale, np.zeros(2), height, width)
+            keypoints = fit_keypoints(track.keypoints, fit)
             raw_jitter = jitter(keypoints)
-            times = frame_times(count, small.fps)
+            times = frame_times(len(small.frames), small.fps)
             if people.keep_sides:
                 keypoints = keep_sides(keypoints, times=times)
             keypoints = steady_keypoints(keypoints, smoothing, times=times)
         if masks is None:
-            masks = _shrink(track.masks, height, width)
+            masks = fit_masks(track.masks, fit)
             if people.fill_gaps and masks.any():
                 masks = fill_mask_gaps(masks)
+    assert keypoints is not None
     if masks is None:
-        masks = np.zeros((count, height, width), bool)
-    return PreparedClip(small, raise_parents(keypoints), masks, found, raw_jitter, tuple(warnings))
+        masks = np.zeros(small.frames.shape[:3], bool)
+    return PreparedClip(small, raise_parents(keypoints), masks, found, raw_jitter, tuple(warnings), fit.place)
+
+
+def _aim(
+    sought: _Sought, keypoints: Keypoints | None, masks: Bool[np.ndarray, "f h w"] | None, track: Track | None
+) -> Fit:
+    """The crop around the person: as what is ready was cropped, else around what is known of them in whole pictures."""
+    place = sought.placement
+    if place.fit.how == "pad":
+        return place.fit
+    sizes: dict[Path, tuple[int, int]] = {}
+    if sought.keypoints is not None and keypoints is not None:
+        sizes[sought.keypoints] = (keypoints.height, keypoints.width)
+    if sought.masks is not None and masks is not None:
+        sizes[sought.masks] = (masks.shape[1], masks.shape[2])
+    for path, (height, width) in sizes.items():
+        if not place.is_of_the_picture(height, width, str(path)):
+            prepared = path.parent / FINDING
+            return replace(place.fit, place=_load_finding(prepared)["place"] if prepared.is_file() else MIDDLE)
+    pixels = masks if masks is not None or track is None else track.masks
+    return place.fit if pixels is None else crop_around(pixels, place.fit)
+
+
+def _say_cut(clip: PreparedClip, place: Placement) -> tuple[str, ...]:
+    """A warning where a crop cuts the person."""
+    fit = replace(place.fit, place=clip.place)
+    cut = np.flatnonzero(touches_cut(clip.masks, place.height, place.width, fit)) + 1
+    if not len(cut) or fit.how == "pad":
+        return ()
+    warning = (
+        f"the crop to {fit.width}x{fit.height} cuts the person off in frames {_listed(cut)}: --video.fit pad keeps "
+        f"the whole picture, --video.size another shape of it"
+    )
+    logger.warning(warning)
+    return (warning,)
 
 
 def _load_keypoints(path: Path, person: int | None, height: int | None = None, width: int | None = None) -> Keypoints:
@@ -385,17 +443,16 @@ def _load_keypoints(path: Path, person: int | None, height: int | None = None, w
 
 
 def _load_ready(sought: _Sought) -> tuple[Keypoints | None, Bool[np.ndarray, "f h w"] | None]:
-    """The ready keypoints and masks of the frames in question, each None where none are given."""
+    """The ready keypoints and masks of the frames in question, as they are; each None where none are given."""
     keypoints, masks, place = None, None, sought.placement
     if sought.keypoints is not None:
         keypoints = _load_keypoints(sought.keypoints, sought.person, place.height, place.width)
         keypoints = keypoints.take(sought.chosen.pick(len(keypoints), sought.keypoints))
-        keypoints = place.place_keypoints(keypoints, str(sought.keypoints))
     if sought.masks is not None:
         masks = load_precomputed(sought.masks).masks
         if masks is None:
             raise PersonError(f"expected masks at {sought.masks}, found keypoints only")
-        masks = place.place_masks(masks[sought.chosen.pick(len(masks), sought.masks)], str(sought.masks))
+        masks = masks[sought.chosen.pick(len(masks), sought.masks)]
     return keypoints, masks
 
 
@@ -421,11 +478,6 @@ def _follow(video: Video, person: int | None, people: PeopleConfig, progress: Pr
     for warning in track.warnings:
         logger.warning("%s: %s", name, warning)
     return track
-
-
-def _shrink(masks: Bool[np.ndarray, "f h w"], height: int, width: int) -> Bool[np.ndarray, "f h2 w2"]:
-    pictures = (Image.fromarray(mask.astype(np.uint8) * 255) for mask in masks)
-    return np.stack([np.asarray(picture.resize((width, height), Image.Resampling.BOX)) >= 128 for picture in pictures])
 
 
 def _listed(numbers: Int[np.ndarray, " n"], most: int = 8) -> str:

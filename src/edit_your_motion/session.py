@@ -292,7 +292,7 @@ def _read_truth(
         frames=video.frames,
         stride=video.stride,
         fps=video.fps,
-        fit=Fit(height, width, tuning.video.fit),
+        fit=Fit(height, width, tuning.video.fit, source.place),
     ).frames
 
 

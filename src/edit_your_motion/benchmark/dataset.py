@@ -1,6 +1,7 @@
 """Benchmarks on data sets: any methods on real people's clips, one cell for each method and case."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.keypoints_file import save_keypoints
 from edit_your_motion.people.placing import fit_keypoints, fit_masks
 from edit_your_motion.preparation import (
+    MIDDLE,
     Canvas,
     choose_canvas,
     open_backend,
@@ -159,7 +161,8 @@ class _Run:
         frames = len(reference.frames)
         video = VideoConfig(frames=frames, size=config.size, fit=config.fit)
         base = self.backbone.base
-        canvas = choose_canvas(source, video, base.side_multiple, base.native_side)
+        # Tables are made of crops from the middle, whoever is where.
+        canvas = replace(choose_canvas(source, video, base.side_multiple, base.native_side), place=MIDDLE)
         people = without_ready_people(config.edit.people)
         if config.people == "ready":
             people = people.model_copy(update=write_ready_people(case, canvas, place, people))

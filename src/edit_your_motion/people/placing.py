@@ -68,7 +68,7 @@ class Placement:
         Raises:
             PersonError: their canvas has neither shape.
         """
-        whole = self._is_of_the_picture(keypoints.height, keypoints.width, f"{name}: keypoints")
+        whole = self.is_of_the_picture(keypoints.height, keypoints.width, f"{name}: keypoints")
         height, width = (self.height, self.width) if whole else (self.fit.height, self.fit.width)
         scale = np.array([width / keypoints.width, height / keypoints.height])
         scaled = keypoints.mapped(scale, np.zeros(2), height, width)
@@ -77,14 +77,23 @@ class Placement:
     def place_masks(self, masks: Bool[np.ndarray, "f h w"], name: str) -> Bool[np.ndarray, "f fit_h fit_w"]:
         """The masks on the canvas; arguments and errors are those of `place_keypoints`."""
         _, height, width = masks.shape
-        whole = self._is_of_the_picture(height, width, f"{name}: masks")
+        whole = self.is_of_the_picture(height, width, f"{name}: masks")
         if not whole:
             return np.stack([resize_mask(mask, self.fit.height, self.fit.width) for mask in masks])
         placed = (fit_masks(resize_mask(mask, self.height, self.width)[None], self.fit) for mask in masks)
         return np.concatenate(list(placed))
 
-    def _is_of_the_picture(self, height: int, width: int, what: str) -> bool:
-        """Whether something of this size shows the whole picture; else it shows the canvas."""
+    def is_of_the_picture(self, height: int, width: int, what: str) -> bool:
+        """Whether something of this size shows the whole picture; else it shows the canvas.
+
+        Args:
+            height: of it, pixels.
+            width: of it, pixels.
+            what: it is, for messages.
+
+        Raises:
+            PersonError: it has neither shape.
+        """
         fit = self.fit
         if (height, width) in ((self.height, self.width), (fit.height, fit.width)):
             return (height, width) == (self.height, self.width)
