@@ -136,7 +136,7 @@ def test_interrupted_while_tuning_it_goes_on(run: Run, config: EditConfig, file:
         (["edit", "a.mp4", "b.mp4", "--fit", "x"], 2, "--fit"),
         (["edit", "a.mp4", "b.mp4", "--video.fit", "stretch"], 2, "crop"),
         (["edit", "--config", "nowhere.yaml"], 1, "nowhere.yaml"),
-        (["edit", "a", "b", "--prompt", "x", "--base", "./nowhere"], 1, "./nowhere"),
+        (["edit", "a", "b", "--prompt", "x", "--base", "./nowhere"], 1, "a does not exist"),
         (["models", "fetch", "nothing"], 1, "nothing"),
         (["dance"], 2, "dance"),
     ],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edit_your_motion.config import ApplyConfig, PeopleConfig, TuneConfig, VideoConfig
 from edit_your_motion.diffusion.windows import check_windows
-from edit_your_motion.errors import ConfigError, MissingExtraError, PersonError, VideoError
+from edit_your_motion.errors import ConfigError, InputError, MissingExtraError, PersonError, VideoError
 from edit_your_motion.people.backends import BACKENDS
 from edit_your_motion.preparation import prepare_skeletons
 from edit_your_motion.video import VideoInfo, probe
@@ -93,6 +93,16 @@ def check_clip(path: str | Path, video: VideoConfig, start: float, *, still: boo
             f"{path} has {available} frames from {start:g} s on with stride {video.stride}, expected {video.frames}: "
             "lower --video.frames, --video.stride or the start, or give a longer clip"
         )
+
+
+def check_folder(folder: Path) -> None:
+    """Passes a place at which a folder can be.
+
+    Raises:
+        InputError: something else is there.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"expected a folder for the results at {folder}, got a file: choose another place")
 
 
 def check_people(people: PeopleConfig, *ready: Path | None) -> None:

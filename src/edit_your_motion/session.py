@@ -16,7 +16,14 @@ from edit_your_motion.config import ApplyConfig, BaseConfig, EditConfig, PeopleC
 from edit_your_motion.edit import Edit, apply_motion, other_parts, tune_person
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.files import name_beside
-from edit_your_motion.foresight import check_clip, check_given, check_people, check_reference, check_source
+from edit_your_motion.foresight import (
+    check_clip,
+    check_folder,
+    check_given,
+    check_people,
+    check_reference,
+    check_source,
+)
 from edit_your_motion.identity import describe_changes, digest_inputs
 from edit_your_motion.locking import held
 from edit_your_motion.measurement import Recorder
@@ -80,6 +87,7 @@ def run_edit(
     check_given(config)
     check_source(config)
     check_reference(config, truth)
+    check_folder(folder)
     with held(folder):
         return _edit(config, folder, Recorder(progress), truth, restart)
 
@@ -99,6 +107,7 @@ def run_tune(config: TuneConfig, folder: Path, progress: Progress, *, restart: b
     """
     check_given(config)
     check_source(config)
+    check_folder(folder)
     with held(folder):
         config, _ = _fit(config)
         inputs = digest_inputs(config)
@@ -145,6 +154,7 @@ def run_apply(
     check_given(config)
     person = load_person(person_folder)
     check_reference(config, truth)
+    check_folder(folder)
     with held(folder):
         recorder = Recorder(progress)
         reference = _read_reference(config, recorder)
@@ -178,6 +188,7 @@ def run_prepare(
     """
     check_clip(path, video, video.start, still=True)
     check_people(people, people.keypoints, people.masks)
+    check_folder(folder)
     with held(folder):
         canvas = choose_canvas(path, video, multiple, native_side=512)
         clip = prepare_source(path, canvas, video, people, progress)
