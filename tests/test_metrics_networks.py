@@ -25,7 +25,7 @@ from edit_your_motion.metrics import (
 from edit_your_motion.metrics.i3d import InceptionI3D, pad_same, pool_same
 from edit_your_motion.metrics.resnet3d import ResNet3D
 from edit_your_motion.metrics.video_features import prepare_for_i3d, prepare_for_resnet3d
-from edit_your_motion.tiny import make_tokenizer
+from edit_your_motion.models.tokenizers import make_tokenizer
 
 DEPTHS, WIDTHS = (2, 1), (4, 8)
 

@@ -79,7 +79,17 @@ class Backbone:
         dtype = choose_dtype(runtime.precision, device)
         storage = choose_storage(runtime.frozen_storage, dtype)
         with explain_memory(device):
-            return cls(load_base(model.base, model.controlnet, model.motion_adapter, dtype, storage), device, runtime)
+            base = load_base(
+                model.base,
+                model.controlnet,
+                model.motion_adapter,
+                dtype,
+                storage,
+                vae=model.vae,
+                tokenizer=model.tokenizer,
+                lora=model.lora,
+            )
+            return cls(base, device, runtime)
 
     @property
     def half(self) -> torch.dtype | None:

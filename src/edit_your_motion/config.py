@@ -24,14 +24,24 @@ class BaseConfig(Section):
 
     base: str = Field(
         STABLE_DIFFUSION,
-        description="Folder or hub name of a base in the Stable Diffusion 1.5 layout; 'small' is the one that ships.",
+        description="Folder, one-file checkpoint (.safetensors) or hub name of a base with the architecture of Stable "
+        "Diffusion 1.5; 'small' is the one that ships.",
     )
     controlnet: str = Field(
         OPENPOSE_CONTROLNET,
-        description="Folder or hub name of an openpose ControlNet for it; the small base has its own.",
+        description="Folder, file or hub name of an openpose ControlNet for it; the small base has its own.",
     )
     motion_adapter: str | None = Field(
         None, description="Folder or hub name of an AnimateDiff adapter to use in place of new temporal attention."
+    )
+    vae: str | None = Field(None, description="Folder, file or hub name of another VAE; default: the base's.")
+    tokenizer: str | None = Field(
+        None,
+        description="Folder or hub name of the prompts' tokenizer; default: the base's, or CLIP's for a base in one "
+        "file.",
+    )
+    lora: tuple[str, ...] = Field(
+        (), description="LoRAs for the base, FILE.safetensors or FILE.safetensors:WEIGHT, merged into it as it loads."
     )
 
 

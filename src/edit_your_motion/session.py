@@ -254,7 +254,7 @@ def _fit(config: AnyTuning) -> tuple[AnyTuning, Plan | None]:
     """The configuration as it fits into the memory that it names, and the plan for that."""
     if config.runtime.memory is None:
         return config, None
-    architecture = load_architecture(config.model.base, config.model.controlnet)
+    architecture = load_architecture(config.model.base, config.model.controlnet, vae=config.model.vae)
     assert config.source is not None
     canvas = choose_canvas(config.source, config.video, architecture.side_multiple, architecture.native_side)
     shape = (config.video.frames, canvas.height, canvas.width)
@@ -267,7 +267,7 @@ def _fit_applying(config: ApplyConfig, person: Person, model: BaseConfig) -> tup
     """The same where nothing is tuned."""
     if config.runtime.memory is None:
         return config, None
-    architecture = load_architecture(model.base, model.controlnet)
+    architecture = load_architecture(model.base, model.controlnet, vae=model.vae)
     height, width = person.source.video.frames.shape[1:3]
     shape = (config.video.frames, height, width)
     kept = sum(tensor.nbytes for part in (person.parameters, person.decoder) for tensor in part.values())

@@ -13,13 +13,12 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from torch import nn
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from edit_your_motion.config import Prediction
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.files import written_whole
-
-TOKENS = 77
+from edit_your_motion.models.tokenizers import LENGTH, make_tokenizer
 
 MODEL_INDEX = {
     "_class_name": "StableDiffusionPipeline",
@@ -113,27 +112,6 @@ def make_motion_adapter(folder: Path, base: Path, *, seed: int = 2) -> Path:
     return folder
 
 
-def make_tokenizer(folder: Path, merges: Sequence[tuple[str, str]] = (), tokens: int = TOKENS) -> CLIPTokenizer:
-    """Writes a CLIP tokenizer and returns it; it knows all single letters, so any text can be tokenized.
-
-    Args:
-        folder: where to write; made if it is absent.
-        merges: pairs that make longer tokens, the most frequent first.
-        tokens: the longest prompt.
-    """
-    letters = [chr(code) for code in [*range(33, 127), *range(161, 173), *range(174, 256), *range(256, 324)]]
-    longer = dict.fromkeys(first + second for first, second in merges)
-    vocabulary = [*letters, *(f"{letter}</w>" for letter in letters), *longer, "<|startoftext|>", "<|endoftext|>"]
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "vocab.json").write_text(json.dumps({token: index for index, token in enumerate(vocabulary)}))
-    (folder / "merges.txt").write_text("".join(f"{line}\n" for line in ["#version: 0.2", *map(" ".join, merges)]))
-    tokenizer = CLIPTokenizer(
-        str(folder / "vocab.json"), str(folder / "merges.txt"), pad_token="<|endoftext|>", model_max_length=tokens
-    )
-    tokenizer.save_pretrained(folder)
-    return tokenizer
-
-
 def make_vae(
     widths: Sequence[int], *, latent_channels: int = 4, groups: int = 16, sample_size: int = 64
 ) -> AutoencoderKL:
@@ -157,7 +135,7 @@ def make_vae(
 
 
 def make_text_encoder(
-    width: int, vocabulary: int, *, layers: int = 2, heads: int = 2, tokens: int = TOKENS
+    width: int, vocabulary: int, *, layers: int = 2, heads: int = 2, tokens: int = LENGTH
 ) -> CLIPTextModel:
     """An untrained CLIP text encoder.
 

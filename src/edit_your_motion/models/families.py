@@ -51,6 +51,8 @@ def family_of_unet(config: Mapping[str, Any]) -> str | None:
     extra = config.get("in_channels", 4), latents
     if config.get("addition_embed_type") == "text_time" or text == 2048:
         return "Stable Diffusion XL"
+    if not all(isinstance(channels, int) for channels in extra):
+        return "one whose channels are no numbers"
     if extra == (2 * latents + 1, latents):
         return f"an inpainting model ({extra[0]} channels go into its U-Net)"
     if extra == (2 * latents, latents):

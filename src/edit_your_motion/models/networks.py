@@ -108,7 +108,11 @@ def describe(
         ) from error
 
 
-def load_network(checkpoint: Checkpoint[Network], dtype: torch.dtype) -> tuple[Network, str]:
+def load_network(
+    checkpoint: Checkpoint[Network],
+    dtype: torch.dtype,
+    change: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict,
+) -> tuple[Network, str]:
     """A checkpoint's network with its weights, frozen, and a digest of all that decides what it computes.
 
     The digest is taken in passing, of each tensor as fp16 has it, under the names that the network has now: so that it
@@ -118,6 +122,7 @@ def load_network(checkpoint: Checkpoint[Network], dtype: torch.dtype) -> tuple[N
     Args:
         checkpoint: where the tensors are.
         dtype: to hold the weights in.
+        change: what is merged into the weights, after the digest of their own is taken.
 
     Raises:
         CheckpointError: if tensors are missing, too many, of other shapes, or no numbers.
@@ -127,7 +132,7 @@ def load_network(checkpoint: Checkpoint[Network], dtype: torch.dtype) -> tuple[N
     check_tensors(network, tensors, where)
     digest = digest_of(checkpoint.kind.decisive(network), tensors, where)
     # Copies: what is mapped from a file lies anywhere in memory, and kernels round by alignment.
-    own = {name: value.to(dtype, copy=True) for name, value in tensors.items()}
+    own = {name: value.to(dtype, copy=True) for name, value in change(tensors).items()}
     network.load_state_dict(own, assign=True)
     nn.Module.to(network, dtype)  # that of diffusers' networks warns of casting, which is what is wanted
     return network.eval().requires_grad_(False), digest

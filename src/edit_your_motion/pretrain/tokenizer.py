@@ -11,7 +11,7 @@ from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
 from tokenizers.trainers import BpeTrainer
 from transformers import CLIPTokenizer
 
-from edit_your_motion.tiny import make_tokenizer
+from edit_your_motion.models.tokenizers import make_tokenizer
 
 _WORDS = r"[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 _END = "</w>"
