@@ -371,6 +371,24 @@ def test_missing_frames_are_said(tmp_path: Path) -> None:
     assert probe(tmp_path / "even").warnings == ()
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".avif", ".gif"])
+def test_damaged_bytes_are_one_clear_line(tmp_path: Path, suffix: str) -> None:
+    rng, path, exif = np.random.default_rng(0), tmp_path / f"a{suffix}", Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(QUARTERS).save(path, exif=exif)
+    whole = np.frombuffer(path.read_bytes(), np.uint8)
+    for _ in range(40):
+        content = whole.copy()
+        content[rng.integers(len(content), size=rng.integers(1, 12))] = rng.integers(256)
+        path.write_bytes(content.tobytes())
+        said = ""
+        try:
+            read_video(path)
+        except VideoError as error:
+            said = str(error)
+        assert "\n" not in said
+
+
 def test_animated_avif(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (64, 64), (40 * index + 20,) * 3) for index in range(5)]
     frames[0].save(tmp_path / "a.avif", save_all=True, append_images=frames[1:], duration=100, quality=100)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -23,7 +24,7 @@ from edit_your_motion.preparation import (
     save_prepared,
 )
 from edit_your_motion.progress import SilentProgress
-from edit_your_motion.video import Video, write_video
+from edit_your_motion.video import Video, read_video, write_video
 from synthetic_clip import SyntheticClip, film, ready_people, write_clip
 
 SILENT = SilentProgress()
@@ -189,6 +190,21 @@ def test_frames_in_memory_equal_those_of_a_file(walk: SyntheticClip, form: str) 
     assert_frames_of(clip, walk.prepared, [3, 5, 7])
     np.testing.assert_array_equal(clip.video.frames, frames[[3, 5, 7]])
     assert clip.video.fps == prepare(walk, video).video.fps == 4
+
+
+def test_what_was_done_to_hdr_is_said(walk: SyntheticClip, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with av.open(str(tmp_path / "hdr.mp4"), "w") as container:
+        frames = read_video(walk.video).frames
+        track = container.add_stream("libx264", rate=10)
+        track.height, track.width, track.pix_fmt = *frames.shape[1:3], "yuv420p"
+        codec = track.codec_context
+        codec.color_primaries, codec.color_trc, codec.colorspace = 9, 16, 9
+        for frame in frames:
+            container.mux(track.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(track.encode(None))
+    prepared = prepare_reference(tmp_path / "hdr.mp4", 3, VideoConfig(), ready_people(walk, walk), SILENT)
+    assert any("HDR (PQ, BT.2020)" in warning for warning in prepared.warnings)
+    assert "hdr.mp4: HDR (PQ, BT.2020)" in caplog.text
 
 
 def test_frames_in_memory_that_do_not_do(walk: SyntheticClip) -> None:

@@ -225,3 +225,5 @@ def _show(path: Path, frame: av.VideoFrame, width: int, peak: float | None) -> U
         return render(frame, width, peak)
     except VideoError as error:
         raise VideoError(f"{path}: {error}") from error
+    except (av.error.FFmpegError, ValueError) as error:
+        raise VideoError(f"{path}: pixels of the form {frame.format.name} cannot be shown: convert to H.264") from error

@@ -127,6 +127,6 @@ def _transform(
             ImageCms.Intent.RELATIVE_COLORIMETRIC,
             ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
+        return ImageCms.applyTransform(image, transform)
     except ImageCms.PyCMSError:
         return None
-    return ImageCms.applyTransform(image, transform)

@@ -34,7 +34,7 @@ ORIENTATION = 0x0112
 _KINDS = r"(mask|matte|alpha|depth|(open|dw|dense)?pose|skeleton|normal|seg(mentation)?|keypoint|canny|edge)s?\d*"
 BESIDE = re.compile(rf"^{_KINDS}[ ._-]+|[ ._-]+{_KINDS}$")
 # What Pillow's decoders raise for bytes that make no sense.
-DAMAGE = (OSError, EOFError, SyntaxError, ValueError, IndexError, struct.error)
+DAMAGE = (OSError, EOFError, SyntaxError, ValueError, IndexError, RuntimeError, struct.error)
 # Browsers and FFmpeg play a delay too short to be meant as a tenth of a second.
 SHORTEST_DELAY, USUAL_DELAY = Fraction(1, 100), Fraction(1, 10)
 
@@ -44,7 +44,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     """The picture, its size checked before a pixel is decoded; what goes wrong in the block is put down to the file."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the sides are checked below
+            warnings.simplefilter("ignore")  # the sides are checked below, damage is found by decoding
             image = Image.open(path, formats=FORMATS)
         with image:
             check_sides(path, *image.size)
@@ -86,7 +86,9 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
 
 def _orientation(image: Image.Image) -> Orientation:
     """How the picture has to be turned yet; Pillow turns a TIFF itself while it loads."""
-    return EXIF.get(image.getexif().get(ORIENTATION, 1), Orientation())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is damaged of it turns nothing
+        return EXIF.get(image.getexif().get(ORIENTATION, 1), Orientation())
 
 
 def _pixels(image: Image.Image, colours: Colours, path: Path) -> UInt8[np.ndarray, "h w 3"]:
