@@ -32,6 +32,15 @@ def clips() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases() -> Path:
+    """Small inputs that lie beside a checkout of the project; a test that asks for them skips without."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "cases"
+    if not folder.is_dir():
+        pytest.skip(f"no test cases at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny base, ControlNet and motion adapter in the layout of Stable Diffusion 1.5."""
     from edit_your_motion.tiny import make_base, make_controlnet, make_motion_adapter

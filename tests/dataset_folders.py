@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from edit_your_motion.datasets.people_files import COCO_JOINTS
+from edit_your_motion.people.joint_layouts import COCO_JOINTS
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
 from edit_your_motion.people.openpose_format import write_openpose
 from edit_your_motion.people.skeleton import draw_skeleton

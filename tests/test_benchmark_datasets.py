@@ -37,7 +37,7 @@ from edit_your_motion.datasets.config import CasesConfig
 from edit_your_motion.errors import ConfigError, InputError, ModelFileError, PersonError, VideoError
 from edit_your_motion.metrics import METRICS, psnr
 from edit_your_motion.people.backends import OnFrame, PersonDetection
-from edit_your_motion.people.openpose_format import read_openpose
+from edit_your_motion.people.pose_files import read_poses
 from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.preparation import PreparedClip, load_prepared
 from edit_your_motion.progress import SilentProgress
@@ -336,7 +336,7 @@ def test_cases_are_exported_in_the_forms_that_others_read(
     first = np.asarray(Image.open(place / "source.png"))
     assert first.shape == (64, 64, 3)
     assert psnr(read_video(place / "source.mp4").frames[:1], first[None]).min() > 30
-    aligned = read_openpose(place / "aligned-openpose")
+    aligned = read_poses(place / "aligned-openpose")
     assert (len(aligned), aligned.height, aligned.width) == (3, 64, 64)
     drawn = read_video(place / "aligned-skeleton.mp4").frames
     assert psnr(drawn, draw_skeleton(aligned)).min() > 20

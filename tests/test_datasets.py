@@ -19,10 +19,11 @@ from edit_your_motion.datasets.catalogue import DATASETS, choose_cases, open_dat
 from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.datasets.config import CasesConfig
 from edit_your_motion.datasets.folder import find_clip, find_clips
-from edit_your_motion.datasets.people_files import list_masks, read_keypoints, read_masks
+from edit_your_motion.datasets.people_files import read_keypoints, read_masks
 from edit_your_motion.errors import ConfigError, InputError, PersonError, VideoError
 from edit_your_motion.people.keypoints import BODY_JOINTS
 from edit_your_motion.people.keypoints_file import save_keypoints
+from edit_your_motion.people.mask_files import list_masks
 from edit_your_motion.preparation import PreparedClip
 from edit_your_motion.stage import Pair, render_clip
 from edit_your_motion.video import write_video
@@ -166,7 +167,7 @@ def test_discos_points_that_were_not_found_are_absent(tmp_path: Path) -> None:
     (tmp_path / "1" / "openpose_json" / "0001.png.json").write_text("[]")
     assert read_keypoints(tmp_path / "1" / "openpose_json", 64, 64).visible().any(axis=1).tolist() == [True, False]
     (tmp_path / "1" / "openpose_json" / "0001.png.json").write_text('[{"keypoints": [[1, 2]]}]')
-    with pytest.raises(PersonError, match=r"0001\.png\.json: expected 17 keypoints"):
+    with pytest.raises(PersonError, match=r"0001\.png\.json, person 0: expected 17, .* keypoints, got 1"):
         read_keypoints(tmp_path / "1" / "openpose_json", 64, 64)
 
 

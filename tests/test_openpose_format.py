@@ -10,7 +10,8 @@ import pytest
 from edit_your_motion.errors import PersonError
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
 from edit_your_motion.people.keypoints_file import load_keypoints, save_keypoints
-from edit_your_motion.people.openpose_format import read_openpose, write_openpose
+from edit_your_motion.people.openpose_format import write_openpose
+from edit_your_motion.people.pose_files import read_poses
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_openpose_round_trip(tmp_path: Path, keypoints: Keypoints) -> None:
     files = write_openpose(tmp_path / "clip", keypoints)
     assert len(files) == 3
     assert json.loads(files[2].read_text())["people"] == []
-    assert_same(read_openpose(tmp_path / "clip"), keypoints)
+    assert_same(read_poses(tmp_path / "clip"), keypoints)
     assert sorted(tmp_path.glob("clip/*")) == files
 
 
@@ -67,7 +68,7 @@ def test_body_25_keeps_the_eighteen(tmp_path: Path) -> None:
              "left_wrist", "mid_hip", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle",
              "right_eye", "left_eye", "right_ear", "left_ear"]  # fmt: skip
     file = write(tmp_path / "a.json", {"people": [{"pose_keypoints_2d": flat(25)}]})
-    read = read_openpose(file, height=100, width=100)
+    read = read_poses(file, height=100, width=100)
     for joint, name in enumerate(BODY_JOINTS):
         index = names.index(name)
         np.testing.assert_allclose(read.body[0, joint], [10 + index, 10 + 2 * index, 0.9])
@@ -78,7 +79,7 @@ def test_shares_of_the_canvas_become_pixels(tmp_path: Path) -> None:
     body = [value for _ in range(18) for value in (0.5, 0.25, 1)]
     person = {"pose_keypoints_2d": body, "hand_left_keypoints_2d": None, "hand_right_keypoints_2d": [None] * 63}
     file = write(tmp_path / "a.json", [{"people": [person], "canvas_width": 640, "canvas_height": 480}])
-    read = read_openpose(file)
+    read = read_poses(file)
     np.testing.assert_allclose(read.body[0, :, :2], [[320, 120]] * 18)
     assert read.hands is None
     assert (read.height, read.width) == (480, 640)
@@ -88,7 +89,7 @@ def test_annotators_tables(tmp_path: Path) -> None:
     candidate = [[0.1 * index, 0.05 * index] for index in range(1, 19)]
     subset = [[-1.0] * 18, [float(index) if index != 4 else -1.0 for index in range(18)] + [0.9, 17]]
     content = {"bodies": {"candidate": candidate, "subset": subset}, "hands": [], "faces": []}
-    read = read_openpose(write(tmp_path / "a.json", content), person=1, height=200, width=100)
+    read = read_poses(write(tmp_path / "a.json", content), height=200, width=100)
     assert not read.visible()[0, 4]
     np.testing.assert_allclose(read.body[0, 3], [40, 40, 1], rtol=1e-5)
 
@@ -97,7 +98,7 @@ def test_frames_follow_their_numbers_and_people_their_index(tmp_path: Path) -> N
     for frame, people in ((10, 2), (9, 1), (2, 2)):
         person = [{"pose_keypoints_2d": flat(18, 100 * index + frame)} for index in range(people)]
         write(tmp_path / f"{frame}.png.json", {"people": person})
-    read = read_openpose(tmp_path, person=1, height=300, width=300)
+    read = read_poses(tmp_path, person=2, height=300, width=300)
     np.testing.assert_array_equal(read.visible().any(axis=1), [True, False, True])
     np.testing.assert_allclose(read.body[[0, 2], 0, 0], [102, 110])
 
@@ -111,20 +112,21 @@ GOOD = {"people": [{"pose_keypoints_2d": flat(18)}], "canvas_width": 100, "canva
         ("{", "expected JSON"),
         ('{"people": [NaN]}', "NaN is not a number"),
         ("[" * 100_000, "expected JSON"),
-        ({"persons": []}, '"people"'),
+        ({"persons": []}, "OpenPose's people"),
+        ({"animals": []}, "got an object of animals"),
         ({"people": [3]}, "list of objects"),
-        ({"people": []}, "person of index 0, got at most 0"),
+        ({"people": []}, "expected body points of a person, got none"),
         (
             {"people": [{"pose_keypoints_2d": [1, 2, 3]}]},
-            "person 0, pose_keypoints_2d: expected 54 or 75",
+            "person 0, pose_keypoints_2d: expected 51 or 54 or 75",
         ),
         ({"people": [{"pose_keypoints_2d": ["x"] * 54}]}, "expected a number within"),
         ({"people": [{"pose_keypoints_2d": [1e300] * 54}]}, "expected a number within"),
         ({"people": [{"pose_keypoints_2d": [True] * 54}]}, "expected a number within"),
         ({"people": [{"pose_keypoints_2d": [5, 5, -1] * 18}]}, "confidences of 0 or more"),
         ({**GOOD, "canvas_width": 10**9}, "canvas_width"),
-        ({"people": GOOD["people"]}, "give the video's height and width"),
-        ({**GOOD, "people": [{"pose_keypoints_2d": [0] * 54}]}, "got none in any frame"),
+        ({"people": GOOD["people"]}, "give the video that the keypoints are of"),
+        ({**GOOD, "people": [{"pose_keypoints_2d": [0] * 54}]}, "got none in any"),
         ({"bodies": {"candidate": [[1, 1]], "subset": [[7] * 18]}}, "expected one of 1 points, got 7"),
         ({"bodies": 3}, '"candidate" and "subset"'),
     ],
@@ -132,7 +134,7 @@ GOOD = {"people": [{"pose_keypoints_2d": flat(18)}], "canvas_width": 100, "canva
 def test_faulty_openpose_files_are_named(tmp_path: Path, content: Any, message: str) -> None:
     file = write(tmp_path / "frame_7.json", content)
     with pytest.raises(PersonError) as caught:
-        read_openpose(file)
+        read_poses(file)
     assert message in str(caught.value)
     assert "frame_7.json" in str(caught.value)
 
@@ -140,11 +142,11 @@ def test_faulty_openpose_files_are_named(tmp_path: Path, content: Any, message: 
 def test_canvases_that_differ_are_named(tmp_path: Path) -> None:
     write(tmp_path / "1.json", GOOD)
     write(tmp_path / "2.json", {**GOOD, "canvas_width": 90})
-    with pytest.raises(PersonError, match=r"100x100 in 1.json and 90x100 in 2.json"):
-        read_openpose(tmp_path)
+    with pytest.raises(PersonError, match=r"100x100 in frame 0 and 90x100 in frame 1"):
+        read_poses(tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(PersonError, match="got 0"):
-        read_openpose(tmp_path / "empty")
+        read_poses(tmp_path / "empty")
 
 
 def ours(**changes: Any) -> dict[str, Any]:

@@ -192,6 +192,47 @@ def test_people_of_another_shape_are_refused_with_what_was_understood() -> None:
             call()
 
 
+def test_masks_that_the_joints_are_not_in_are_told(tmp_path: Path, film: Path) -> None:
+    """Inverted ones of a person at the border pass for a large person until the joints say otherwise."""
+    keypoints, masks = people()
+    save_keypoints(tmp_path / "k.json", keypoints)
+    inverted = ~masks
+    inverted[:, :20], inverted[:, -20:] = False, False
+    ready = PeopleConfig(keypoints=tmp_path / "k.json", masks=write_masks(tmp_path / "inverted", inverted))
+    with pytest.raises(PersonError, match="masks look inverted: 0% of the person's joints"):
+        prepare_source(film, Canvas(128, 128), VideoConfig(frames=FRAMES), ready, SILENT)
+    beside = write_masks(tmp_path / "beside", np.roll(masks, 100, axis=2))
+    ready = ready.model_copy(update={"masks": beside})
+    clip = prepare_source(film, Canvas(128, 128, "pad"), VideoConfig(frames=FRAMES), ready, SILENT)
+    assert any("0% of the person's joints lie within the masks" in warning for warning in clip.warnings)
+    ready = ready.model_copy(update={"masks": write_masks(tmp_path / "masks", masks)})
+    assert not prepare_source(film, Canvas(128, 128), VideoConfig(frames=FRAMES), ready, SILENT).warnings
+
+
+def test_labels_of_masks_are_chosen_by_the_setting(tmp_path: Path, film: Path) -> None:
+    keypoints, masks = people()
+    save_keypoints(tmp_path / "k.json", keypoints)
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    for index, mask in enumerate(masks):
+        labels = 2 * mask + np.roll(mask, 100, axis=1)
+        Image.fromarray(labels.astype(np.uint8)).save(folder / f"{index}.png")
+    ready = PeopleConfig(keypoints=tmp_path / "k.json", masks=folder)
+    with pytest.raises(PersonError, match=r"--people\.mask-label"):
+        prepare_source(film, Canvas(128, 128), VideoConfig(frames=FRAMES), ready, SILENT)
+    ready = ready.model_copy(update={"mask_label": 2})
+    assert worst_overlap(prepare_source(film, Canvas(128, 128), VideoConfig(frames=FRAMES), ready, SILENT)) > 0.9
+
+
+@pytest.mark.parametrize("canvas", [Canvas(256, 256), Canvas(256, 256, "pad"), None], ids=["crop", "pad", "auto"])
+def test_a_wide_clip_with_its_people(cases: Path, canvas: Canvas | None) -> None:
+    wide, video = cases / "wide" / "wide.mp4", VideoConfig(frames=8)
+    ready = PeopleConfig(keypoints=cases / "wide" / "wide.json", masks=cases / "wide" / "masks")
+    clip = prepare_source(wide, canvas or choose_canvas(wide, video, 64, 512), video, ready, SILENT)
+    assert worst_overlap(clip) > 0.97
+    assert not clip.warnings
+
+
 Times = list[int]
 EVEN: Times = [125 * index for index in range(24)]
 UNEVEN: Times = [40 * index + (400 if index > 5 else 0) + (15 * index if index > 12 else 0) for index in range(24)]

@@ -83,9 +83,14 @@ class PeopleConfig(Section):
         True, description="Swap left and right back where the finder changed them between two frames."
     )
     keypoints: Path | None = Field(
-        None, description="Ready keypoints of the source: our JSON, OpenPose JSON files, or a skeleton video."
+        None, description="Ready keypoints of the source: ours or a pose tool's (docs/files.md), or a skeleton video."
     )
-    masks: Path | None = Field(None, description="Ready person masks of the source: a folder of pictures or a video.")
+    masks: Path | None = Field(
+        None, description="Ready person masks of the source: a folder of pictures or a video (docs/files.md)."
+    )
+    mask_label: int | None = Field(
+        None, ge=0, le=65535, description="Which label of the masks is the person; 0 for what is black."
+    )
     reference_keypoints: Path | None = Field(
         None, description="Ready keypoints of the reference, with its video or alone."
     )

@@ -15,13 +15,14 @@ from PIL import Image
 from edit_your_motion.config import PeopleConfig, VideoConfig
 from edit_your_motion.errors import ConfigError, PersonError, VideoError
 from edit_your_motion.files import write_text, written_whole
+from edit_your_motion.people.agreement import compare
 from edit_your_motion.people.backends import PeopleBackend, load_backend
 from edit_your_motion.people.cropping import crop_around, touches_cut, uncut
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.keypoints_file import load_keypoints, read_json, save_keypoints
 from edit_your_motion.people.parents import raise_parents
 from edit_your_motion.people.placing import Placement, fit_keypoints, fit_masks, pick_frames
-from edit_your_motion.people.precomputed import load_precomputed
+from edit_your_motion.people.precomputed import load_ready_keypoints, load_ready_masks
 from edit_your_motion.people.sides import keep_sides
 from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.people.smoothing import SmoothingConfig, fill_mask_gaps, frame_times, jitter, steady_keypoints
@@ -149,7 +150,15 @@ def prepare_source(
     whole = _read(source, video, video.start, count, uncut(info.height, info.width, canvas.fit(zoom)), progress)
     chosen = _Chosen(source, video, video.start, count)
     placement = Placement(info.height, info.width, canvas.fit(), info.pixel_aspect)
-    sought = _Sought(people.person, people.keypoints, people.masks, chosen, placement, aims=canvas.place is None)
+    sought = _Sought(
+        people.person,
+        people.keypoints,
+        people.masks,
+        chosen,
+        placement,
+        aims=canvas.place is None,
+        mask_label=people.mask_label,
+    )
     clip = _find_person(whole, sought, people, progress)
     if not clip.masks.any(axis=(1, 2)).all():
         empty = np.flatnonzero(~clip.masks.any(axis=(1, 2))) + 1
@@ -195,15 +204,15 @@ def prepare_skeletons(path: Path, frames: int, video: VideoConfig, person: int |
     """A reference of which there are keypoints only, or a skeleton video; its frames are the skeletons.
 
     Args:
-        path: our JSON, OpenPose JSON files, or a skeleton video.
+        path: keypoints in whatever form `load_precomputed` reads, or a skeleton video.
         frames: how many to take.
         video: start and stride; its rate is that of keypoints that know none (30 unless given).
-        person: which of the people in OpenPose's files, from 1.
+        person: which of the people in the file, from 1 from the left; None for the largest.
 
     Raises:
         PersonError: if there are no keypoints, or too few frames of them.
     """
-    keypoints = _load_keypoints(path, person)
+    keypoints = load_ready_keypoints(path, person=person)
     rate = Fraction(video.fps or 30).limit_denominator(1000)
     if path.suffix.lower() in CONTAINERS:
         rate = probe(path).fps
@@ -244,8 +253,7 @@ def load_prepared(folder: Path) -> PreparedClip:
     """
     video = read_video(folder / "frames.mp4")
     keypoints = load_keypoints(folder / "keypoints.json")
-    masks = load_precomputed(folder / "masks", "masks").masks
-    assert masks is not None
+    masks = load_ready_masks(folder / "masks", label=255)
     if masks.shape[1:] != (keypoints.height, keypoints.width):
         raise PersonError(
             f"expected masks of {keypoints.width}x{keypoints.height} as the keypoints in {folder}, "
@@ -332,6 +340,7 @@ class _Sought:
         placement: where they are.
         aims: whether a crop goes where the person is.
         needs_masks: whether masks are of use.
+        mask_label: which label of the masks is the person.
     """
 
     person: int | None
@@ -341,6 +350,7 @@ class _Sought:
     placement: Placement
     aims: bool = True
     needs_masks: bool = True
+    mask_label: int | None = None
 
 
 @dataclass(frozen=True)
@@ -397,6 +407,8 @@ def _find_person(whole: Video, sought: _Sought, people: PeopleConfig, progress: 
     assert keypoints is not None
     if masks is None:
         masks = np.zeros(small.frames.shape[:3], bool)
+    elif sought.keypoints is not None or sought.masks is not None:
+        warnings = (*warnings, *compare(keypoints, masks))
     return PreparedClip(small, raise_parents(keypoints), masks, found, raw_jitter, tuple(warnings), fit.place)
 
 
@@ -434,24 +446,14 @@ def _say_cut(clip: PreparedClip, place: Placement) -> tuple[str, ...]:
     return (warning,)
 
 
-def _load_keypoints(path: Path, person: int | None, height: int | None = None, width: int | None = None) -> Keypoints:
-    """Ready keypoints; `person` counts from 1 here and from 0 in the files."""
-    keypoints = load_precomputed(path, height=height, width=width, person=(person or 1) - 1).keypoints
-    if keypoints is None:
-        raise PersonError(f"expected keypoints at {path}, found masks only")
-    return keypoints
-
-
 def _load_ready(sought: _Sought) -> tuple[Keypoints | None, Bool[np.ndarray, "f h w"] | None]:
     """The ready keypoints and masks of the frames in question, as they are; each None where none are given."""
     keypoints, masks, place = None, None, sought.placement
     if sought.keypoints is not None:
-        keypoints = _load_keypoints(sought.keypoints, sought.person, place.height, place.width)
+        keypoints = load_ready_keypoints(sought.keypoints, height=place.height, width=place.width, person=sought.person)
         keypoints = keypoints.take(sought.chosen.pick(len(keypoints), sought.keypoints))
     if sought.masks is not None:
-        masks = load_precomputed(sought.masks).masks
-        if masks is None:
-            raise PersonError(f"expected masks at {sought.masks}, found keypoints only")
+        masks = load_ready_masks(sought.masks, sought.mask_label)
         masks = masks[sought.chosen.pick(len(masks), sought.masks)]
     return keypoints, masks
 

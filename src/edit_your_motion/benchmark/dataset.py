@@ -197,19 +197,19 @@ def write_ready_people(case: Case, canvas: Canvas, place: Path, people: PeopleCo
         case: its clips may have keypoints and masks.
         canvas: of the edit.
         place: the folder to write to.
-        people: says which of the people in OpenPose's files are meant.
+        people: says which of the people in the files are meant.
 
     Raises:
         PersonError: keypoints or masks cannot be read.
     """
     written: dict[str, Path] = {}
-    if (keypoints := case.source.read_keypoints((people.person or 1) - 1)) is not None:
+    if (keypoints := case.source.read_keypoints(people.person)) is not None:
         written["keypoints"] = place / "source-keypoints.json"
         save_keypoints(written["keypoints"], fit_keypoints(keypoints, canvas.fit()))
     if (masks := case.source.read_masks()) is not None:
         written["masks"] = place / "source-masks"
         save_masks(written["masks"], fit_masks(masks, canvas.fit()))
-    if (keypoints := case.reference.read_keypoints((people.reference_person or 1) - 1)) is not None:
+    if (keypoints := case.reference.read_keypoints(people.reference_person)) is not None:
         written["reference_keypoints"] = place / "reference-keypoints.json"
         save_keypoints(written["reference_keypoints"], keypoints)
     return written

@@ -7,14 +7,13 @@ from edit_your_motion.benchmark.people_in_streams import follow_in_stream
 from edit_your_motion.benchmark.subjects import Subject, stream
 from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.edit import loop_frames
-from edit_your_motion.errors import PersonError
 from edit_your_motion.metrics import Frames, PersonMasks, PersonPoses
 from edit_your_motion.metrics.frames import describe_frames
 from edit_your_motion.people.alignment import AlignmentMethod, align
 from edit_your_motion.people.backends import PeopleBackend
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.placing import fit_keypoints, fit_masks
-from edit_your_motion.people.precomputed import load_precomputed
+from edit_your_motion.people.precomputed import load_ready_keypoints
 from edit_your_motion.people.tracking import Track
 from edit_your_motion.progress import Progress
 from edit_your_motion.video import Fit
@@ -82,9 +81,7 @@ class SubjectPeople:
         """The skeletons that the output was to show, on its canvas."""
         reference, truth = self.subject.reference, self.subject.truth
         if self.subject.skeletons is not None:
-            moving = load_precomputed(self.subject.skeletons).keypoints
-            if moving is None:
-                raise PersonError(f"{self.subject.skeletons}: expected keypoints, found masks only")
+            moving: Keypoints | None = load_ready_keypoints(self.subject.skeletons)
         elif reference is not None and reference != truth:
             moving = self._read_or_follow(reference, "reference")
         elif truth is not None:

@@ -124,11 +124,11 @@ class Clip:
             raise VideoError(f"{self.path} changes its size: expected frames of one size")
         return Video(np.stack(frames), self.rate, self.path)
 
-    def read_keypoints(self, person: int = 0) -> Keypoints | None:
+    def read_keypoints(self, person: int | None = None) -> Keypoints | None:
         """The ready keypoints of the chosen frames on the clip's own canvas; None where there are none.
 
         Args:
-            person: which of the people in OpenPose's files, from 0.
+            person: which of the people in the file, from 1 from the left; None for the largest.
 
         Raises:
             PersonError: they cannot be read, or are of another number of frames.

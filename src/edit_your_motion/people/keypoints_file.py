@@ -18,6 +18,7 @@ out, or null, is not there; so is a hand or a face. Frames count from 0 without 
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,28 @@ def read_json(path: Path) -> Any:
     Raises:
         PersonError: the file cannot be read or is not such JSON.
     """
+    return _parse_json(f"{path}", _read_text(path))
 
+
+def read_json_lines(path: Path) -> Iterator[Any]:
+    """The content of each line of a file of bounded size that is not empty; errors are those of `read_json`."""
+    for number, line in enumerate(_read_text(path).splitlines(), 1):
+        if line.strip():
+            yield _parse_json(f"{path}, line {number}", line)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise PersonError(f"{path}: expected at most {MAX_BYTES} bytes, got {size}: split the clip")
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise PersonError(f"{path}: cannot be read ({error.strerror}): check the path") from error
+    except ValueError as error:
+        raise PersonError(f"{path}: expected JSON, got something else ({error}): write it anew") from error
+
+
+def _parse_json(where: str, text: str) -> Any:
     def refuse_constant(name: str) -> None:
         raise ValueError(f"{name} is not a number that a file may hold")
 
@@ -125,17 +147,12 @@ def read_json(path: Path) -> Any:
         return content
 
     try:
-        if (size := path.stat().st_size) > MAX_BYTES:
-            raise PersonError(f"{path}: expected at most {MAX_BYTES} bytes, got {size}: split the clip")
-        text = path.read_text(encoding="utf-8")
         return json.loads(text, parse_constant=refuse_constant, object_pairs_hook=refuse_doubles)
-    except OSError as error:
-        raise PersonError(f"{path}: cannot be read ({error.strerror}): check the path") from error
     except (ValueError, RecursionError) as error:
-        raise PersonError(f"{path}: expected JSON, got something else ({error}): write it anew") from error
+        raise PersonError(f"{where}: expected JSON, got something else ({error}): write it anew") from error
 
 
-def read_side(path: Path, name: str, value: object) -> int:
+def read_side(path: Path | str, name: str, value: object) -> int:
     """A canvas side, checked."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= MAX_SIDE:
         raise PersonError(f"{path}: expected {name} to be a whole number in 1..{MAX_SIDE}, got {value!r}")

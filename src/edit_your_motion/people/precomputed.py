@@ -2,10 +2,10 @@
 
 ==============  ========================================================================================
 ``keypoints``   our keypoints file (``keypoints_file.py``)
-``openpose``    OpenPose's JSON, a folder with one file a frame or a single file (``openpose_format.py``)
+``poses``       what pose tools write, a folder with one JSON a frame or a single file (``pose_files.py``)
 ``npz``         NumPy arrays: ``body`` (f, 18, 3) with ``height`` and ``width``, ``hands``, ``face``, ``masks``
 ``skeletons``   a video or a folder of skeleton pictures in OpenPose's colours
-``masks``       a video or a folder of masks, white person on black; of a folder ``*.mask.*`` (DisCo) if any
+``masks``       a video or a folder of masks, in whatever way tools write them (``mask_files.py``)
 ==============  ========================================================================================
 """
 
@@ -20,14 +20,16 @@ from jaxtyping import Bool, UInt8
 from edit_your_motion.errors import ConfigError, PersonError
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.keypoints_file import FORMAT, check_points, load_keypoints, read_json, read_side
-from edit_your_motion.people.openpose_format import read_openpose, sorted_by_number
+from edit_your_motion.people.pose_files import SUFFIXES, read_poses
 from edit_your_motion.people.skeleton_reading import read_skeletons
 
-PrecomputedKind = Literal["auto", "keypoints", "openpose", "npz", "skeletons", "masks"]
+PrecomputedKind = Literal["auto", "keypoints", "poses", "npz", "skeletons", "masks"]
 
 _MAX_UNPACKED = 8 * 1024**3
 _COLOURFUL = 64
 """Spread of a pixel's channels beyond what compression gives a grey one."""
+_FEW_COLOURS = 8
+"""Masks of more colours are taken for skeletons where nobody says which they are."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ def load_precomputed(
     *,
     height: int | None = None,
     width: int | None = None,
-    person: int = 0,
+    person: int | None = None,
+    label: int | None = None,
 ) -> Precomputed:
     """The keypoints or masks in a file or folder, at their own size: `Placement` brings them to that of the frames.
 
@@ -58,7 +61,8 @@ def load_precomputed(
         kind: what it is, see the module; "auto" to tell by the content.
         height: of the whole picture, pixels, for keypoints that do not state the size of theirs.
         width: of the whole picture, pixels, likewise.
-        person: which of the people in OpenPose's files.
+        person: which of the people in pose tools' files, from 1 from the left; None for the largest.
+        label: which label of masks is the person; see `read_masks`.
 
     Raises:
         ConfigError: no such kind, or only one of height and width.
@@ -77,55 +81,77 @@ def load_precomputed(
 
     if kind == "keypoints":
         return Precomputed(keypoints=load_keypoints(path))
-    if kind == "openpose":
-        return Precomputed(keypoints=read_openpose(path, person=person, height=height, width=width))
-    return _load_arrays(path) if kind == "npz" else _load_pictures(path, kind)
+    if kind == "poses":
+        return Precomputed(keypoints=read_poses(path, person=person, height=height, width=width))
+    return _load_arrays(path) if kind == "npz" else _load_pictures(path, kind, label)
+
+
+def load_ready_keypoints(
+    path: Path, *, height: int | None = None, width: int | None = None, person: int | None = None
+) -> Keypoints:
+    """Ready keypoints; arguments and errors are those of `load_precomputed`.
+
+    Raises:
+        PersonError: there are masks only.
+    """
+    keypoints = load_precomputed(path, height=height, width=width, person=person).keypoints
+    if keypoints is None:
+        raise PersonError(f"{path}: expected keypoints, found masks only")
+    return keypoints
+
+
+def load_ready_masks(path: Path, label: int | None = None) -> Bool[np.ndarray, "f h w"]:
+    """Ready masks; arguments and errors are those of `load_precomputed`.
+
+    Raises:
+        PersonError: there are keypoints only.
+    """
+    pictures = path.exists() and _recognise(path) == "auto"
+    masks = load_precomputed(path, "masks" if pictures else "auto", label=label).masks
+    if masks is None:
+        raise PersonError(f"{path}: expected masks, found keypoints only")
+    return masks
 
 
 def _recognise(path: Path) -> PrecomputedKind:
     """The kind as far as names and text tell it; "auto" for what has to be looked at."""
     if path.is_dir():
-        return "openpose" if any(path.glob("*.json")) else "auto"
-    if path.suffix.lower() == ".json":
+        return "poses" if any(path.glob("*.json")) else "auto"
+    suffix = path.suffix.lower()
+    if suffix == ".json":
         content = read_json(path)
-        return "keypoints" if isinstance(content, dict) and content.get("format") == FORMAT else "openpose"
-    return "npz" if path.suffix.lower() == ".npz" else "auto"
+        return "keypoints" if isinstance(content, dict) and content.get("format") == FORMAT else "poses"
+    if suffix in SUFFIXES:
+        return "poses"
+    return "npz" if suffix == ".npz" else "auto"
 
 
-def _load_pictures(path: Path, kind: PrecomputedKind) -> Precomputed:
-    frames = _read_pictures(path)
-    if kind == "auto":
-        spread = frames.max(axis=-1) - frames.min(axis=-1)
-        kind = "skeletons" if (spread > _COLOURFUL).sum() > 1e-4 * spread.size else "masks"
+def _load_pictures(path: Path, kind: PrecomputedKind, label: int | None) -> Precomputed:
+    # Keypoints that come as text need no decoder.
+    from edit_your_motion.people.mask_files import read_masks
+    from edit_your_motion.video import read_video
+
+    if kind == "auto" and path.is_dir() and any(path.glob("*.mask.*")):
+        kind = "masks"
     if kind == "masks":
-        return Precomputed(masks=_as_masks(path, frames))
+        return Precomputed(masks=read_masks(path, label))
+    frames = read_video(path).frames
+    if kind == "auto" and not _are_skeletons(frames):
+        return Precomputed(masks=read_masks(path, label))
     try:
         return Precomputed(keypoints=read_skeletons(frames))
     except PersonError as error:
         raise PersonError(f"{path}: {error}") from error
 
 
-def _read_pictures(path: Path) -> UInt8[np.ndarray, "f h w 3"]:
-    """The frames of a video, or of a folder of pictures in the order of their numbers."""
-    # Keypoints that come as text need no decoder.
-    from edit_your_motion.video import read_video
-
-    masks = sorted_by_number(path.glob("*.mask.*")) if path.is_dir() else []
-    if not masks:
-        return read_video(path).frames
-    pictures = [read_video(file).frames for file in masks]
-    sizes = sorted({picture.shape[1:3] for picture in pictures})
-    if len(sizes) > 1:
-        raise PersonError(f"{path}: expected masks of one size, got {sizes[0]} and {sizes[1]}: make them equal")
-    return np.concatenate(pictures)
-
-
-def _as_masks(path: Path, frames: UInt8[np.ndarray, "f h w 3"]) -> Bool[np.ndarray, "f h w"]:
-    # The middle of the range stays clear of the ringing of JPEG around black and white.
-    masks = frames.mean(axis=-1) >= 127.5
-    if not masks.any():
-        raise PersonError(f"{path}: expected white people on black, got {len(masks)} masks without any white")
-    return masks
+def _are_skeletons(frames: UInt8[np.ndarray, "f h w 3"]) -> bool:
+    """Whether pictures have colours, and more of them than people could have labels."""
+    spread = frames.max(axis=-1) - frames.min(axis=-1)
+    if (spread > _COLOURFUL).sum() <= 1e-4 * spread.size:
+        return False
+    fullest = frames[(spread > _COLOURFUL).sum(axis=(1, 2)).argmax()].astype(np.uint32)
+    colours = np.unique((fullest[..., 0] << 16) | (fullest[..., 1] << 8) | fullest[..., 2])
+    return len(colours) > _FEW_COLOURS
 
 
 def _load_arrays(path: Path) -> Precomputed:

@@ -40,7 +40,7 @@ SHORTEST_DELAY, USUAL_DELAY = Fraction(1, 100), Fraction(1, 10)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def open_picture(path: Path) -> Iterator[Image.Image]:
     """The picture, its size checked before a pixel is decoded; what goes wrong in the block is put down to the file."""
     try:
         with warnings.catch_warnings():
@@ -64,7 +64,7 @@ def is_picture(path: Path) -> bool:
         VideoError: it is one of a kind that is not read.
     """
     try:
-        with _opened(path):
+        with open_picture(path):
             return True
     except UnidentifiedImageError as error:
         with path.open("rb") as file:
@@ -105,18 +105,18 @@ def _delay(image: Image.Image) -> Fraction:
     return seconds if seconds > SHORTEST_DELAY else USUAL_DELAY
 
 
-def _frame_count(image: Image.Image) -> int:
+def frame_count(image: Image.Image) -> int:
     """1 for every format but the animated ones: further pages and a camera's previews are no frames."""
     return int(getattr(image, "n_frames", 1)) if image.format in ANIMATED else 1
 
 
-def _load(image: Image.Image, index: int, path: Path) -> None:
+def load_frame(image: Image.Image, index: int, path: Path) -> None:
     """Decode one frame of an open picture."""
     try:
         image.seek(index)
         image.load()
     except DAMAGE as error:
-        count = _frame_count(image)
+        count = frame_count(image)
         raise VideoError(
             f"{path} breaks off: {index} of its {count} frames could be read ({error}): get the whole file"
         ) from error
@@ -124,10 +124,10 @@ def _load(image: Image.Image, index: int, path: Path) -> None:
 
 def probe_picture(path: Path, fps: Fraction | None) -> VideoInfo:
     """What a picture says of itself; a single one lasts one frame at `fps` (30 unless given)."""
-    with _opened(path) as image:
-        count = _frame_count(image)
+    with open_picture(path) as image:
+        count = frame_count(image)
         if count > 1:
-            _load(image, 0, path)  # WebP tells the delay of a frame only once that is decoded
+            load_frame(image, 0, path)  # WebP tells the delay of a frame only once that is decoded
         rate = 1 / _delay(image) if count > 1 else fps or STILL_RATE
         width, height = _upright_size(image)
         told = read_picture_colours(image, path).warning
@@ -136,10 +136,10 @@ def probe_picture(path: Path, fps: Fraction | None) -> VideoInfo:
 
 def iterate_picture(path: Path, fps: Fraction | None) -> Generator[TimedFrame, None, None]:
     """The frames of a picture, one or, where it is animated, many, each with its own delay."""
-    with _opened(path) as image:
-        count, time, colours = _frame_count(image), Fraction(0), read_picture_colours(image, path)
+    with open_picture(path) as image:
+        count, time, colours = frame_count(image), Fraction(0), read_picture_colours(image, path)
         for index in range(count):
-            _load(image, index, path)
+            load_frame(image, index, path)
             shown = _delay(image) if count > 1 else 1 / (fps or STILL_RATE)
             yield TimedFrame(time, shown, _pixels(image, colours, path).copy)
             time += shown
@@ -163,7 +163,7 @@ def list_pictures(folder: Path) -> list[Path]:
     sizes: dict[tuple[int, int], Path] = {}
     for path in paths:
         try:
-            with _opened(path) as image:
+            with open_picture(path) as image:
                 sizes.setdefault(_upright_size(image), path)
         except UnidentifiedImageError as error:
             raise VideoError(f"{path} is named like a picture and is none: remove or replace it") from error
@@ -219,7 +219,7 @@ def _gap(paths: list[Path]) -> tuple[str, ...]:
 def probe_folder(folder: Path, fps: Fraction | None) -> VideoInfo:
     """What a folder of frames amounts to at `fps` (30 unless given)."""
     paths, rate = list_pictures(folder), fps or STILL_RATE
-    with _opened(paths[0]) as image:
+    with open_picture(paths[0]) as image:
         width, height = _upright_size(image)
     return VideoInfo(len(paths), rate, width, height, float(len(paths) / rate), has_audio=False, warnings=_gap(paths))
 
