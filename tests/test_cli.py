@@ -268,3 +268,34 @@ def test_words_too_many_are_named_with_how_several_values_are_given(run: Run, tm
     assert code == 2
     assert "got truth;" in err
     assert "--methods source --methods truth" in err
+
+
+def test_the_settings_of_an_edit_serve_its_parts(
+    run: Run, config: EditConfig, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file that 'edit' took goes to 'apply', 'tune' and 'prepare'; what has no part in them is said."""
+    seen: dict[str, object] = {}
+    monkeypatch.setattr(session, "run_apply", lambda person, config, *rest, **more: seen.update(apply=config))
+    monkeypatch.setattr(session, "run_tune", lambda config, *rest, **more: seen.update(tune=config))
+    monkeypatch.setattr("edit_your_motion.cli.editing._show", lambda result: None)
+    code, _, err = run("apply", "anna", "--config", file)
+    assert (code, seen["apply"]) == (0, config.for_applying())
+    assert "left out source, prompt, model, network, tuning, inversion, which has no part in this command" in err
+    assert run("apply", "anna", "--config", file, "--quiet") == (0, "", "")
+    code, _, err = run("tune", "--config", file)
+    assert (code, seen["tune"]) == (0, config.for_tuning())
+    assert "left out reference, edit_prompt, alignment, sampling" in err
+
+
+def test_what_is_no_setting_at_all_stays_an_error(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    for text in ("modle: {base: small}\n", "model: {bse: small}\n"):
+        file.write_text(text)
+        code, _, err = run("apply", "anna", "b.mp4", "--config", file)
+        assert code == 1
+        assert "no such setting" in err
+
+
+def test_what_is_needed_shows_no_default() -> None:
+    prompt = next(argument for argument in app["edit"].assemble_argument_collection() if "--prompt" in argument.names)
+    assert prompt.show_default is False

@@ -9,6 +9,7 @@ import yaml
 from edit_your_motion.cli.settings import PrepareConfig, TuneFlags, resolve
 from edit_your_motion.config import (
     ApplyConfig,
+    BaseConfig,
     EditConfig,
     Section,
     TuneConfig,
@@ -18,6 +19,7 @@ from edit_your_motion.config import (
     parse_config,
 )
 from edit_your_motion.errors import ConfigError
+from edit_your_motion.wording import counted
 
 KINDS = [TuneConfig, ApplyConfig, EditConfig, PrepareConfig]
 OTHER_THAN_DEFAULT = {
@@ -169,3 +171,13 @@ def test_a_share_of_steps_that_nothing_is_held_through_is_no_part_of_an_edit() -
 
     assert identity("inverted", 0.3) == identity("inverted", 0.5)
     assert identity("moved", 0.3) != identity("moved", 0.5)
+
+
+def test_the_small_base_uses_its_own_controlnet() -> None:
+    assert BaseConfig(base="small").used_controlnet == "small"
+    assert BaseConfig(base="small", controlnet="other").used_controlnet == "other"
+    assert BaseConfig().used_controlnet == BaseConfig().controlnet
+
+
+def test_numbers_in_sentences() -> None:
+    assert [counted(count, "frame") for count in (0, 1, 2)] == ["0 frames", "1 frame", "2 frames"]

@@ -23,7 +23,7 @@ from tiny_network import TEXT_WIDTH, load_network, random_clip
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(edit_your_motion.__file__).parent
 LAYERS = (
-    {"errors", "config", "files", "heap", "identity", "locking", "progress"},
+    {"errors", "config", "files", "heap", "identity", "locking", "progress", "wording"},
     {
         "nn",
         "diffusion",

@@ -44,6 +44,12 @@ class BaseConfig(Section):
         (), description="LoRAs for the base, FILE.safetensors or FILE.safetensors:WEIGHT, merged into it as it loads."
     )
 
+    @property
+    def used_controlnet(self) -> str:
+        """The ControlNet that takes part: with the small base its own, where no other one is given."""
+        own = self.base == "small" and self.controlnet == OPENPOSE_CONTROLNET
+        return "small" if own else self.controlnet
+
 
 class VideoConfig(Section):
     """Which frames, at which size."""
@@ -51,8 +57,8 @@ class VideoConfig(Section):
     frames: int = Field(8, ge=1, le=4096, description="Number of frames to edit.")
     size: str = Field(
         "auto",
-        description="'512' (a square), '768x512' (width x height), or 'auto' (the source's shape, as many pixels as "
-        "the base was trained on).",
+        description="'512' (a square), '768x512' (width x height), or 'auto' (the source's shape, about as many "
+        "pixels as the base was trained on).",
     )
     fit: Literal["crop", "pad"] = Field("crop", description="How a picture of another shape is brought to the size.")
     fps: float | None = Field(
@@ -379,7 +385,9 @@ class TuneConfig(Section):
     """What makes a tuned person out of a source."""
 
     source: str | None = Field(None, description="Video, picture, GIF or folder of frames with the person.")
-    prompt: str = Field("", description="What the source shows: 'a man in a striped shirt is dancing'.")
+    prompt: str = Field(
+        "", description="What the source shows; has to be given: 'a man in a striped shirt is dancing'."
+    )
     model: BaseConfig = BaseConfig()
     video: VideoConfig = VideoConfig()
     people: PeopleConfig = PeopleConfig()

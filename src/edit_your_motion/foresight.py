@@ -11,6 +11,7 @@ from edit_your_motion.errors import ConfigError, InputError, MissingExtraError, 
 from edit_your_motion.people.backends import BACKENDS
 from edit_your_motion.preparation import prepare_skeletons
 from edit_your_motion.video import VideoInfo, probe
+from edit_your_motion.wording import counted
 
 DOUBT = 0.05
 """Share of its frames by which a file may be wrong about how many it has."""
@@ -90,8 +91,8 @@ def check_clip(path: str | Path, video: VideoConfig, start: float, *, still: boo
     available = _count_frames(info, video, start)
     if available is not None and available * (1 + DOUBT) + 1 < video.frames:
         raise VideoError(
-            f"{path} has {available} frames from {start:g} s on with stride {video.stride}, expected {video.frames}: "
-            "lower --video.frames, --video.stride or the start, or give a longer clip"
+            f"{path} has {counted(available, 'frame')} from {start:g} s on with stride {video.stride}, "
+            f"expected {video.frames}: lower --video.frames, --video.stride or the start, or give a longer clip"
         )
 
 

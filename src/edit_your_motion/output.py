@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from edit_your_motion.config import Section, dump_config
+from edit_your_motion.config import Section, TuneConfig, dump_config
 from edit_your_motion.edit import Edit, loop_frames
 from edit_your_motion.files import write_text, written_whole
 from edit_your_motion.measurement import PhaseRecord
@@ -109,12 +109,15 @@ def write_record(folder: Path, record: RunRecord, clips: dict[str, PreparedClip]
         record: how the edit was made.
         clips: source and reference, whose people are described.
     """
+    config = record.config.model_dump(mode="json")
+    if isinstance(record.config, TuneConfig):
+        config["model"]["controlnet"] = record.config.model.used_controlnet
     content: dict[str, Any] = {
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": sys.argv,
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "machine": {"device": record.device, "processors": os.cpu_count(), "threads": torch.get_num_threads()},
-        "config": record.config.model_dump(mode="json"),
+        "config": config,
         "people": {name: describe_people(clip) for name, clip in clips.items()},
         "phases": {name: asdict(phase) for name, phase in record.phases.items()},
         "scores": {name: {key: _finite(value) for key, value in part.items()} for name, part in record.scores.items()},

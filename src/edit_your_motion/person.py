@@ -19,6 +19,7 @@ from edit_your_motion.preparation import PreparedClip, load_prepared, save_prepa
 from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors, save_tensors
 from edit_your_motion.tuning.early_stopping import StageEnd
 from edit_your_motion.tuning.loop import tuned_parameters
+from edit_your_motion.wording import counted
 
 CONFIG, PARAMETERS, DECODER, LATENTS, SOURCE, CARD = (
     "config.yaml",
@@ -119,8 +120,8 @@ tags: [video-motion-editing, stable-diffusion]
 
 # A person tuned with Edit-Your-Motion
 
-Prompt: "{self.config.prompt}". Source: {f} frames of {w}x{h}. {size:,} tuned parameters; everything else is the base
-`{self.config.model.base}` with the ControlNet `{self.config.model.controlnet}`.
+Prompt: "{self.config.prompt}". Source: {counted(f, "frame")} of {w}x{h}. {size:,} tuned parameters; everything else
+is the base `{self.config.model.base}` with the ControlNet `{self.config.model.used_controlnet}`.
 
 | stage | iterations | learning rate | pixels | parts |
 |---|---|---|---|---|

@@ -96,7 +96,7 @@ def run_sweep(
     if config.share != 1:
         raise ConfigError(f"a sweep has numbers of iterations of its own: expected a share of 1, got {config.share}")
     if config.edit.tuning.early_stopping.enabled:
-        raise ConfigError("a sweep needs every iteration that it counts: switch tuning.early_stopping.enabled off")
+        raise ConfigError("a sweep needs every iteration that it counts: give --edit.tuning.early-stopping.no-enabled")
     states = folder / "unfinished"
     failures = run_paired(
         folder,

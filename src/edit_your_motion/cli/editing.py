@@ -15,6 +15,7 @@ from edit_your_motion.cli.settings import (
     resolve,
 )
 from edit_your_motion.config import ApplyConfig, EditConfig, TuneConfig
+from edit_your_motion.wording import counted
 
 if TYPE_CHECKING:
     from edit_your_motion.session import EditResult
@@ -96,7 +97,7 @@ def tune(
     verbose
         Say more.
     """
-    resolved = resolve(TuneConfig, config, settings, source=source)
+    resolved = resolve(TuneConfig, config, settings, quiet=quiet, source=source)
     from edit_your_motion.cli.progress import set_up_output
     from edit_your_motion.session import run_tune
 
@@ -141,7 +142,7 @@ def apply(
     verbose
         Say more.
     """
-    resolved = resolve(ApplyConfig, config, settings, reference=reference)
+    resolved = resolve(ApplyConfig, config, settings, quiet=quiet, reference=reference)
     from edit_your_motion.cli.progress import set_up_output
     from edit_your_motion.session import run_apply
 
@@ -180,7 +181,7 @@ def prepare(
     verbose
         Say more.
     """
-    resolved = resolve(PrepareConfig, config, settings)
+    resolved = resolve(PrepareConfig, config, settings, quiet=quiet)
     from edit_your_motion.cli.progress import set_up_output
     from edit_your_motion.output import describe_people
     from edit_your_motion.session import run_prepare
@@ -190,7 +191,7 @@ def prepare(
     if not quiet:
         facts = describe_people(clip)
         show(
-            f"person in {facts['found']:.0%} of {facts['frames']} frames, "
+            f"person in {facts['found']:.0%} of {counted(len(clip), 'frame')}, "
             f"mask {facts['mask_area']:.1%} of the picture, jitter {facts['jitter_before_smoothing']:.2f} px "
             f"before smoothing, {facts['jitter']:.2f} px after"
         )

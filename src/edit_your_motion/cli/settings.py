@@ -9,6 +9,7 @@ from pydantic import create_model
 from edit_your_motion.benchmark.dataset_config import DatasetConfig
 from edit_your_motion.benchmark.evaluation_config import EvaluationConfig
 from edit_your_motion.benchmark.paired_config import PairedConfig
+from edit_your_motion.cli.printing import console
 from edit_your_motion.config import (
     AnyConfig,
     ApplyConfig,
@@ -30,9 +31,21 @@ class PrepareConfig(Section):
     people: PeopleConfig = PeopleConfig()
 
 
+PARTS = (TuneConfig, ApplyConfig, PrepareConfig)
+"""Configurations of what is a part of an edit."""
+
+
 def flags_of(kind: type[Section], *without: str) -> Any:
     """The type of a parameter that has a flag for every field of `kind`, except those named."""
-    fields = {name: (field.annotation, field) for name, field in kind.model_fields.items() if name not in without}
+    fields = {
+        # What has to be given has no default to show.
+        name: (
+            Annotated[field.annotation, Parameter(show_default=False)] if name == "prompt" else field.annotation,
+            field,
+        )
+        for name, field in kind.model_fields.items()
+        if name not in without
+    }
     flags = create_model(f"{kind.__name__}Flags", __base__=Section, **fields)  # type: ignore[call-overload]
     return Annotated[flags | None, Parameter(name="*")]
 
@@ -48,14 +61,40 @@ EvaluationFlags = flags_of(EvaluationConfig)
 SweepFlags = flags_of(PairedConfig, "share")
 
 
-def resolve(kind: type[AnyConfig], file: Path | None, flags: Section | None, **given: str | None) -> AnyConfig:
+def resolve(
+    kind: type[AnyConfig], file: Path | None, flags: Section | None, *, quiet: bool = True, **given: str | None
+) -> AnyConfig:
     """The configuration: defaults, under the file, under the flags.
+
+    The file may be that of a whole edit where only a part of one is done; what has nothing to do with it is left out.
+
+    Args:
+        kind: of configuration.
+        file: YAML.
+        flags: as they were given.
+        quiet: whether nothing is said of what was left out.
+        given: further settings, None where they were not given.
 
     Raises:
         ConfigError: for an unknown key or a value of the wrong kind.
     """
-    layers = [load_config(file)] if file is not None else []
+    layers = []
+    if file is not None:
+        values = load_config(file)
+        left_out = _foreign(kind, values)
+        if left_out and not quiet:
+            console(errors=True).print(f"{file}: left out {', '.join(left_out)}, which has no part in this command")
+        layers.append({name: value for name, value in values.items() if name not in left_out})
     if flags is not None:
         layers.append(flags.model_dump(exclude_unset=True))
     layers.append({name: value for name, value in given.items() if value is not None})
     return parse_config(kind, *layers)
+
+
+def _foreign(kind: type[Section], values: dict[str, Any]) -> list[str]:
+    """The settings of a whole edit that a part of one does not have; they are checked all the same."""
+    if kind not in PARTS:
+        return []
+    foreign = [name for name in values if name not in kind.model_fields and name in EditConfig.model_fields]
+    parse_config(EditConfig, {name: values[name] for name in foreign})
+    return foreign

@@ -7,6 +7,7 @@ from typing import Literal
 from cyclopts import App
 
 from edit_your_motion.cli.printing import console, show
+from edit_your_motion.wording import counted
 
 study = App(name="study", help="Ask people which of two results they prefer (Eq. 18).")
 
@@ -92,9 +93,10 @@ def make(
     )
     if not quiet:
         mute = sum(case.prompt is None for case in made.cases)
-        unasked = f"; {mute} cases have no prompt and are not asked about it" if mute else ""
+        unasked = f"; not asked about a prompt, for lack of one: {counted(mute, 'case')}" if mute else ""
         sys.stdout.write(
-            f"{len(made.cases)} cases, {len(made.comparisons)} comparisons, {len(made.clips)} clips{unasked}\n"
+            f"{counted(len(made.cases), 'case')}, {counted(len(made.comparisons), 'comparison')}, "
+            f"{counted(len(made.clips), 'clip')}{unasked}\n"
             f"read {folder / FILE}, then: eym study serve {folder}\n"
         )
 
@@ -144,7 +146,7 @@ def export(folder: Path, table: Path, /) -> None:
 
     rows = list_rows(AnswerBook(folder / FILE, load_study(folder)))
     write_table(table, rows)
-    sys.stdout.write(f"{len(rows)} answers: {table}\n")
+    sys.stdout.write(f"{counted(len(rows), 'answer')}: {table}\n")
 
 
 @study.command

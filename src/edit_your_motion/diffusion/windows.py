@@ -63,9 +63,9 @@ def check_windows(windows: WindowsConfig) -> None:
     """
     if not 2 * windows.context <= windows.overlap < windows.frames:
         raise ConfigError(
-            "expected windows that are longer than they overlap (windows.overlap), and overlap by at least twice their "
-            f"context (windows.context), got {windows.frames} frames, {windows.overlap} of overlap, {windows.context} "
-            "of context; change one of them"
+            "expected windows (--windows.frames) that are longer than they overlap (--windows.overlap), and overlap by "
+            f"at least twice their context (--windows.context), got {windows.frames}, {windows.overlap} and "
+            f"{windows.context}; change one of them"
         )
 
 

@@ -76,7 +76,7 @@ def iterate_together(*streams: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarra
             )
         if len({item.shape[:2] for item in items}) > 1:
             sizes = " and ".join(f"{item.shape[1]}x{item.shape[0]}" for item in items)
-            raise VideoError(f"expected videos of the same resolution, got {sizes}: resize one (`resize_frames`)")
+            raise VideoError(f"expected videos of the same resolution, got {sizes}: bring them to one size")
         count += 1
         yield items
     if not count:

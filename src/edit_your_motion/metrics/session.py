@@ -97,7 +97,7 @@ class Session:
     def compare_clips(self, load: Callable[..., ClipEncoder], path: str | Path | None, kind: str) -> tuple[float, int]:
         """The Fréchet distance of generated and true clips, and how many generated clips there are."""
         if path is None:
-            raise GapError(f"no {kind} weights were given", f"give their file (networks.{kind})")
+            raise GapError(f"no {kind} weights were given", f"give their file (--networks.{kind})")
         encoder = load(path, self.networks.device)
         features = [encode_clips(video, encoder, self.stride) for video in (self.generated, self.truth)]
         if min(len(clips) for clips in features) < 2:

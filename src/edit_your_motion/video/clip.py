@@ -11,6 +11,7 @@ from einops import repeat
 from jaxtyping import UInt8
 
 from edit_your_motion.errors import ConfigError, VideoError
+from edit_your_motion.wording import counted
 
 # What lies beyond these is no clip but a damaged or hostile file: pixels, frames per second, seconds.
 LARGEST_SIDE = 16384
@@ -113,7 +114,8 @@ def repeat_frames(video: Video, count: int) -> Video:
     """
     if count < 1 or len(video.frames) != 1:
         raise ConfigError(
-            f"a single picture is repeated once or more, got {len(video.frames)} frames to repeat {count} times: "
+            f"a single picture is repeated once or more, got {counted(len(video.frames), 'frame')} to repeat "
+            f"{counted(count, 'time')}: "
             "give one picture and a count of at least 1"
         )
     return replace(video, frames=repeat(video.frames, "1 h w c -> f h w c", f=count))

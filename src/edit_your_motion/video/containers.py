@@ -16,6 +16,7 @@ from edit_your_motion.video.clip import LARGEST_RATE, LONGEST, STILL_RATE, Timed
 from edit_your_motion.video.orientation import read_orientation
 from edit_your_motion.video.rendering import read_colours, read_peak, render
 from edit_your_motion.video.tracks import choose_track, decode_frames
+from edit_your_motion.wording import counted
 
 # Containers that hold their own data. FFmpeg's other formats include playlists that open further files and addresses,
 # and text that it draws as a picture: nothing that a stranger's file should get to choose.
@@ -215,7 +216,7 @@ def iterate_container(path: Path, start: Fraction, seek: bool = True) -> Generat
     elif failure is not None or (stated is not None and not clock.jumped and clock.end < stated * COMPLETE_SHARE):
         length = f" of {float(stated):.2f}" if stated else ""
         raise VideoError(
-            f"{path} breaks off: {count} frames, up to {float(clock.end):.2f}{length} s, could be read"
+            f"{path} breaks off: {counted(count, 'frame')}, up to {float(clock.end):.2f}{length} s, could be read"
             f"{f' ({failure.strerror})' if failure else ''}: get the whole file, or ask for fewer frames"
         ) from failure
 

@@ -16,6 +16,7 @@ from edit_your_motion.video.clip import LARGEST_RATE, TimedFrame, Video, VideoIn
 from edit_your_motion.video.containers import iterate_container, probe_container
 from edit_your_motion.video.fit import Fit, fit_frame
 from edit_your_motion.video.pictures import is_picture, iterate_folder, iterate_picture, probe_folder, probe_picture
+from edit_your_motion.wording import counted
 
 LARGEST_CLIP = 4 * 2**30
 MOST_FRAMES = 20_000
@@ -176,7 +177,9 @@ def read_video(
             pixels = frame.pixels() if fit is None else fit_frame(frame.pixels(), fit)
             size += pixels.nbytes
             if kept and pixels.shape != kept[0].shape:
-                raise VideoError(f"{path} changes its size after {len(kept)} frames: give a size to bring all of it to")
+                raise VideoError(
+                    f"{path} changes its size after {counted(len(kept), 'frame')}: give a size to bring all of it to"
+                )
             if size > LARGEST_CLIP or len(kept) == MOST_FRAMES:
                 raise VideoError(
                     f"{path} has more than the {LARGEST_CLIP // 2**30} GiB or {MOST_FRAMES} frames that a clip may: "
@@ -200,6 +203,6 @@ def _require(count: int, wanted: int, path: Path, start: float | int, stride: in
         raise VideoError(f"{path} has no frames from {start:g} s on{stated}: lower the start")
     pace = f" at {float(rate):g} frames per second" if rate else ""
     raise VideoError(
-        f"{path} has {count} frames from {start:g} s on with stride {stride}{pace}, expected {wanted}: "
+        f"{path} has {counted(count, 'frame')} from {start:g} s on with stride {stride}{pace}, expected {wanted}: "
         "lower the number of frames, the stride or the start, or give a longer clip"
     )
