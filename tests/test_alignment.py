@@ -5,12 +5,13 @@ source's camera, travelling about the source's place.
 """
 
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from edit_your_motion.errors import ConfigError, PersonError
-from edit_your_motion.people.alignment import align
+from edit_your_motion.people.alignment import Place, align
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
 from stick_figure import ADULT, CHILD, JOINT, LANKY, Build, Camera, make_motion, perform
 
@@ -156,6 +157,104 @@ def test_an_upper_body_is_enough() -> None:
         apart = np.linalg.norm(aligned.body[:, shown, :2] - truth.body[:, shown, :2], axis=-1).mean() / height
         assert apart < most
         assert np.isfinite(align(reference, hide(source, hidden), "paper").body).all()
+
+
+def test_a_few_guessed_legs_decide_nothing() -> None:
+    """A half-body source in some frames of which a finder puts legs somewhere."""
+    reference, source, _ = CASES["taller"].clips()
+    half = hide(source, LEGS)
+    expected = align(reference, half, "limbs").body
+    torso = np.median(np.linalg.norm(source.body[:, 1, :2] - source.body[:, 8, :2], axis=-1))
+    for frames in (slice(5, 9), slice(0, 90, 3)):
+        guessing = hide(source, LEGS)
+        for joint, below in zip(LEGS, (0.5, 0.5, 2.5, 2.5), strict=True):
+            guessing.body[frames, JOINT[joint], :2] = source.body[frames, JOINT["right_hip"], :2] + (0, below * torso)
+            guessing.body[frames, JOINT[joint], 2] = 0.6
+        np.testing.assert_allclose(align(reference, guessing, "limbs").body, expected, atol=0.5)
+    # And so where it is the reference that shows no legs.
+    expected = align(half, reference, "limbs").body
+    shown = [JOINT[name] for name in BODY_JOINTS if name not in LEGS]
+    np.testing.assert_allclose(align(guessing, reference, "limbs").body[:, shown], expected[:, shown], atol=0.5)
+
+
+def test_ankles_far_below_the_others_are_no_ground() -> None:
+    reference, source, truth = CASES["same person"].clips()
+    for clip in (source, reference):
+        clip.body[::5, [JOINT["right_ankle"], JOINT["left_ankle"]], 1] += 200
+    aligned = align(reference, source, "limbs")
+    shown = [JOINT[name] for name in BODY_JOINTS if "ankle" not in name]
+    apart = np.linalg.norm(aligned.body[:, shown, :2] - truth.body[:, shown, :2], axis=-1)
+    assert apart.mean() < 0.03 * np.ptp(truth.body[0, :, 1])
+
+
+def test_legs_seen_in_part_of_the_frames_of_a_person_who_comes_later_count() -> None:
+    """The half that is asked for is of the frames that show the person."""
+    reference, source, _ = CASES["taller"].clips()
+    whole = align(reference, source, "limbs").body
+    late = hide(source, BODY_JOINTS, slice(0, 70))
+    assert np.abs(align(reference, late, "limbs").body - whole).mean() < 4
+
+
+def test_a_head_alone_is_aligned_by_the_head() -> None:
+    reference, source, _ = CASES["taller"].clips()
+    head = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
+    alone = hide(reference, tuple(name for name in BODY_JOINTS if name not in head))
+    aligned = align(alone, source, "limbs")
+    places = [np.median(clip.body[:, 0, :2], axis=0) for clip in (aligned, source)]
+    np.testing.assert_allclose(*places, atol=1)
+    widths = [
+        np.quantile(np.linalg.norm(clip.body[:, 16, :2] - clip.body[:, 17, :2], axis=-1), 0.9)
+        for clip in (aligned, source)
+    ]
+    assert widths[0] == pytest.approx(widths[1], rel=0.15)
+
+
+def middle(keypoints: Keypoints) -> np.ndarray:
+    """Of the hips, from left to right, in every frame."""
+    return keypoints.body[:, [JOINT["right_hip"], JOINT["left_hip"]], 0].mean(axis=1)
+
+
+@pytest.mark.parametrize("aside", [-0.7, 0.0, 0.7])
+def test_the_places_of_somebody_who_walks_by(aside: float) -> None:
+    case = Case(ADULT, LANKY, "stand", "walk", Camera(aside=aside), Camera(distance=6, aside=0.2))
+    reference, source, _ = case.clips()
+    placed = {place: align(reference, source, "limbs", place=place) for place in get_args(Place)}
+    for aligned in placed.values():  # one motion, in different places
+        moved = aligned.body[..., :2] - placed["median"].body[..., :2]
+        np.testing.assert_allclose(moved, np.broadcast_to([moved[0, 0, 0], 0], moved.shape), atol=1e-3)
+    assert np.median(middle(placed["median"])) == pytest.approx(np.median(middle(source)), abs=0.1)
+    assert middle(placed["start"])[0] == pytest.approx(middle(source)[0], abs=0.1)
+    assert np.median(middle(placed["filmed"])) == pytest.approx(np.median(middle(reference)), abs=0.1)
+
+    def outside(keypoints: Keypoints) -> float:
+        x = keypoints.body[..., 0]
+        return float(np.maximum(np.maximum(-x, x - keypoints.width), 0).max())
+
+    assert outside(placed["inside"]) < 1
+    if aside == 0.0:
+        np.testing.assert_array_equal(placed["inside"].body, placed["median"].body)
+    else:
+        assert outside(placed["median"]) > 20
+
+
+def test_too_wide_a_travel_leaves_the_picture_on_both_sides_alike() -> None:
+    case = Case(ADULT, LANKY, "stand", "walk", Camera(aside=0.2, width=300), Camera(distance=6))
+    reference, source, _ = case.clips()
+    x = align(reference, source, "limbs", place="inside").body[..., 0]
+    assert x.min() < 0
+    assert -x.min() == pytest.approx(x.max() - 300, abs=0.5)
+
+
+def test_who_stands_at_the_edge_stays_there() -> None:
+    """Inside keeps the travel in the picture; it does not move a person whom the source's picture cuts."""
+    reference, source, _ = Case(ADULT, ADULT, "stand", "stand", Camera(aside=1.1)).clips()
+    cut = Keypoints(
+        np.where(source.body[..., :1] < source.width, source.body, 0).astype(np.float32), source.height, source.width
+    )
+    assert (source.body[..., 0] > source.width).any()
+    for place in ("inside", "median"):
+        aligned = align(reference, cut, "limbs", place=place)  # type: ignore[arg-type]
+        assert np.abs(middle(aligned) - middle(source)).max() < 8
 
 
 def test_joints_that_come_and_go_do_not_move_the_others() -> None:

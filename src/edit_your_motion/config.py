@@ -108,6 +108,11 @@ class AlignmentConfig(Section):
     method: Literal["paper", "limbs", "none"] = Field(
         "limbs", description="Algorithm 1 of the paper, limb-length retargeting, or nothing."
     )
+    place: Literal["inside", "median", "start", "filmed"] = Field(
+        "inside",
+        description="Of limbs, from left to right: the middle of the travel where the source's is, and inside the "
+        "picture as far as it fits or not; or it starts where the source does, or is where the reference was filmed.",
+    )
 
 
 class NetworkConfig(Section):

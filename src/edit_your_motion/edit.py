@@ -22,7 +22,7 @@ from edit_your_motion.fresh_noise import FreshPerson
 from edit_your_motion.moved_latents import move_person
 from edit_your_motion.nn.conditions import Conditions
 from edit_your_motion.nn.noise_predictor import NoisePredictor
-from edit_your_motion.people.alignment import align
+from edit_your_motion.people.alignment import align_as
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.person import FIRST_CONVOLUTION, Person
@@ -184,7 +184,7 @@ def apply_motion(
         predictor = backbone.inflate(person.config.network, person.config.runtime.seed)
         person.put_into(predictor)
 
-        aligned = align(reference.keypoints, person.source.keypoints, config.alignment.method)
+        aligned = align_as(config.alignment, reference.keypoints, person.source.keypoints)
         shown = loop_frames(len(person.source), len(reference))
         source = person.source.take(shown)
         drawn = _draw(aligned)

@@ -28,7 +28,7 @@ from edit_your_motion.edit import apply_motion, loop_frames, tune_person
 from edit_your_motion.errors import DiskFullError, EditYourMotionError, InputError
 from edit_your_motion.files import write_text
 from edit_your_motion.measurement import PhaseRecord, Recorder
-from edit_your_motion.people.alignment import align
+from edit_your_motion.people.alignment import align_as
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.person import Person
 from edit_your_motion.preparation import PreparedClip
@@ -264,7 +264,7 @@ class _Tuning:
 
 def _show(cell: Cell, scene: Scene, config: EditConfig) -> _Made:
     """Frames that nobody edits here: the truth, the untouched source, or what another project has made of it."""
-    given = align(scene.reference.keypoints, scene.source.keypoints, config.alignment.method)
+    given = align_as(config.alignment, scene.reference.keypoints, scene.source.keypoints)
     wanted = len(scene.reference)
     if isinstance(cell.method, ExternalMethod):
         height, width = scene.source.video.frames.shape[1:3]

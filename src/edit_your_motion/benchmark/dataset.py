@@ -115,7 +115,7 @@ class _Run:
             with reported(case.name, cells, failures):
                 scene = self._prepare(case, label)
                 if self.export:
-                    export_scene(self.folder / "exports" / case.name, scene, self.config.edit.alignment.method)
+                    export_scene(self.folder / "exports" / case.name, scene, self.config.edit.alignment)
                 make_cells(cells, scene, self.backbone, label, failures)
 
     def _cell(self, case: Case, method: AnyMethod) -> Cell:

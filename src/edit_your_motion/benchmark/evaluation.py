@@ -123,7 +123,7 @@ class _Judge:
         masks = poses = None
         why = ""
         if sought:
-            people = SubjectPeople(subject, output, source, size, self.backend, self.config.alignment.method, progress)
+            people = SubjectPeople(subject, output, source, size, self.backend, self.config.alignment, progress)
             masks = people.find_masks() if "masks" in sought else None
             poses = people.find_poses() if "poses" in sought else None
             why = people.why

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from edit_your_motion.benchmark.cells import CRF, Scene, write_json
+from edit_your_motion.config import AlignmentConfig
 from edit_your_motion.files import written_whole
 from edit_your_motion.output import write_picture
-from edit_your_motion.people.alignment import AlignmentMethod, align
+from edit_your_motion.people.alignment import align_as
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.openpose_format import write_openpose
 from edit_your_motion.people.skeleton import draw_skeleton
@@ -15,7 +16,7 @@ from edit_your_motion.preparation import save_masks
 from edit_your_motion.video import write_video
 
 
-def export_scene(folder: Path, scene: Scene, alignment: AlignmentMethod) -> None:
+def export_scene(folder: Path, scene: Scene, alignment: AlignmentConfig) -> None:
     """Writes a case for other projects; ``prompts.json`` last.
 
     ``source.mp4``, ``source.png`` (its first frame), ``source-masks/``, ``reference.mp4``, and, where it is known,
@@ -26,7 +27,7 @@ def export_scene(folder: Path, scene: Scene, alignment: AlignmentMethod) -> None
     Args:
         folder: of the case; made if it is absent.
         scene: the case.
-        alignment: how skeletons are aligned, see `align`.
+        alignment: how skeletons are aligned.
     """
     frames, fps = scene.source.video.frames, scene.reference.video.fps
     clips = {"source": frames, "reference": scene.reference.video.frames, "truth": scene.truth}
@@ -38,7 +39,7 @@ def export_scene(folder: Path, scene: Scene, alignment: AlignmentMethod) -> None
     skeletons = {
         "source": scene.source.keypoints,
         "reference": scene.reference.keypoints,
-        "aligned": align(scene.reference.keypoints, scene.source.keypoints, alignment),
+        "aligned": align_as(alignment, scene.reference.keypoints, scene.source.keypoints),
     }
     for name, keypoints in skeletons.items():
         _write_openpose(folder / f"{name}-openpose", keypoints)

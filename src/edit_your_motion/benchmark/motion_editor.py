@@ -14,7 +14,7 @@ from edit_your_motion.diffusion.ddim import Predict, guide, sample
 from edit_your_motion.edit import Edit, loop_frames
 from edit_your_motion.nn.motion_editor import KeyValueInjection
 from edit_your_motion.nn.noise_predictor import NoisePredictor
-from edit_your_motion.people.alignment import align
+from edit_your_motion.people.alignment import align_as
 from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.person import Person
 from edit_your_motion.preparation import PreparedClip
@@ -54,7 +54,7 @@ def apply_in_two_branches(
     with explain_memory(backbone.device):
         predictor = backbone.inflate(person.config.network, person.config.runtime.seed)
         person.put_into(predictor)
-        aligned = align(reference.keypoints, person.source.keypoints, config.alignment.method)
+        aligned = align_as(config.alignment, reference.keypoints, person.source.keypoints)
         frames = loop_frames(person.noise.shape[1], len(reference))
         noise = person.noise[:, frames].to(backbone.device)
         masks = _masks_of_cells(person.source.masks[frames], noise).to(backbone.device)

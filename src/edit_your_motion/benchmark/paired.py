@@ -143,7 +143,7 @@ def _run_group(
             for name, video in case.clips.items():
                 write_video(folder / "pairs" / pair.name / f"{name}.mp4", video.frames, video.fps, crf=CRF)
             if export:
-                export_scene(folder / "exports" / pair.name, scene, config.edit.alignment.method)
+                export_scene(folder / "exports" / pair.name, scene, config.edit.alignment)
             make_cells(cells, scene, backbone, label, failures, tune or kept)
         if tune is None:
             kept.forget()

@@ -5,11 +5,12 @@ from functools import cached_property
 from edit_your_motion.benchmark.dataset_scores import nobody
 from edit_your_motion.benchmark.people_in_streams import follow_in_stream
 from edit_your_motion.benchmark.subjects import Subject, stream
+from edit_your_motion.config import AlignmentConfig
 from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.edit import loop_frames
 from edit_your_motion.metrics import Frames, PersonMasks, PersonPoses
 from edit_your_motion.metrics.frames import describe_frames
-from edit_your_motion.people.alignment import AlignmentMethod, align
+from edit_your_motion.people.alignment import align_as
 from edit_your_motion.people.backends import PeopleBackend
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.placing import fit_keypoints, fit_masks
@@ -39,7 +40,7 @@ class SubjectPeople:
         source: Frames | None,
         size: tuple[int, int, int],
         backend: PeopleBackend | str,
-        alignment: AlignmentMethod,
+        alignment: AlignmentConfig,
         progress: Progress,
     ) -> None:
         self.subject, self.output, self.source, self.size = subject, output, source, size
@@ -93,9 +94,9 @@ class SubjectPeople:
         if moving is None:
             return None
         standing = self._find_standing()
-        return (
-            fit_keypoints(moving, Fit(*self.size[1:])) if standing is None else align(moving, standing, self.alignment)
-        )
+        if standing is None:
+            return fit_keypoints(moving, Fit(*self.size[1:]))
+        return align_as(self.alignment, moving, standing)
 
     def _find_standing(self) -> Keypoints | None:
         """The source person's joints on the output's canvas, which skeletons are aligned with."""

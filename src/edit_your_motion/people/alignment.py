@@ -9,12 +9,15 @@ the neck where the hips are not seen):
 1. The length of each bone is a high quantile of its lengths in the picture over the clip, of left and right together: a
    bone is seen at its full length when it lies in the picture plane, and shorter otherwise. One that is far shorter
    than people's proportions allow never lay in the plane (the shoulders of somebody who walks by, the thighs of
-   somebody who sits) and counts as long as they allow.
+   somebody who sits) and counts as long as they allow; one that is far longer was misread, and counts so too. A bone
+   that is seen in less than half of the frames with the person is not measured: where the legs are out of the picture
+   a finder guesses them now and then.
 2. Every bone of every reference frame keeps its direction and its foreshortening and is scaled by source length over
    reference length. A joint whose parent is not seen hangs on its nearest seen ancestor, scaled by the bones between.
 3. The root's travel is scaled by the legs' ratio, so that feet which rest keep resting.
-4. The whole is placed so that the ground, a high quantile of the lower ankle, is the source's, and the root's median x
-   too; without ankles, the root's median y.
+4. The whole is placed so that the ground, a high quantile of the lower ankle, is the source's; where one of the clips
+   shows ankles in less than half of its frames, so that the root's median y is. Where it goes from left to right is
+   a choice (`Place`).
 5. Eyes, ears and face move rigidly with the nose, hands with their wrists.
 """
 
@@ -24,13 +27,22 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Bool, Float
 
+from edit_your_motion.config import AlignmentConfig
 from edit_your_motion.errors import ConfigError, PersonError
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
 
 AlignmentMethod = Literal["paper", "limbs", "none"]
 
+Place = Literal["inside", "median", "start", "filmed"]
+"""Where ``limbs`` lets the motion go from left to right: ``median`` puts the middle of its travel at the source's,
+``inside`` too, but no farther out of the picture than must be; ``start`` begins where the source begins, and with
+``filmed`` the middle of the travel is where the reference's picture has it."""
+
 _FULL_LENGTH_QUANTILE = 0.9
 _GROUND_QUANTILE = 0.9
+_USUAL = 0.5
+"""Share of the frames with the person in which a joint must be seen for it to be measured by."""
+
 _LARGEST_DEVIATION = 2.0
 """A bone's ratio stays within this factor of the whole body's: beyond it, the bone was never seen at full length."""
 
@@ -59,8 +71,8 @@ _TORSO, _THIGH, _SHIN, _EYE, _EAR = 0, 6, 7, 8, 9
 _STATURE_SHARES = np.array([0.288, 0.0, 0.129, 0.186, 0.146, 0.055, 0.245, 0.246, 0.0, 0.0])
 """Bone lengths as shares of the stature (Drillis and Contini, 1966), in the order of the groups; 0 for the head's."""
 
-_SHORTEST_BONE = 0.8
-"""How much shorter than that share a person's bone may be."""
+_SHORTEST_BONE, _LONGEST_BONE = 0.8, 1.5
+"""How much shorter and longer than that share a person's bone may be."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,10 @@ class _Clip:
             np.concatenate([joints, joints[:, _HIPS].mean(axis=1, keepdims=True)], axis=1),
             np.concatenate([seen, seen[:, _HIPS].all(axis=1, keepdims=True)], axis=1),
         )
+
+    def share(self, seen: Bool[np.ndarray, " f"]) -> float:
+        """The share, [0, 1], that these frames have of all that show anything of the person."""
+        return float(seen.sum() / max(self.seen.any(axis=1).sum(), 1))
 
 
 @dataclass(frozen=True)
@@ -98,7 +114,12 @@ class _Proportions:
 
 
 def align(
-    reference: Keypoints, source: Keypoints, method: AlignmentMethod = "paper", *, threshold: float = 0.3
+    reference: Keypoints,
+    source: Keypoints,
+    method: AlignmentMethod = "paper",
+    *,
+    place: Place = "median",
+    threshold: float = 0.3,
 ) -> Keypoints:
     """The reference's motion in the place of the source's person, on the source's canvas.
 
@@ -107,6 +128,7 @@ def align(
         source: whose place and size; its number of frames need not be the reference's.
         method: "paper" for Algorithm 1 (x' = p_r + (x - p_r) w_s / w_r - (p_r - p_s), y with heights), "limbs" for the
             retargeting of every limb, "none" for the reference's canvas fitted into the source's.
+        place: of "limbs": where the motion goes from left to right, see `Place`.
         threshold: joints up to this confidence take no part in the measuring; they are moved with the others.
 
     Returns:
@@ -118,15 +140,29 @@ def align(
     """
     if method not in get_args(AlignmentMethod):
         raise ConfigError(f"expected an alignment of {', '.join(get_args(AlignmentMethod))}, got {method!r}")
+    if place not in get_args(Place):
+        raise ConfigError(f"expected a place of {', '.join(get_args(Place))}, got {place!r}")
     if method == "none":
         return _fit_canvas(reference, source)
-    return (_offset_skeletons if method == "paper" else _retarget_limbs)(reference, source, threshold)
+    if method == "paper":
+        return _offset_skeletons(reference, source, threshold)
+    return _retarget_limbs(reference, source, place, threshold)
+
+
+def align_as(config: AlignmentConfig, reference: Keypoints, source: Keypoints) -> Keypoints:
+    """`align`, as the configuration asks for it."""
+    return align(reference, source, config.method, place=config.place)
 
 
 def _fit_canvas(reference: Keypoints, source: Keypoints) -> Keypoints:
-    scale = min(source.height / reference.height, source.width / reference.width)
-    margin = np.array([source.width - scale * reference.width, source.height - scale * reference.height]) / 2
+    scale, margin = _canvas_fit(reference, source)
     return reference.mapped(np.array([scale, scale]), margin, source.height, source.width)
+
+
+def _canvas_fit(reference: Keypoints, source: Keypoints) -> tuple[float, Float[np.ndarray, "2"]]:
+    """Scale and offset that bring the reference's canvas into the middle of the source's, as large as it fits."""
+    scale = min(source.height / reference.height, source.width / reference.width)
+    return scale, np.array([source.width - scale * reference.width, source.height - scale * reference.height]) / 2
 
 
 def _offset_skeletons(reference: Keypoints, source: Keypoints, threshold: float) -> Keypoints:
@@ -144,7 +180,7 @@ def _shared_joints(reference: Bool[np.ndarray, "f k"], source: Bool[np.ndarray, 
     Only these can be compared: where the source's legs are out of the picture, the reference's must not count.
     """
     shares = [seen[seen.any(axis=1)].mean(axis=0) if seen.any() else np.zeros(18) for seen in (reference, source)]
-    usual = (shares[0] >= 0.5) & (shares[1] >= 0.5)
+    usual = (shares[0] >= _USUAL) & (shares[1] >= _USUAL)
     ever = (shares[0] > 0) & (shares[1] > 0)
     if not ever.any():
         counts = " and ".join(f"{int((share > 0).sum())} in the {name}" for share, name in
@@ -175,15 +211,20 @@ def _measure_box(
     return np.median((low + high) / 2, axis=0), size
 
 
-def _retarget_limbs(reference: Keypoints, source: Keypoints, threshold: float) -> Keypoints:
+def _retarget_limbs(reference: Keypoints, source: Keypoints, place: Place, threshold: float) -> Keypoints:
     _shared_joints(reference.visible(threshold), source.visible(threshold))
-    moving, standing = _Clip.of(reference, threshold), _Clip.of(source, threshold)
+    moving, standing = (_drop_misread(_Clip.of(clip, threshold)) for clip in (reference, source))
     root = _choose_root(moving, standing)
     proportions = _compare(moving, standing)
     path = _root_path(moving, root)
     moving = replace(moving, joints=_with_root(moving.joints, root, path), seen=_with_root(moving.seen, root, True))
     moved = _walk(moving, root, path * proportions.legs, proportions)
-    moved += _placement(moved, moving, standing, root)
+    moved[..., 1] += _ground_shift(moved, moving, standing, root)
+    if place == "filmed":
+        scale, margin = _canvas_fit(reference, source)
+        moved[..., 0] += scale * np.median(path[:, 0]) + margin[0] - np.median(moved[:, root, 0])
+    else:
+        moved[..., 0] += _place_shift(moved, moving.seen, standing, root, place, source.width)
 
     def carry(points: np.ndarray, anchor: int, scale: float) -> np.ndarray:
         """Points moved rigidly with a joint, or with the root where it is not seen."""
@@ -206,21 +247,25 @@ def _retarget_limbs(reference: Keypoints, source: Keypoints, threshold: float) -
 
 
 def _choose_root(moving: _Clip, standing: _Clip) -> int:
-    for root in (_MIDDLE_HIP, _NECK):
-        if all(clip.seen[clip.seen.any(axis=1), root].mean() >= 0.5 for clip in (moving, standing)):
-            return root
-    for root in (_MIDDLE_HIP, _NECK):
-        if all(clip.seen[:, root].any() for clip in (moving, standing)):
-            return root
-    raise PersonError(
-        'expected the neck or both hips in both clips, as alignment by "limbs" needs, got neither: use "paper"'
-    )
+    """The first of hips, neck and nose that both clips usually show, else the one that they show most."""
+    shares = {
+        root: min(clip.share(clip.seen[:, root]) for clip in (moving, standing)) for root in (_MIDDLE_HIP, _NECK, _NOSE)
+    }
+    if not any(shares.values()):
+        raise PersonError(
+            'expected the nose, the neck or both hips in both clips, as alignment by "limbs" needs, got none of them: '
+            'use "paper"'
+        )
+    return next((root for root, share in shares.items() if share >= _USUAL), max(shares, key=lambda root: shares[root]))
 
 
 def _compare(moving: _Clip, standing: _Clip) -> _Proportions:
-    lengths = [_measure_bones(clip) for clip in (moving, standing)]
-    known = (lengths[0] > 0) & (lengths[1] > 0)
-    if not known.any():
+    for least in (_USUAL, 0.0):
+        lengths = [_measure_bones(clip, least) for clip in (moving, standing)]
+        known = (lengths[0] > 0) & (lengths[1] > 0)
+        if known.any():
+            break
+    else:
         raise PersonError('expected a bone that both clips show, got none: look at the keypoints, or use "paper"')
 
     def ratio(groups: list[int], otherwise: float) -> float:
@@ -242,14 +287,40 @@ def _compare(moving: _Clip, standing: _Clip) -> _Proportions:
     return _Proportions(joint_lengths, joint_ratios, body, legs)
 
 
-def _measure_bones(clip: _Clip) -> Float[np.ndarray, "groups"]:
-    """The lengths of the bones of each group in pixels, none shorter than a person's can be; 0 where never seen."""
-    lengths = np.array([_full_length(clip, group) for group in _BONE_GROUPS])
+def _drop_misread(clip: _Clip) -> _Clip:
+    """The clip without joints at the end of bones that are far longer than they are in most frames."""
+    seen = clip.seen.copy()
+    for group, length in zip(_BONE_GROUPS, _measure_bones(clip), strict=True):
+        for child, parent in group if length > 0 else ():
+            far = np.linalg.norm(clip.joints[:, child] - clip.joints[:, parent], axis=-1) > _LONGEST_BONE * length
+            seen[far & _both_seen(clip, (child, parent)), child] = False
+    return replace(clip, seen=seen)
+
+
+def _measure_bones(clip: _Clip, least: float = _USUAL) -> Float[np.ndarray, "groups"]:
+    """The lengths of the bones of each group in pixels, as people's can be.
+
+    Args:
+        clip: the joints.
+        least: share of the frames that must show one of a group's bones; below it its length is 0.
+    """
+    shown = [np.any([_both_seen(clip, bone) for bone in group], axis=0) for group in _BONE_GROUPS]
+    lengths = np.array([
+        _full_length(clip, group) if clip.share(seen) >= least else 0.0
+        for group, seen in zip(_BONE_GROUPS, shown, strict=True)
+    ])  # fmt: skip
     trunk = [group for group in (_TORSO, _THIGH, _SHIN) if lengths[group] > 0]
     if trunk:
-        stature = np.median(lengths[trunk] / _STATURE_SHARES[trunk])
-        lengths = np.where(lengths > 0, np.maximum(lengths, _SHORTEST_BONE * _STATURE_SHARES * stature), lengths)
+        usual = _STATURE_SHARES * np.median(lengths[trunk] / _STATURE_SHARES[trunk])
+        lengths = np.where(lengths > 0, np.maximum(lengths, _SHORTEST_BONE * usual), 0)
+        if len(trunk) == 3:  # the median of fewer does not tell a bone too long from others too short
+            lengths = np.where(usual > 0, np.minimum(lengths, _LONGEST_BONE * usual), lengths)
     return lengths
+
+
+def _both_seen(clip: _Clip, bone: tuple[int, int]) -> Bool[np.ndarray, " f"]:
+    child, parent = bone
+    return clip.seen[:, child] & clip.seen[:, parent]
 
 
 def _full_length(clip: _Clip, group: tuple[tuple[int, int], ...]) -> float:
@@ -257,7 +328,7 @@ def _full_length(clip: _Clip, group: tuple[tuple[int, int], ...]) -> float:
     observed = [
         np.linalg.norm(clip.joints[both, child] - clip.joints[both, parent], axis=-1)
         for child, parent in group
-        for both in [clip.seen[:, child] & clip.seen[:, parent]]
+        for both in [_both_seen(clip, (child, parent))]
     ]
     every = np.concatenate(observed)
     return float(np.quantile(every, _FULL_LENGTH_QUANTILE)) if every.size else 0.0
@@ -282,11 +353,13 @@ def _walk(
     """Every joint on its scaled bone, from the root at `path` outwards."""
     parents = {child: parent for group in _BONE_GROUPS for child, parent in group}
     lengths, ratios = proportions.lengths.copy(), proportions.ratios.copy()
-    if root == _NECK:
-        # The torso bone is walked the other way round.
-        del parents[_NECK]
-        parents[_MIDDLE_HIP] = _NECK
-        lengths[_MIDDLE_HIP], ratios[_MIDDLE_HIP] = lengths[_NECK], ratios[_NECK]
+    # The bones between the root and the hips are walked the other way round.
+    below, joint = root, parents.pop(root, None)
+    while joint is not None:
+        lengths[joint], ratios[joint] = proportions.lengths[below], proportions.ratios[below]
+        above = parents.get(joint)
+        parents[joint] = below
+        below, joint = joint, above
 
     moved = _with_root(np.zeros_like(clip.joints), root, path)
     waiting = [root]
@@ -305,18 +378,42 @@ def _walk(
     return moved
 
 
-def _placement(moved: Float[np.ndarray, "f 19 2"], moving: _Clip, standing: _Clip, root: int) -> Float[np.ndarray, "2"]:
-    """The shift that puts the moved skeletons where the source stands."""
-    place = np.median(standing.joints[standing.seen[:, root], root], axis=0)
-    shift = place - np.median(moved[:, root], axis=0)
-    grounds = [_ground(standing.joints, standing.seen), _ground(moved, moving.seen)]
+def _ground_shift(moved: Float[np.ndarray, "f 19 2"], moving: _Clip, standing: _Clip, root: int) -> float:
+    """How far down the moved skeletons must go to stand where the source does, pixels."""
+    grounds = [_ground(standing), _ground(replace(moving, joints=moved))]
     if grounds[0] is not None and grounds[1] is not None:
-        shift[1] = grounds[0] - grounds[1]
-    return shift
+        return grounds[0] - grounds[1]
+    return float(np.median(standing.joints[standing.seen[:, root], root, 1]) - np.median(moved[:, root, 1]))
 
 
-def _ground(joints: Float[np.ndarray, "f 19 2"], seen: Bool[np.ndarray, "f 19"]) -> float | None:
-    """The y on which the lower ankle rests most of the time; None where no ankle is seen."""
-    lowest = np.where(seen[:, _ANKLES], joints[:, _ANKLES, 1], -np.inf).max(axis=1)
-    lowest = lowest[np.isfinite(lowest)]
-    return float(np.quantile(lowest, _GROUND_QUANTILE)) if lowest.size else None
+def _ground(clip: _Clip) -> float | None:
+    """The y on which the lower ankle rests most of the time; None where ankles are not usually seen."""
+    lowest = np.where(clip.seen[:, _ANKLES], clip.joints[:, _ANKLES, 1], -np.inf).max(axis=1)
+    shown = np.isfinite(lowest)
+    return float(np.quantile(lowest[shown], _GROUND_QUANTILE)) if clip.share(shown) >= _USUAL else None
+
+
+def _place_shift(
+    moved: Float[np.ndarray, "f 19 2"],
+    seen: Bool[np.ndarray, "f 19"],
+    standing: _Clip,
+    root: int,
+    place: Place,
+    width: int,
+) -> float:
+    """How far to the right the moved skeletons must go, pixels."""
+    places = _root_path(standing, root)[:, 0]
+    path = moved[:, root, 0]
+    if place == "start":
+        return float(places[0] - path[0])
+    shift = float(np.median(places) - np.median(path))
+    if place == "median" or not seen.any():
+        return shift
+    there = seen.any(axis=1)
+    path, x, seen = path[there] + shift, moved[there, :, 0] + shift, seen[there]
+    lefts, rights = np.where(seen, x, np.inf).min(axis=1), np.where(seen, x, -np.inf).max(axis=1)
+    # Somebody who stands at the picture's edge may be cut by it as before.
+    left = min(0.0, places.min() - np.median(path - lefts))
+    right = max(float(width), places.max() + np.median(rights - path))
+    least, most = left - lefts.min(), right - rights.max()
+    return shift + float(np.clip(0, least, most) if least <= most else (least + most) / 2)
