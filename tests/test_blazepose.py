@@ -388,6 +388,29 @@ def test_a_person_too_small_for_the_detector_is_found_in_a_part_of_the_frame(
     assert np.median(np.linalg.norm(body[:, :2] - expected, axis=1)) < 0.05 * small.height
 
 
+def test_everybody_in_a_crowd_of_small_people_is_found(backend: BlazePose, frames: dict[str, np.ndarray]) -> None:
+    frame = np.full((512, 1024, 3), 96, np.uint8)
+    places = []
+    for column, (name, index) in enumerate((name, index) for index in (0, -1) for name in frames):
+        picture = frames[name][index]
+        person = _only(backend.detect(picture[None])[0])
+        left, top, right, bottom = map(round, person.box.tolist())
+        scale = 170 / (bottom - top)
+        margin = round(15 / scale)
+        window = max(left - margin, 0), max(top - margin, 0), right + margin, bottom + margin
+        cut = Image.fromarray(picture).crop(window)
+        cut = cut.resize((round(cut.width * scale), round(cut.height * scale)))
+        corner = 10 + 170 * column, 180 + 20 * (column % 2)
+        canvas = Image.fromarray(frame)
+        canvas.paste(cut, corner)
+        frame = np.array(canvas)
+        places.append((person.body[1, :2] - window[:2]) * scale + corner)
+    found = [person.body[1, :2] for person in backend.detect(frame[None])[0]]
+    for place in places:
+        assert min(np.linalg.norm(neck - place) for neck in found) < 20
+    assert len(found) == 6
+
+
 def test_a_person_the_detector_loses_is_read_where_they_were(
     backend: BlazePose, frames: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:

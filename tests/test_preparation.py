@@ -1,6 +1,8 @@
 """From files to prepared clips: ready keypoints and masks, sizes, single pictures, frames in memory, nobody there."""
 
+import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,8 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edit_your_motion import preparation
 from edit_your_motion.config import PeopleConfig, VideoConfig
 from edit_your_motion.errors import ConfigError, PersonError, VideoError
+from edit_your_motion.people.backends import OnFrame, PersonDetection
 from edit_your_motion.people.keypoints_file import save_keypoints
 from edit_your_motion.pipeline import as_source
 from edit_your_motion.preparation import (
@@ -20,6 +24,7 @@ from edit_your_motion.preparation import (
     choose_canvas,
     load_prepared,
     prepare_reference,
+    prepare_skeletons,
     prepare_source,
     save_prepared,
 )
@@ -259,6 +264,73 @@ def test_nobody_in_a_black_video(tmp_path: Path, people_models: None) -> None:
     assert "\n" not in str(caught.value)
 
 
+class Sometimes:
+    """A people finder that sees the figure of a clip in some of its frames, whatever the pictures' size."""
+
+    name = "sometimes"
+
+    def __init__(self, clip: PreparedClip, seen: Sequence[int]) -> None:
+        self.clip, self.seen = clip, seen
+
+    def detect(self, frames: np.ndarray, *, on_frame: OnFrame | None = None) -> list[list[PersonDetection]]:
+        height, width = frames.shape[1:3]
+        scale = np.array([width / self.clip.keypoints.width, height / self.clip.keypoints.height])
+        keypoints = self.clip.keypoints.mapped(scale, np.zeros(2), height, width)
+        people: list[list[PersonDetection]] = [[] for _ in frames]
+        for frame in self.seen:
+            body = keypoints.body[frame]
+            box = np.array([*body[:, :2].min(axis=0), *body[:, :2].max(axis=0)], np.float32)
+            mask = np.asarray(Image.fromarray(self.clip.masks[frame]).resize((width, height)))
+            people[frame] = [PersonDetection(box, 0.9, body, mask=mask)]
+        return people
+
+
+@pytest.mark.parametrize("seen", [[6], [0, 1, 2, 12, 13, 14, 15], list(range(0, 16, 2))])
+def test_a_person_who_is_hardly_there_is_not_made_up(
+    seen: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = film(16, speed=1.0)
+    files = write_clip(tmp_path, clip)
+    monkeypatch.setattr(preparation, "open_backend", lambda people: Sometimes(clip, seen))
+    with pytest.raises(PersonError, match=r"frames .* \(--people.masks\)") as caught:
+        prepare_source(files.video, SQUARE, VideoConfig(frames=16), PeopleConfig(), SILENT)
+    expected = {6: "--video.start 0.75 --video.frames 1", 0: "--video.start 1.5 --video.frames 4"}[seen[0]]
+    assert len(seen) == 8 or expected in str(caught.value)
+    if len(seen) == 1:
+        with pytest.raises(PersonError, match=r"got 1;.*--video.reference-start 0.75"):
+            prepare_reference(files.video, 16, VideoConfig(), PeopleConfig(fill_gaps=False), SILENT)
+
+
+def test_short_gaps_are_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = film(16, speed=1.0)
+    files = write_clip(tmp_path, clip)
+    seen = [*range(1, 7), *range(9, 16)]
+    monkeypatch.setattr(preparation, "open_backend", lambda people: Sometimes(clip, seen))
+    filled = prepare_source(files.video, SQUARE, VideoConfig(frames=16), PeopleConfig(), SILENT)
+    assert filled.masks.any(axis=(1, 2)).all()
+    assert (filled.masks & clip.masks).sum() / (filled.masks | clip.masks).sum() > 0.9
+
+
+def test_what_is_wrong_with_a_clip_is_kept_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    one, other = film(6, seed=1), film(6, seed=1)
+    clip = replace(one, video=Video(np.concatenate([one.video.frames, 255 - other.video.frames]), one.video.fps),
+                   keypoints=replace(one.keypoints, body=np.concatenate([one.keypoints.body, other.keypoints.body])),
+                   masks=np.concatenate([one.masks, other.masks]))  # fmt: skip
+    clip.keypoints.body[:, [9, 10, 12, 13], 2] = 0
+    files = write_clip(tmp_path, clip)
+    with caplog.at_level(logging.WARNING):
+        source = prepare(files, VideoConfig(frames=12))
+        reference = prepare_reference(files.video, 12, VideoConfig(), ready_people(files, files), SILENT)
+        skeletons = prepare_skeletons(files.keypoints, 12, VideoConfig(), None)
+    for prepared, flag in ((source, "--video.start"), (reference, "--video.reference-start")):
+        told = " ".join(prepared.warnings)
+        assert "frames 1 to 6, 7 to 12" in told
+        assert flag in told
+    for prepared in (source, reference, skeletons):
+        assert "legs are not seen" in " ".join(prepared.warnings)
+    assert caplog.text.count("legs are not seen") == 3
+
+
 def test_a_person_who_comes_later_and_goes(tmp_path: Path, clips: Path, people_models: None) -> None:
     from edit_your_motion.video import Fit, read_video
 
@@ -319,4 +391,4 @@ def test_a_crop_that_cuts_the_person_says_so(wide: SyntheticClip, caplog: pytest
     assert "cuts the person off in frames 1, 2, 3" in clip.warnings[0]
     assert "--video.fit pad" in caplog.text
     padded = prepare_source(wide.video, replace(narrow, how="pad"), VideoConfig(frames=3), ready_people(wide), SILENT)
-    assert padded.warnings == ()
+    assert "cuts the person" not in " ".join(padded.warnings)

@@ -2,10 +2,12 @@
 
 import errno
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,7 @@ from edit_your_motion.errors import (
     VideoError,
 )
 from edit_your_motion.locking import held
+from edit_your_motion.people.keypoints_file import save_keypoints
 from edit_your_motion.person import Person, load_person
 from edit_your_motion.progress import SilentProgress
 from edit_your_motion.session import EditResult, run_apply, run_edit, run_prepare, run_tune
@@ -513,3 +516,49 @@ def test_names_as_long_as_the_file_system_takes(config: EditConfig, tmp_path: Pa
     place = tmp_path / ("x" * 255)
     run_tune(config.for_tuning(), place, SILENT)
     assert [path.name for path in tmp_path.iterdir()] == ["x" * 255]
+
+
+def without(joints: list[int], clip: SyntheticClip, folder: Path) -> dict[str, dict[str, str]]:
+    """Settings with the reference's keypoints but some joints."""
+    body = clip.prepared.keypoints.body.copy()
+    body[:, joints] = 0
+    save_keypoints(folder / "some.json", replace(clip.prepared.keypoints, body=body))
+    return {"people": {"reference_keypoints": str(folder / "some.json")}}
+
+
+def test_what_cannot_be_aligned_is_said_before_tuning(
+    config: EditConfig, source: SyntheticClip, reference: SyntheticClip, tmp_path: Path, tunes_never: None
+) -> None:
+    body = source.prepared.keypoints.body.copy()
+    body[:, 9:] = 0
+    save_keypoints(tmp_path / "upper.json", replace(source.prepared.keypoints, body=body))
+    values = without(list(range(9)), reference, tmp_path)
+    values["people"]["keypoints"] = str(tmp_path / "upper.json")
+    with pytest.raises(PersonError, match="none in common"):
+        run_edit(parse_config(EditConfig, config.model_dump(), values), tmp_path / "edit", SILENT)
+    assert not (tmp_path / "edit").exists()
+
+
+def test_what_is_wrong_with_the_clips_is_told_first_and_kept(
+    config: EditConfig,
+    finished: EditResult,
+    reference: SyntheticClip,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    values = parse_config(EditConfig, config.model_dump(), without([9, 10, 12, 13], reference, tmp_path))
+    run_apply(finished.folder / "person", values.for_applying(), tmp_path / "applied", SILENT)
+    warnings = json.loads((tmp_path / "applied" / "run.json").read_text())["warnings"]
+    for begin in ("reference: the person's legs are not seen", "alignment: the reference does not show the legs"):
+        assert any(warning.startswith(begin) for warning in warnings)
+
+    def stop(*arguments: object, **options: object) -> None:
+        raise KilledError
+
+    monkeypatch.setattr(session, "tune_person", stop)
+    caplog.clear()
+    with caplog.at_level(logging.WARNING), pytest.raises(KilledError):
+        run_edit(values, tmp_path / "edit", SILENT)
+    assert "legs are not seen" in caplog.text
+    assert "does not show the legs" in caplog.text

@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 
 from edit_your_motion.errors import PersonError
+from edit_your_motion.people.appearance import add_looks, compare_looks
 from edit_your_motion.people.backends import PersonDetection
 from edit_your_motion.people.blazepose import BlazePose
 from edit_your_motion.people.tracking import Track, compare_bodies, follow_person
+from edit_your_motion.video import Fit, read_video
 
 HEIGHT, WIDTH = 60, 200
 STILL = np.zeros(2, np.float32)
 
 
-def _person(x: float, *, height: float = 40.0, hands: bool = False, masked: bool = True) -> PersonDetection:
+def _person(
+    x: float, *, height: float = 40.0, hands: bool = False, masked: bool = True, look: int | None = None
+) -> PersonDetection:
     """Somebody whose box's centre is at `x`, on the ground."""
     left, top, right, bottom = x - height / 4, HEIGHT - height, x + height / 4, float(HEIGHT)
     pose = np.random.default_rng(0).uniform(0, 1, (18, 2)) * (right - left, bottom - top) + (left, top)
@@ -28,6 +32,7 @@ def _person(x: float, *, height: float = 40.0, hands: bool = False, masked: bool
         np.concatenate([pose, np.full((18, 1), 0.8)], axis=1).astype(np.float32),
         hands=np.ones((2, 21, 3), np.float32) if hands else None,
         mask=mask,
+        look=None if look is None else np.eye(3, 125, 3 * look, dtype=np.float32),
     )
 
 
@@ -96,8 +101,111 @@ def test_the_largest_over_the_clip_is_the_default_and_it_is_said() -> None:
     assert track.found.all()
     assert np.ptp(_path(track)) == 0
     assert track.masks[0].any(axis=0).argmax() == 80
-    assert track.warnings == ("up to 3 people in a frame; the largest was taken, `person` chooses another",)
+    (warning,) = track.warnings  # the third is there too briefly to be anybody
+    assert warning.startswith("2 people; the largest, number 2 from the left, was taken, --people.person")
+    assert track.people.max() == 3
     assert _follow(detections, person=2).warnings == ()
+
+
+def _cross(looks: tuple[int | None, int | None], hidden: range = range(8, 11), turn: bool = False) -> list:
+    """Two people pass each other; the second is behind the first in some frames, or they turn round there."""
+    detections = []
+    for frame in range(20):
+        x = min(frame, 18 - frame) if turn else frame
+        people = [_person(30 + 7 * x, look=looks[0]), _person(160 - 7 * x, look=looks[1])]
+        detections.append(people[:1] if frame in hidden else people)
+    return detections
+
+
+@pytest.mark.parametrize("turn", [False, True])
+def test_who_is_hidden_by_another_is_known_again_by_the_look(turn: bool) -> None:
+    detections = _cross((0, 1), turn=turn)
+    for person, hidden in ((1, []), (2, [8, 9, 10])):
+        track = _follow(detections, person=person)
+        assert np.flatnonzero(~track.found).tolist() == hidden
+        assert track.doubtful == ()
+        for frame in np.flatnonzero(track.found):
+            np.testing.assert_array_equal(track.keypoints.body[frame], detections[frame][person - 1].body)
+
+
+@pytest.mark.parametrize("looks", [(0, 0), (None, None)])
+def test_where_two_could_be_each_other_it_is_said(looks: tuple[int | None, int | None]) -> None:
+    track = _follow(_cross(looks, turn=True), person=2)
+    assert track.doubtful
+    assert set(track.doubtful) <= set(range(6, 14))
+    (warning,) = (warning for warning in track.warnings if "somebody else" in warning)
+    assert f"frame {track.doubtful[0] + 1}" in warning
+
+
+def test_who_leaves_and_comes_back_is_known_by_the_look() -> None:
+    def clip(back: int, beside: int) -> list[list[PersonDetection]]:
+        """Somebody leaves to the left, comes back from the right; another is there all the time."""
+        return [
+            ([_person(max(60 - 10 * frame, 5), look=0)] if frame < 6 else [_person(195 - 5 * (frame - 46), look=back)])
+            * (frame < 6 or frame > 45) + [_person(100, look=beside)]
+            for frame in range(60)
+        ]  # fmt: skip
+
+    assert _follow(clip(0, 1), person=1).found.sum() == 20
+    assert (
+        _follow(clip(2, 1), person=1, expected_share=0.0).found.sum() == 60
+    )  # is too short, so 1 is the one who stays
+    assert [track.found.sum() for track in (_follow(clip(0, 0), person=1),)] == [60]  # nor are twins told apart
+
+
+def test_changed_light_breaks_no_way() -> None:
+    track = _follow([[_person(40 + frame % 3, look=0 if frame < 7 else 1)] for frame in range(14)])
+    assert track.found.all()
+    assert track.warnings == ()
+
+
+def test_a_body_found_twice_and_one_that_flickers_are_nobody_else() -> None:
+    detections = [[_person(60), _person(62, height=36)] + [_person(150)] * (frame in (3, 9)) for frame in range(16)]
+    assert _follow(detections).warnings == ()
+    with pytest.raises(PersonError, match="from 1 to 1"):
+        _follow(detections, person=2)
+
+
+def test_who_comes_later_has_a_number_too() -> None:
+    detections = [
+        [_person(40), _person(90)] + [_person(190)] * (frame > 5) + [_person(10)] * (frame > 8) for frame in range(20)
+    ]
+    for person, x in ((1, 40), (2, 90), (3, 190), (4, 10)):
+        assert _path(_follow(detections, person=person))[0] == pytest.approx(float(_person(x).body[1, 0]), abs=1e-3)
+
+
+def test_a_look_is_of_ones_own_clothes() -> None:
+    frames = np.full((1, HEIGHT, WIDTH, 3), 128, np.uint8)
+    people = [_person(60), _person(70)]
+    for person, colour in zip(people, ((220, 20, 20), (20, 20, 220)), strict=True):
+        person.body[:, 0] = person.box[[0, 2]].mean()
+        person.body[:, 1] = np.linspace(person.box[1], person.box[3], 18)
+        frames[0, :, int(person.box[0]) : int(person.box[2])] = colour
+    (front,) = add_looks(frames, [people[1:]])[0]
+    behind, covering = add_looks(frames, [people])[0]
+    (mixed,) = add_looks(frames, [people[:1]])[0]  # with the other's colours, whom nobody has found
+    alone = frames.copy()
+    alone[0, :, 50:70] = (220, 20, 20)
+    (whole,) = add_looks(alone, [people[:1]])[0]
+    apart = [compare_looks(person.look, whole.look) for person in (behind, mixed, front)]
+    assert apart[0] is not None
+    assert apart[0] < 0.05 < apart[1] < apart[2]  # type: ignore[operator]
+    assert compare_looks(covering.look, front.look) < 0.6  # type: ignore[operator]
+    assert compare_looks(None, front.look) is None
+
+
+def test_the_one_who_passes_behind_is_the_same_before_and_after(people_models: None, clips: Path) -> None:
+    path = clips.parent / "cases" / "crossb.mp4"
+    if not path.is_file():
+        pytest.skip(f"no test clip at {path}")
+    frames = read_video(path, fit=Fit(512, 1024)).frames
+    detections = add_looks(frames, BlazePose().detect(frames))
+    for person, direction in ((1, 1), (2, -1)):
+        track = follow_person(detections, 512, 1024, person=person)
+        x = track.keypoints.body[track.found, 1, 0]
+        assert (np.sign(x[-1] - x[0]), track.found[[0, -1]].all()) == (direction, True)
+        assert (direction * np.diff(x) > 0).all()
+        assert track.found.sum() >= 13
 
 
 def test_one_person_is_followed_however_the_order_changes() -> None:

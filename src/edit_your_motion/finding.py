@@ -7,6 +7,7 @@ from jaxtyping import Bool, UInt8
 
 from edit_your_motion.config import PeopleConfig
 from edit_your_motion.errors import MissingExtraError, ModelFileError, PersonError
+from edit_your_motion.people.appearance import add_looks
 from edit_your_motion.people.backends import PeopleBackend
 from edit_your_motion.people.tracking import Track, follow_person
 from edit_your_motion.preparation import DETECTION_SIDE, open_backend
@@ -50,7 +51,7 @@ def find_person(
     with progress.phase(phase, len(frames)) as advance:
         detections = backend.detect(large, on_frame=lambda done, total: advance())
     try:
-        track = follow_person(detections, height * zoom, width * zoom)
+        track = follow_person(add_looks(large, detections), height * zoom, width * zoom)
     except PersonError:
         logger.warning("nobody was found in the edited frames")
         return None

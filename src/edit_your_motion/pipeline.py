@@ -18,7 +18,7 @@ from edit_your_motion.edit import apply_motion, tune_person
 from edit_your_motion.errors import ConfigError, VideoError
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.person import Person, is_person, load_person
-from edit_your_motion.preparation import PreparedClip, choose_canvas, prepare_reference, prepare_source
+from edit_your_motion.preparation import PreparedClip, choose_canvas, foresee, prepare_reference, prepare_source
 from edit_your_motion.progress import Progress, SilentProgress
 from edit_your_motion.tuning.loop import OnTuningStep
 from edit_your_motion.video import Video
@@ -193,6 +193,7 @@ class EditYourMotionPipeline:
         if not isinstance(reference, PreparedClip):
             frames = config.video.frames
             reference = prepare_reference(as_source(reference), frames, config.video, config.people, progress)
+        foresee(config.alignment, reference, self.person.source)
         steps = iter(range(config.sampling.steps))
 
         def on_step(t: int, z: Tensor) -> Tensor | None:

@@ -12,19 +12,28 @@ import numpy as np
 from jaxtyping import Bool, Int
 from PIL import Image
 
-from edit_your_motion.config import PeopleConfig, VideoConfig
+from edit_your_motion.config import AlignmentConfig, PeopleConfig, VideoConfig
 from edit_your_motion.errors import ConfigError, PersonError, VideoError
 from edit_your_motion.files import write_text, written_whole
 from edit_your_motion.people.agreement import compare
+from edit_your_motion.people.appearance import add_looks
 from edit_your_motion.people.backends import PeopleBackend, load_backend
+from edit_your_motion.people.concerns import (
+    describe_cuts,
+    describe_motion,
+    describe_person,
+    list_numbers,
+    suggest_range,
+)
 from edit_your_motion.people.cropping import crop_around, touches_cut, uncut
+from edit_your_motion.people.gaps import LONGEST_GAP, MOST_FILLED, find_fillable, longest_run
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.keypoints_file import load_keypoints, read_json, save_keypoints
 from edit_your_motion.people.parents import raise_parents
 from edit_your_motion.people.placing import Placement, fit_keypoints, fit_masks, pick_frames
 from edit_your_motion.people.precomputed import load_ready_keypoints, load_ready_masks
 from edit_your_motion.people.sides import keep_sides
-from edit_your_motion.people.skeleton import draw_skeleton
+from edit_your_motion.people.skeleton import DRAWN, draw_skeleton
 from edit_your_motion.people.smoothing import SmoothingConfig, fill_mask_gaps, frame_times, jitter, steady_keypoints
 from edit_your_motion.people.tracking import Track, follow_person
 from edit_your_motion.progress import Progress
@@ -52,6 +61,9 @@ Source = str | Path | Video
 
 DETECTION_SIDE = 512
 """People are looked for in pictures whose short side has at least so many pixels, whatever the working size."""
+
+LEAST_SEEN = 0.25
+"""Share of a reference's frames that must show the person: with fewer there is no motion to take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +152,7 @@ def prepare_source(
 
     Raises:
         VideoError: if the file cannot be read or is too short.
-        PersonError: if nobody is found, or ready keypoints or masks do not fit the frames.
+        PersonError: if nobody is found, or in too few frames, or ready keypoints or masks do not fit the frames.
     """
     info, side = _probe(source), min(canvas.height, canvas.width)
     still = info.frames == 1
@@ -160,14 +172,10 @@ def prepare_source(
         mask_label=people.mask_label,
     )
     clip = _find_person(whole, sought, people, progress)
-    if not clip.masks.any(axis=(1, 2)).all():
-        empty = np.flatnonzero(~clip.masks.any(axis=(1, 2))) + 1
-        raise PersonError(
-            f"expected a mask of the person in every frame of {_name(source)}, got empty ones in frames "
-            f"{_listed(empty)}; start elsewhere (--video.start), or give masks (--people.masks)"
-        )
-    concerns = (*canvas.warnings, *_tell(source, info), *_say_cut(clip, placement))
-    clip = replace(clip, warnings=(*concerns, *clip.warnings))
+    _check_masks(clip, source, video)
+    cuts = describe_cuts(whole.frames, whole.fps, video.start, "--video.start")
+    person = describe_person(clip.keypoints, clip.masks)
+    clip = _with_concerns(clip, source, (*info.warnings, *canvas.warnings, *_say_cut(clip, placement), *cuts, *person))
     return clip.repeated(video.frames) if still and video.frames > 1 else clip
 
 
@@ -185,7 +193,7 @@ def prepare_reference(
 
     Raises:
         VideoError: if the file cannot be read or is too short.
-        PersonError: if nobody is found, or ready keypoints do not fit the frames.
+        PersonError: if nobody is found, or in hardly any frame, or ready keypoints do not fit the frames.
     """
     info = _probe(source)
     scale = DETECTION_SIDE / min(info.height, info.width)
@@ -197,7 +205,14 @@ def prepare_reference(
         people.reference_person, people.reference_keypoints, None, chosen, placement, aims=False, needs_masks=False
     )
     found = _find_person(clip, sought, people, progress)
-    return replace(found, warnings=(*_tell(source, info), *found.warnings))
+    there = np.asarray(found.keypoints.visible(DRAWN).any(axis=1))
+    if there.mean() < LEAST_SEEN:
+        raise PersonError(
+            f"expected the person in at least {LEAST_SEEN:.0%} of the {frames} frames of {_name(source)}, got "
+            f"{there.sum()}; {_suggest(there, clip, video.reference_start, '--video.reference-start')}"
+        )
+    concerns = describe_cuts(clip.frames, clip.fps, video.reference_start, "--video.reference-start")
+    return _with_concerns(found, source, (*info.warnings, *concerns, *describe_person(found.keypoints, found.masks)))
 
 
 def prepare_skeletons(path: Path, frames: int, video: VideoConfig, person: int | None) -> PreparedClip:
@@ -224,7 +239,22 @@ def prepare_skeletons(path: Path, frames: int, video: VideoConfig, person: int |
         )
     keypoints = raise_parents(keypoints.take(chosen))
     masks = np.zeros((frames, keypoints.height, keypoints.width), bool)
-    return PreparedClip(Video(draw_skeleton(keypoints), rate / video.stride), keypoints, masks)
+    found = float(keypoints.visible(DRAWN).any(axis=1).mean())
+    clip = PreparedClip(Video(draw_skeleton(keypoints), rate / video.stride), keypoints, masks, found)
+    return _with_concerns(clip, path, describe_person(keypoints))
+
+
+def foresee(config: AlignmentConfig, reference: PreparedClip, source: PreparedClip) -> tuple[str, ...]:
+    """What is wrong with a reference's motion for a source's person, told at once: before the long part.
+
+    Raises:
+        PersonError: if the two cannot be aligned.
+    """
+    concerns = describe_motion(config, reference.keypoints, source.keypoints)
+    warnings = tuple(f"alignment: {concern}" for concern in concerns)
+    for warning in warnings:
+        logger.warning("%s", warning)
+    return warnings
 
 
 def save_prepared(folder: Path, clip: PreparedClip) -> None:
@@ -310,18 +340,36 @@ def _nearest_frame(start: float, fps: Fraction) -> int:
     return math.floor(Fraction(start).limit_denominator(10**6) * fps + Fraction(1, 2))
 
 
+def _with_concerns(clip: PreparedClip, source: Source, concerns: tuple[str, ...]) -> PreparedClip:
+    """The clip with all that a user should be told of it, which is told at once."""
+    clip = replace(clip, warnings=(*clip.warnings, *concerns))
+    for warning in clip.warnings:
+        logger.warning("%s: %s", _name(source), warning)
+    return clip
+
+
+def _check_masks(clip: PreparedClip, source: Source, video: VideoConfig) -> None:
+    """Passes a clip of which every frame has a mask."""
+    there = np.asarray(clip.masks.any(axis=(1, 2)))
+    if not there.all():
+        raise PersonError(
+            f"expected a mask of the person in every frame of {_name(source)}, got empty ones in frames "
+            f"{list_numbers(np.flatnonzero(~there) + 1)}; gaps of up to {LONGEST_GAP:g} s are filled in up to "
+            f"{MOST_FILLED:.0%} of the frames; {_suggest(there, clip.video, video.start, '--video.start')}, or give "
+            "masks (--people.masks)"
+        )
+
+
+def _suggest(there: Bool[np.ndarray, " f"], video: Video, start: float, flag: str) -> str:
+    """How to take the frames in which the person is."""
+    return f"take the frames that show them: {suggest_range(longest_run(there), video.fps, start, flag)}"
+
+
 def _probe(source: Source) -> VideoInfo:
     if not isinstance(source, Video):
         return probe(source)
     count, height, width = source.frames.shape[:3]
     return VideoInfo(count, source.fps, width, height, source.duration, has_audio=False)
-
-
-def _tell(source: Source, info: VideoInfo) -> tuple[str, ...]:
-    """What a user should be told of how a file is read, said at once too."""
-    for warning in info.warnings:
-        logger.warning("%s: %s", _name(source), warning)
-    return info.warnings
 
 
 def _name(source: Source) -> str:
@@ -377,7 +425,8 @@ class _Chosen:
 def _find_person(whole: Video, sought: _Sought, people: PeopleConfig, progress: Progress) -> PreparedClip:
     """The person on the canvas: from what is ready, else found in frames of which nothing is cut off yet."""
     keypoints, masks = _load_ready(sought)
-    found, raw_jitter = 1.0, 0.0
+    found = 1.0 if keypoints is None else float(keypoints.visible(DRAWN).any(axis=1).mean())
+    raw_jitter = 0.0
     warnings: tuple[str, ...] = ()
     track, place = None, sought.placement
     if keypoints is None or (masks is None and sought.needs_masks):
@@ -402,8 +451,10 @@ def _find_person(whole: Video, sought: _Sought, people: PeopleConfig, progress: 
             keypoints = steady_keypoints(keypoints, smoothing, times=times)
         if masks is None:
             masks = fit_masks(track.masks, fit)
-            if people.fill_gaps and masks.any():
-                masks = fill_mask_gaps(masks)
+            seen = np.asarray(masks.any(axis=(1, 2)))
+            if people.fill_gaps and seen.any():
+                fillable = find_fillable(seen, small.fps)
+                masks = fill_mask_gaps(masks) & (seen | fillable)[:, None, None]
     assert keypoints is not None
     if masks is None:
         masks = np.zeros(small.frames.shape[:3], bool)
@@ -438,12 +489,10 @@ def _say_cut(clip: PreparedClip, place: Placement) -> tuple[str, ...]:
     cut = np.flatnonzero(touches_cut(clip.masks, place.height, place.width, fit)) + 1
     if not len(cut) or fit.how == "pad":
         return ()
-    warning = (
-        f"the crop to {fit.width}x{fit.height} cuts the person off in frames {_listed(cut)}: --video.fit pad keeps "
-        f"the whole picture, --video.size another shape of it"
+    return (
+        f"the crop to {fit.width}x{fit.height} cuts the person off in frames {list_numbers(cut)}: --video.fit pad "
+        "keeps the whole picture, --video.size another shape of it",
     )
-    logger.warning(warning)
-    return (warning,)
 
 
 def _load_ready(sought: _Sought) -> tuple[Keypoints | None, Bool[np.ndarray, "f h w"] | None]:
@@ -474,14 +523,7 @@ def _follow(video: Video, person: int | None, people: PeopleConfig, progress: Pr
         detections = backend.detect(video.frames, on_frame=lambda done, total: advance())
     name = video.source or "frames"
     try:
-        track = follow_person(detections, height, width, person=person)
+        track = follow_person(add_looks(video.frames, detections), height, width, person=person)
     except PersonError as error:
         raise PersonError(f"{name}: {error}") from error
-    for warning in track.warnings:
-        logger.warning("%s: %s", name, warning)
     return track
-
-
-def _listed(numbers: Int[np.ndarray, " n"], most: int = 8) -> str:
-    shown = ", ".join(map(str, numbers[:most]))
-    return shown if len(numbers) <= most else f"{shown} and {len(numbers) - most} more"

@@ -35,6 +35,7 @@ from edit_your_motion.person import Person, check_place, is_person, load_person
 from edit_your_motion.preparation import (
     PreparedClip,
     choose_canvas,
+    foresee,
     prepare_reference,
     prepare_skeletons,
     prepare_source,
@@ -162,11 +163,12 @@ def run_apply(
         places = {name: place for name, place in moved.items() if place is not None}
         model = person.config.model.model_copy(update=places)
         config, plan = _fit_applying(config, person, model)
+        warnings = foresee(config.alignment, reference, person.source)
         backbone = _load(person.config.model_copy(update={"runtime": config.runtime, "model": model}), recorder)
-        warnings: tuple[str, ...] = ()
         if other_base and (parts := other_parts(backbone, person)):
-            warnings = (f"the person was tuned on another base; what is another: {', '.join(parts)}",)
-            logger.warning("%s", *warnings)
+            told = f"the person was tuned on another base; what is another: {', '.join(parts)}"
+            logger.warning("%s", told)
+            warnings += (told,)
             person = replace(person, base_digests=backbone.base.digests)
         true_frames = _read_truth(truth, config, person.config, person.source)
         write_config(folder, config)
@@ -212,6 +214,7 @@ def _edit(config: EditConfig, folder: Path, recorder: Recorder, truth: Path | No
     # All clips first: whatever is wrong with them should come out before the long part.
     clip = tuned_before.source if tuned_before else _prepare(backbone, tuning, recorder)
     reference = _read_reference(config, recorder)
+    warnings = foresee(config.alignment, reference, clip)
     true_frames = _read_truth(truth, config, tuning, clip)
     write_config(folder, config)
     if tuned_before is None:
@@ -219,7 +222,9 @@ def _edit(config: EditConfig, folder: Path, recorder: Recorder, truth: Path | No
             person = _tune(backbone, clip, tuning, inputs, folder, place, recorder, restart)
     else:
         person = tuned_before
-    return _apply(backbone, person, reference, config, config.for_applying(), folder, recorder, true_frames, plan)
+    return _apply(
+        backbone, person, reference, config, config.for_applying(), folder, recorder, true_frames, plan, warnings
+    )
 
 
 def _read_reference(config: ApplyConfig, recorder: Recorder) -> PreparedClip:
@@ -339,7 +344,7 @@ def _apply(
     recorder: Recorder,
     truth: UInt8[np.ndarray, "f h w 3"] | None,
     plan: Plan | None,
-    warnings: tuple[str, ...] = (),
+    warnings: tuple[str, ...],
 ) -> EditResult:
     """Samples, writes every file of an edit, and scores it."""
     edit = apply_motion(backbone, person, reference, applying, recorder)

@@ -9,6 +9,7 @@ import numpy as np
 from edit_your_motion.errors import PersonError
 from edit_your_motion.metrics import Frames
 from edit_your_motion.metrics.frames import iterate_batches
+from edit_your_motion.people.appearance import add_looks
 from edit_your_motion.people.backends import PeopleBackend, PersonDetection
 from edit_your_motion.people.tracking import Track, follow_person
 from edit_your_motion.preparation import DETECTION_SIDE
@@ -40,7 +41,7 @@ def follow_in_stream(frames: Frames, count: int, backend: PeopleBackend, progres
             height, width = batch.shape[1:3]
             zoom = max(1, -(-DETECTION_SIDE // min(height, width)))
             large = np.stack([fit_frame(frame, Fit(height * zoom, width * zoom)) for frame in batch])
-            found = backend.detect(large, on_frame=lambda done, total: advance())
+            found = add_looks(large, backend.detect(large, on_frame=lambda done, total: advance()))
             detections += [[_shrink(person, zoom) for person in people] for people in found]
     try:
         return follow_person(detections, height, width)

@@ -25,6 +25,7 @@ class PersonDetection:
         hands: left, right; None when the backend finds none.
         face: OpenPose's 70 points; None when the backend finds none.
         mask: the person's pixels; None when the backend finds none.
+        look: shares of the colours of head, trunk and legs, see `add_looks`; None where nobody has looked.
     """
 
     box: Float32[np.ndarray, "4"]
@@ -33,6 +34,7 @@ class PersonDetection:
     hands: Float32[np.ndarray, "2 21 3"] | None = None
     face: Float32[np.ndarray, "70 3"] | None = None
     mask: Bool[np.ndarray, "h w"] | None = None
+    look: Float32[np.ndarray, "parts colours"] | None = None
 
 
 def hide_outside(points: Float32[np.ndarray, "*n 3"], height: int, width: int) -> Float32[np.ndarray, "*n 3"]:

@@ -38,6 +38,8 @@ TILE_QUALITY = 0.75
 TILE_OVERLAP = 0.4
 TILE_FRAMES = 8
 """While nobody is seen, the tiles are searched in every so many frames only."""
+ARRIVAL_FRAMES = 32
+"""In every so many frames the large tiles are searched for people who have come since."""
 
 
 @dataclass(frozen=True)
@@ -145,9 +147,10 @@ class BlazePose:
         people: list[list[PersonDetection]] = []
         readings: list[Reading] = []
         empty = 0
-        for frame in frames:
+        for number, frame in enumerate(frames):
             regions = [reading.next_region for reading in readings]
-            readings = self.read_people(frame, regions, search_tiles=empty % TILE_FRAMES == 0)
+            arrivals = number % ARRIVAL_FRAMES == 0
+            readings = self.read_people(frame, regions, search_tiles=empty % TILE_FRAMES == 0, arrivals=arrivals)
             empty = 0 if readings else empty + 1
             people.append([describe_person(reading, *frame.shape[:2]) for reading in readings])
             if on_frame is not None:
@@ -167,7 +170,12 @@ class BlazePose:
         return describe_person(better, *frame.shape[:2]).mask if better else None
 
     def read_people(
-        self, frame: UInt8[np.ndarray, "h w 3"], regions: list[Region], *, search_tiles: bool = True
+        self,
+        frame: UInt8[np.ndarray, "h w 3"],
+        regions: list[Region],
+        *,
+        search_tiles: bool = True,
+        arrivals: bool = False,
     ) -> list[Reading]:
         """Everybody in a frame, best first.
 
@@ -178,7 +186,8 @@ class BlazePose:
             frame: the picture.
             regions: where people were before; read where the detector sees nobody now.
             search_tiles: let the detector look at parts of the frame too: at a few where nobody was known before, and
-                at some fifty where nobody is found.
+                at some fifty where then nobody, or only small people, are found.
+            arrivals: let it look at a few parts in any case.
         """
         picture = Image.fromarray(frame)
         height, width = frame.shape[:2]
@@ -187,9 +196,16 @@ class BlazePose:
         readings = distinct([*readings, *self._read_all(picture, lost)])
         for parts in TILE_PARTS:
             # The detector is blind to people much smaller than its picture, and misses some beside others.
-            if search_tiles and (not readings or (not regions and parts == TILE_PARTS[0])):
+            large = parts == TILE_PARTS[0]
+            small_people = all(reading.region.side < max(height, width) / TILE_PARTS[0] for reading in readings)
+            wanted = search_tiles and (not readings or (not regions and (large or small_people)))
+            if wanted or (arrivals and large):
                 found = [region for part in tile(height, width, parts) for region in self._search(picture, part)]
-                sure = [reading for reading in self._read_all(picture, found) if reading.quality > TILE_QUALITY]
+                sure: list[Reading] = []
+                for region in found:
+                    # Tiles overlap by half, so that most people are found several times.
+                    if not any(region.is_near(reading.region) for reading in sure):
+                        sure += [one for one in self._read_all(picture, [region]) if one.quality > TILE_QUALITY]
                 # A tile may cut a body and so show another one, wherever its joints, in the whole one's place.
                 extra = distinct(sure, suspicious=np.inf, shared=TILE_OVERLAP)
                 known = tuple(readings)

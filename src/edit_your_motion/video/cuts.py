@@ -28,6 +28,9 @@ _LEVELS = 6
 _FLAT = 1.5
 """Standard deviation of brightness, 0 to 255, below which a patch has no structure that could be found again."""
 
+_LARGEST_GAIN = 2.0
+"""Factor by which the light of a scene may change from one frame to the next."""
+
 _PASSING = 0.25
 """Seconds after which something that the scene does not show is no flash."""
 
@@ -87,7 +90,7 @@ def _tell_apart(one: Float32[np.ndarray, "_ _ 3"], other: Float32[np.ndarray, "_
     if colours < UNLIKE:
         return 0.0
     # As if in the same light, but for what that overexposes.
-    gain = (one.mean() + 1) / (other.mean() + 1)
+    gain = float(np.clip((one.mean() + 1) / (other.mean() + 1), 1 / _LARGEST_GAIN, _LARGEST_GAIN))
     lit = (one, np.clip(other * gain, 0, 255)), (np.clip(one / gain, 0, 255), other)
     colours = min(colours, *(_tell_colours_apart(*both) for both in lit))
     grey, other_grey = one.mean(axis=-1), other.mean(axis=-1)
