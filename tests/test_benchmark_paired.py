@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from edit_your_motion.benchmark.paired_scores import (
     PAIRED_METRICS,
     Judges,
     Truth,
+    measure_silhouette,
     score_edit,
 )
 from edit_your_motion.benchmark.paired_summary import format_summary, summarise, write_sheets, write_summary
@@ -317,12 +319,12 @@ def test_people_are_found_as_a_user_would_have_them_found(config: PairedConfig) 
 def noisy() -> tuple[np.ndarray, Truth]:
     """Random frames and a random truth with blocks for people."""
     generator = np.random.default_rng(0)
-    frames, true = generator.integers(0, 256, (2, 3, 48, 64, 3), dtype=np.uint8)
+    frames, true, source = generator.integers(0, 256, (3, 3, 48, 64, 3), dtype=np.uint8)
     masks, source_masks = np.zeros((2, 3, 48, 64), bool)
     masks[:, 10:40, 20:35] = True
     source_masks[:, 10:40, 30:45] = True
     body = np.concatenate([JOINTS * (64, 48), np.ones((18, 1))], axis=1).astype(np.float32)
-    return frames, Truth(true, masks, source_masks, Keypoints(np.stack([body] * 3), 48, 64))
+    return frames, Truth(true, masks, source, source_masks, Keypoints(np.stack([body] * 3), 48, 64))
 
 
 def test_regions_are_scored_over_their_own_pixels(noisy: tuple[np.ndarray, Truth]) -> None:
@@ -365,18 +367,35 @@ def test_what_is_not_in_a_region_does_not_change_its_scores(noisy: tuple[np.ndar
     judges = Judges(stub_lpips(), "nobody looks")
     one, other = (score_edit(each, truth.keypoints, truth, judges, SILENT).values for each in (frames, elsewhere))
     for name, value in one.items():
+        if name == "silhouette":  # of a part of what the person uncovered
+            assert value == other[name]
+            continue
         if name == "flicker":  # of the whole frame, and a negative flickers as its positive does
             continue
         assert (value == other[name]) == name.startswith(("person_", "uncovered_"))
 
 
+def test_the_silhouette_is_the_share_of_the_source_s_person_that_is_left(noisy: tuple[np.ndarray, Truth]) -> None:
+    frames, truth = noisy
+    assert measure_silhouette(truth.frames, truth) == 0
+    assert measure_silhouette(truth.source_frames, truth) == pytest.approx(1)
+    blended = (0.7 * truth.frames + 0.3 * truth.source_frames).round().astype(np.uint8)
+    assert measure_silhouette(blended, truth) == pytest.approx(0.3, abs=0.01)
+    beside = np.where(truth.source_masks[..., None], truth.frames, frames)
+    assert measure_silhouette(beside, truth) == 0, "what lies elsewhere does not count"
+    nothing = replace(truth, source_masks=truth.masks)
+    assert measure_silhouette(frames, nothing) is None
+
+
 def test_what_cannot_be_scored_is_a_named_gap(noisy: tuple[np.ndarray, Truth]) -> None:
     frames, truth = noisy
-    short = Truth(truth.frames[:2], truth.masks[:2], truth.masks[:2], truth.keypoints.take(np.arange(2)))
+    two = truth.frames[:2], truth.masks[:2], truth.source_frames[:2], truth.masks[:2]
+    short = Truth(*two, truth.keypoints.take(np.arange(2)))
     scores = score_edit(frames[:2], short.keypoints, short, Judges("no weights", "no backend"), SILENT)
     assert scores.gaps["lpips"] == scores.gaps["person_lpips"] == "no weights"
     assert scores.gaps["pck"] == scores.gaps["keypoint_error_truth"] == "no backend"
     assert "3 frames" in scores.gaps["flicker"]
+    assert "uncovers nothing" in scores.gaps["silhouette"]
     assert all(f"uncovered_{name}" in scores.gaps for name in ("mae", "psnr", "ssim", "lpips"))
     assert scores.values.keys() | scores.gaps.keys() == PAIRED_METRICS.keys()
     with pytest.raises(VideoError, match="as the truth is"):

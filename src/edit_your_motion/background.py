@@ -60,7 +60,12 @@ def keep_background(
 
 
 def people_cells(
-    source_masks: Bool[np.ndarray, "f h w"], source_keypoints: Keypoints, skeletons: Keypoints, cells: tuple[int, int]
+    source_masks: Bool[np.ndarray, "f h w"],
+    source_keypoints: Keypoints,
+    skeletons: Keypoints,
+    cells: tuple[int, int],
+    *,
+    before: bool = True,
 ) -> Bool[Tensor, "1 f 1 lh lw"]:
     """The latent cells where the source's person is or the edit's will be.
 
@@ -69,9 +74,11 @@ def people_cells(
         source_keypoints: of the person in these frames.
         skeletons: what guides the edit.
         cells: how many, down and across.
+        before: whether those of the source's person count.
     """
-    reach = find_reach(source_masks, source_keypoints)
-    region = source_masks | (distances_to_skeletons(skeletons) <= reach)
+    region = distances_to_skeletons(skeletons) <= find_reach(source_masks, source_keypoints)
+    if before:
+        region |= source_masks
     pooled = adaptive_max_pool2d(torch.from_numpy(region).float()[:, None], cells)
     return rearrange(pooled > 0, "f 1 lh lw -> 1 f 1 lh lw")
 

@@ -97,6 +97,11 @@ class PeopleConfig(Section):
     mask_label: int | None = Field(
         None, ge=0, le=65535, description="Which label of the masks is the person; 0 for what is black."
     )
+    plate: Path | None = Field(
+        None,
+        description="Ready clean plate of the source, the place without the person: a picture where the camera stands "
+        "still, else a video or a folder of as many frames.",
+    )
     reference_keypoints: Path | None = Field(
         None, description="Ready keypoints of the reference, with its video or alone."
     )
@@ -284,6 +289,11 @@ SolverName = Literal["ddim", "dpm++2m"]
 class InversionConfig(Section):
     """Inversion of the source (Eq. 17)."""
 
+    of: Literal["source", "plate"] = Field(
+        "source",
+        description="What is inverted: the source, the paper's; or its clean plate, so that the noise remembers the "
+        "place and not the old pose.",
+    )
     steps: int = Field(50, ge=1, le=1000, description="Steps from the source's latents to its noise.")
     solver: SolverName = Field(
         "ddim", description="ddim, the paper's; or dpm++2m, second order, for fewer steps: take it for sampling too."
@@ -333,9 +343,10 @@ class SamplingConfig(Section):
         description="Share of the steps, the first ones, through which --sampling.person-noise moved holds the person "
         "to its moved colours; the network is free in the others.",
     )
-    background: Literal["generated", "source"] = Field(
+    background: Literal["generated", "source", "plate"] = Field(
         "generated",
-        description="Where nobody stands, neither before nor after: as generated, or the source's own pixels.",
+        description="Where nobody stands: as generated; the source's own pixels where nobody stood before either; or "
+        "the clean plate, the source's place without its person, with the edited person laid over it by a soft matte.",
     )
 
 

@@ -12,13 +12,14 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from edit_your_motion.backbone import Backbone, explain_memory
-from edit_your_motion.background import keep_background, people_cells
+from edit_your_motion.background import find_reach, keep_background, people_cells
 from edit_your_motion.config import ApplyConfig, TuneConfig, WindowsConfig
 from edit_your_motion.diffusion.ddim import OnStep, Predict, Rescale, guide, invert, rescaling, sample, signal_levels
 from edit_your_motion.diffusion.windows import check_windows, cover
 from edit_your_motion.errors import CheckpointError
 from edit_your_motion.finding import find_masks
 from edit_your_motion.fresh_noise import FreshPerson
+from edit_your_motion.layers.matte import composite, make_matte
 from edit_your_motion.moved_latents import move_person
 from edit_your_motion.nn.conditions import Conditions
 from edit_your_motion.nn.noise_predictor import NoisePredictor
@@ -96,27 +97,7 @@ def tune_person(
             ),
         )
 
-        skeletons = clip.skeletons if config.inversion.skeleton else None
-        prompt = config.prompt if config.inversion.prompt else ""
-        predict = _bind(
-            backbone,
-            predictor,
-            config,
-            _Shown(prompt, skeletons),
-            _Shown("", skeletons),
-            config.inversion.guidance_scale,
-            config.windows,
-        )
-        with progress.phase("invert", config.inversion.steps) as advance:
-            noise = invert(
-                predict,
-                clip.whole,
-                backbone.base.scheduler,
-                config.inversion.steps,
-                _count(advance, None),
-                solver=config.inversion.solver,
-                fixed_point=config.inversion.fixed_point,
-            )
+        noise = _invert(backbone, predictor, source, clip, config, progress)
 
         decoder = (
             tune_decoder(
@@ -197,17 +178,21 @@ def apply_motion(
             case "pose":
                 away_from = _Shown(prompt, _draw(source.keypoints))
         noise = person.noise[:, shown].to(backbone.device)
+        layered = person.config.inversion.of == "plate"
         guidance: float | Tensor = sampling.guidance_scale
         guided = None
         if guidance != 1 and sampling.guidance_from != "prompt":
-            guided = _find_people(source, aligned, noise)
+            guided = _find_people(source, aligned, noise, layered)
             guidance = 1 + (guidance - 1) * guided
         rescale = rescaling(sampling.guidance_rescale, backbone.base.scheduler, guided)
         predict = _bind(backbone, predictor, person.config, wanted, away_from, guidance, config.windows, rescale)
         if sampling.person_noise != "inverted":
-            people = source.masks, source.keypoints, aligned
-            moved = move_person(person.latents[:, shown], *people) if sampling.person_noise == "moved" else None
-            fresh = FreshPerson.draw(noise, _find_people(source, aligned, noise), config.runtime.seed, moved)
+            moved = None
+            if sampling.person_noise == "moved":
+                place = backbone.encode(source.without_person(), progress) if layered else None
+                people = source.masks, source.keypoints, aligned
+                moved = move_person(person.latents[:, shown], *people, place)
+            fresh = FreshPerson.draw(noise, _find_people(source, aligned, noise, layered), config.runtime.seed, moved)
             levels = signal_levels(backbone.base.scheduler, sampling.steps, sampling.solver)
             noise = fresh.put_into(noise, levels[0])
             if moved is not None:
@@ -223,10 +208,62 @@ def apply_motion(
             )
         with decoder_weights(backbone.base.vae, person.decoder):
             frames = backbone.decode(latents, progress)
-    if sampling.background == "source":
-        made = find_masks(frames, config.people, progress)
-        frames = keep_background(frames, source.video.frames, source.masks, source.keypoints, aligned, made)
+    frames = _lay_over_background(frames, source, aligned, config, progress)
     return Edit(frames, latents.cpu(), aligned)
+
+
+def _invert(
+    backbone: Backbone,
+    predictor: NoisePredictor,
+    source: PreparedClip,
+    clip: TuningClip,
+    config: TuneConfig,
+    progress: Progress,
+) -> Float[Tensor, "1 f c lh lw"]:
+    """z*: the source's inversion (Eq. 17), or that of its clean plate, in which nobody stands."""
+    inversion = config.inversion
+    latents, skeletons = clip.whole, clip.skeletons
+    if inversion.of == "plate":
+        latents, skeletons = backbone.encode(source.without_person(), progress), torch.zeros_like(skeletons)
+    shown = skeletons if inversion.skeleton else None
+    prompt = config.prompt if inversion.prompt else ""
+    predict = _bind(
+        backbone,
+        predictor,
+        config,
+        _Shown(prompt, shown),
+        _Shown("", shown),
+        inversion.guidance_scale,
+        config.windows,
+    )
+    with progress.phase("invert", inversion.steps) as advance:
+        return invert(
+            predict,
+            latents,
+            backbone.base.scheduler,
+            inversion.steps,
+            _count(advance, None),
+            solver=inversion.solver,
+            fixed_point=inversion.fixed_point,
+        )
+
+
+def _lay_over_background(
+    frames: UInt8[np.ndarray, "f h w 3"],
+    source: PreparedClip,
+    aligned: Keypoints,
+    config: ApplyConfig,
+    progress: Progress,
+) -> UInt8[np.ndarray, "f h w 3"]:
+    """The generated frames over the background that the configuration asks for."""
+    background = config.sampling.background
+    if background == "generated":
+        return frames
+    found = find_masks(frames, config.people, progress)
+    if background == "source":
+        return keep_background(frames, source.video.frames, source.masks, source.keypoints, aligned, found)
+    place, reach = source.without_person(), find_reach(source.masks, source.keypoints)
+    return composite(frames, place, make_matte(frames, place, aligned, reach, found))
 
 
 def loop_frames(available: int, wanted: int) -> Int[np.ndarray, " f"]:
@@ -236,11 +273,11 @@ def loop_frames(available: int, wanted: int) -> Int[np.ndarray, " f"]:
 
 
 def _find_people(
-    source: PreparedClip, aligned: Keypoints, z: Float[Tensor, "1 f c lh lw"]
+    source: PreparedClip, aligned: Keypoints, z: Float[Tensor, "1 f c lh lw"], layered: bool
 ) -> Bool[Tensor, "1 f 1 lh lw"]:
-    """The cells of `z` where the source's person is or the edit's will be."""
+    """The cells of `z` where the edit's person will be, and, unless `z` is the plate's, where the source's is."""
     lh, lw = z.shape[-2:]
-    return people_cells(source.masks, source.keypoints, aligned, (lh, lw)).to(z.device)
+    return people_cells(source.masks, source.keypoints, aligned, (lh, lw), before=not layered).to(z.device)
 
 
 def _draw(keypoints: Keypoints) -> UInt8[Tensor, "1 f 3 h w"]:

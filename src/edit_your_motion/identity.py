@@ -11,6 +11,7 @@ INPUTS = {
     "source": "the source",
     "people.keypoints": "--people.keypoints",
     "people.masks": "--people.masks",
+    "people.plate": "--people.plate",
     "people.detector": "--people.detector",
     "people.pose": "--people.pose",
 }

@@ -25,6 +25,7 @@ def move_person(
     masks: Bool[np.ndarray, "f h w"],
     keypoints: Keypoints,
     skeletons: Keypoints,
+    place: Float[Tensor, "1 f c lh lw"] | None = None,
 ) -> Float[Tensor, "1 f c lh lw"]:
     """The source's latents with the person gone from where it was and, part by part, put where the skeletons are.
 
@@ -37,6 +38,7 @@ def move_person(
         masks: the person's pixels in the source's frames.
         keypoints: of the person in these frames.
         skeletons: of the edit.
+        place: latents of the place without the person; None for the nearest ones about it.
     """
     content = rearrange(latents[0].cpu().float(), "f c lh lw -> f lh lw c").numpy()
     cells = content.shape[1:3]
@@ -45,7 +47,10 @@ def move_person(
     if not coverage.any() or (before.nearest < 0).all():
         return latents
     looks, breadths = _looks(content, coverage, before), _breadths(coverage, before)
-    emptied = np.stack([_fill(frame, covered > 0) for frame, covered in zip(content, coverage, strict=True)])
+    if place is None:
+        emptied = np.stack([_fill(frame, covered > 0) for frame, covered in zip(content, coverage, strict=True)])
+    else:
+        emptied = rearrange(place[0].cpu().float(), "f c lh lw -> f lh lw c").numpy()
     # Over one cell from all to nothing.
     inside = np.clip(breadths[after.nearest] - after.distances + 0.5, 0, 1) * (after.nearest >= 0)
     moved = emptied + inside[..., None] * (looks[after.nearest] - emptied)

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, UInt8
 from PIL import Image
 
 from edit_your_motion.config import AlignmentConfig, PeopleConfig, VideoConfig
 from edit_your_motion.errors import ConfigError, PersonError, VideoError
 from edit_your_motion.files import write_text, written_whole
+from edit_your_motion.layers.plate import Plate, make_plate
 from edit_your_motion.people.agreement import compare
 from edit_your_motion.people.appearance import add_looks
 from edit_your_motion.people.backends import PeopleBackend, load_backend
@@ -59,6 +60,9 @@ FINDING = "finding.json"
 Source = str | Path | Video
 """A file or folder, or frames in memory."""
 
+PLATE = "plate"
+"""The folder of a prepared clip that has its clean plate."""
+
 DETECTION_SIDE = 512
 """People are looked for in pictures whose short side has at least so many pixels, whatever the working size."""
 
@@ -78,6 +82,7 @@ class PreparedClip:
         raw_jitter: of the keypoints as they were found, pixels; see `jitter`.
         warnings: what a user should be told.
         place: of the crop that brought the frames to their size, see `Fit`.
+        plate: the place without the person; None where nobody has asked for it yet, see `without_person`.
     """
 
     video: Video
@@ -87,6 +92,7 @@ class PreparedClip:
     raw_jitter: float = 0.0
     warnings: tuple[str, ...] = ()
     place: tuple[float, float] = (0.5, 0.5)
+    plate: Plate | None = None
 
     def __len__(self) -> int:
         return len(self.video.frames)
@@ -94,7 +100,18 @@ class PreparedClip:
     def take(self, frames: Int[np.ndarray, " g"]) -> "PreparedClip":
         """The frames with these indices, in this order."""
         video = replace(self.video, frames=self.video.frames[frames])
-        return replace(self, video=video, keypoints=self.keypoints.take(frames), masks=self.masks[frames])
+        plate = None if self.plate is None else self.plate.take(frames)
+        return replace(self, video=video, keypoints=self.keypoints.take(frames), masks=self.masks[frames], plate=plate)
+
+    def with_plate(self) -> "PreparedClip":
+        """The same with its clean plate, made from the frames unless it is there."""
+        return self if self.plate is not None else replace(self, plate=make_plate(self.video.frames, self.masks))
+
+    def without_person(self) -> UInt8[np.ndarray, "f h w 3"]:
+        """The frames without the person."""
+        plate = self.with_plate().plate
+        assert plate is not None
+        return plate.put_under(self.video.frames, self.masks)
 
     def repeated(self, count: int) -> "PreparedClip":
         """A clip of a single frame, `count` frames long."""
@@ -176,6 +193,8 @@ def prepare_source(
     cuts = describe_cuts(whole.frames, whole.fps, video.start, "--video.start")
     person = describe_person(clip.keypoints, clip.masks)
     clip = _with_concerns(clip, source, (*info.warnings, *canvas.warnings, *_say_cut(clip, placement), *cuts, *person))
+    if people.plate is not None:
+        clip = replace(clip, plate=load_plate(people.plate, replace(canvas.fit(), place=clip.place), len(clip)))
     return clip.repeated(video.frames) if still and video.frames > 1 else clip
 
 
@@ -264,14 +283,41 @@ def save_prepared(folder: Path, clip: PreparedClip) -> None:
     finding = {"found": clip.found, "raw_jitter": clip.raw_jitter, "warnings": clip.warnings, "place": clip.place}
     write_text(folder / FINDING, json.dumps(finding, indent=2))
     write_video(folder / "frames.mp4", clip.video.frames, clip.video.fps, crf=8)
+    if clip.plate is not None:
+        _save_pictures(folder / PLATE, clip.plate.places)
 
 
 def save_masks(folder: Path, masks: Bool[np.ndarray, "f h w"]) -> None:
     """Writes one picture a frame, the person white on black; a folder of before is replaced as a whole."""
+    _save_pictures(folder, masks.astype(np.uint8) * 255)
+
+
+def _save_pictures(folder: Path, pictures: UInt8[np.ndarray, "f h w *c"]) -> None:
     with written_whole(folder) as part:
         part.mkdir()
-        for index, mask in enumerate(masks):
-            Image.fromarray(mask.astype(np.uint8) * 255).save(part / f"{index:05d}.png")
+        for index, picture in enumerate(pictures):
+            Image.fromarray(picture).save(part / f"{index:05d}.png")
+
+
+def load_plate(path: Path, fit: Fit, frames: int) -> Plate:
+    """A ready clean plate: a picture for a camera that stands still, else as many pictures as the source has frames.
+
+    Args:
+        path: a picture, a video, or a folder of pictures.
+        fit: how pictures of another shape are brought to the working size: as the source's frames are.
+        frames: how many the source has.
+
+    Raises:
+        VideoError: if it cannot be read.
+        PersonError: if it has another number of pictures.
+    """
+    places = read_video(path, fit=fit).frames
+    if len(places) not in {1, frames}:
+        raise PersonError(
+            f"expected a clean plate of one picture, or of {frames} as the source has frames, got {len(places)} "
+            f"in {path}"
+        )
+    return Plate(places)
 
 
 def load_prepared(folder: Path) -> PreparedClip:
@@ -295,7 +341,12 @@ def load_prepared(folder: Path) -> PreparedClip:
             f"expected as many frames as keypoints and masks in {folder}, got {len(frames)}, {len(keypoints)} and "
             f"{len(masks)}"
         )
-    return PreparedClip(replace(video, frames=frames), keypoints, masks, **_load_finding(folder / FINDING))
+    plate = None
+    if (folder / PLATE).is_dir():
+        plate = load_plate(folder / PLATE, Fit(keypoints.height, keypoints.width), len(frames))
+    return PreparedClip(
+        replace(video, frames=frames), keypoints, masks, **_load_finding(folder / FINDING), plate=plate
+    )
 
 
 def _load_finding(path: Path) -> dict[str, Any]:

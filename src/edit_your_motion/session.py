@@ -193,13 +193,18 @@ def run_prepare(
     check_folder(folder)
     with held(folder):
         canvas = choose_canvas(path, video, multiple, native_side=512)
-        clip = prepare_source(path, canvas, video, people, progress)
+        clip = prepare_source(path, canvas, video, people, progress).with_plate()
         save_prepared(folder, clip)
         frames = clip.video.frames
         skeletons = draw_skeleton(clip.keypoints)
         write_video(folder / "skeleton.mp4", skeletons, clip.video.fps)
         masked = frames * clip.masks[..., None]
-        rows = [("frames", frames), ("keypoints", overlay_skeleton(frames, clip.keypoints)), ("mask", masked)]
+        rows = [
+            ("frames", frames),
+            ("keypoints", overlay_skeleton(frames, clip.keypoints)),
+            ("mask", masked),
+            ("clean plate", clip.without_person()),
+        ]
         write_picture(folder / "preview.png", contact_sheet(rows))
         return clip
 

@@ -181,7 +181,7 @@ def render_case(pair: PairChoice, config: PairedConfig, progress: Progress) -> C
         source = source.repeated(config.frames) if count < config.frames else source
         reference = _shrunk(rendered.reference, 1, rate)
     true, of_source = _shrunk(rendered.truth, zoom, rate), _shrunk(rendered.source, zoom, rate)
-    truth = Truth(true.video.frames, true.masks, of_source.masks, true.keypoints)
+    truth = Truth(true.video.frames, true.masks, of_source.video.frames, of_source.masks, true.keypoints)
     return Case(source, reference, truth, (rendered.source.caption, rendered.truth.caption), clips)
 
 

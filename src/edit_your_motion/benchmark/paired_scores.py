@@ -23,6 +23,7 @@ from edit_your_motion.metrics import (
     psnr,
     ssim,
 )
+from edit_your_motion.metrics.background import grow_mask
 from edit_your_motion.metrics.report import Better
 from edit_your_motion.metrics.structural import WINDOW, sum_windows
 from edit_your_motion.people.backends import PeopleBackend
@@ -73,6 +74,11 @@ PAIRED_METRICS: Mapping[str, PairedMetric] = MappingProxyType(
             "higher", "the same, left and right exchanged in the frames where that is better"
         ),
         "keypoint_error_truth": PairedMetric("lower", "pixels, against the true keypoints"),
+        "silhouette": PairedMetric(
+            "lower",
+            "how much of the source's person still shows where nobody is any more: the least-squares share of "
+            "source - truth in edit - truth; 0 for the truth, 1 for the untouched source",
+        ),
         "flicker": PairedMetric("lower", "mean |x_t - (x_{t-1} + x_{t+1}) / 2|; compare with the truth's own"),
     }
 )
@@ -86,12 +92,14 @@ class Truth:
     Args:
         frames: the source person truly doing the motion.
         masks: the person in them.
-        source_masks: the person in the source.
+        source_frames: the source's, one for each of the truth's.
+        source_masks: the person in them.
         keypoints: of the person, true.
     """
 
     frames: UInt8[np.ndarray, "f h w 3"]
     masks: Bool[np.ndarray, "f h w"]
+    source_frames: UInt8[np.ndarray, "f h w 3"]
     source_masks: Bool[np.ndarray, "f h w"]
     keypoints: Keypoints
 
@@ -155,8 +163,36 @@ def score_edit(
         gaps["flicker"] = "needs at least 3 frames"
     else:
         values["flicker"] = float(flicker(frames).mean())
+    left = measure_silhouette(frames, truth)
+    if left is None:
+        gaps["silhouette"] = "the truth's person uncovers nothing"
+    else:
+        values["silhouette"] = left
     posture = _score_pose(frames, {"": given, "_truth": truth.keypoints}, judges.people, progress)
     return CellScores({**values, **posture.values}, {**gaps, **posture.gaps})
+
+
+_CLEAR = 0.04
+"""How far from the truth's person a pixel counts as left by the source's, as a share of the picture's short side: an
+edited person that stands a little off is no ghost."""
+
+
+def measure_silhouette(frames: UInt8[np.ndarray, "f h w 3"], truth: Truth) -> float | None:
+    """How much of the source's person is left where it stood and, in the truth, nobody does any more.
+
+    Over these pixels of all frames, <edit - truth, source - truth> / |source - truth|^2: 0 for the truth, 1 for the
+    untouched source, and the opacity of a source that was blended over the truth. None without any such pixel.
+
+    Args:
+        frames: the edit.
+        truth: with the source's frames.
+    """
+    clear = max(1, round(_CLEAR * min(truth.masks.shape[1:])))
+    left = truth.source_masks & ~np.stack([grow_mask(mask, clear) for mask in truth.masks])
+    whole = (truth.source_frames.astype(np.float64) - truth.frames)[left]
+    if not whole.any():
+        return None
+    return float(((frames.astype(np.float64) - truth.frames)[left] * whole).sum() / (whole**2).sum())
 
 
 _Values: TypeAlias = Float64[np.ndarray, " f"]

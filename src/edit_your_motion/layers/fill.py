@@ -1,0 +1,145 @@
+"""Holes in a picture filled with what stands around them: smoothly, or by patches of the same picture."""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.ndimage import binary_dilation, gaussian_filter, zoom
+from scipy.sparse import coo_matrix
+from scipy.sparse.linalg import spsolve
+from scipy.spatial import cKDTree
+
+PATCH = 7
+"""Side of a patch, pixels."""
+
+COARSEST = 24
+"""Shortest side of the coarsest level, pixels."""
+
+_SWEEPS = 6
+_DIRECTIONS = 24
+_MOST_PATCHES = 40_000
+_PLACE = 0.15
+"""How much a patch's place counts beside its looks: a floor goes on as floor, a horizon at its height."""
+
+
+def fill_smoothly(picture: Float[np.ndarray, "h w 3"], hole: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
+    """The picture with its hole as smooth as the surroundings allow: Laplace's equation.
+
+    Args:
+        picture: what lies in the hole is of no account.
+        hole: the pixels to be filled; where it is everything, they become grey.
+    """
+    if not hole.any():
+        return picture
+    if hole.all():
+        return np.full_like(picture, 127.5)
+    height, width = hole.shape
+    number = np.full(hole.shape, -1)
+    number[hole] = np.arange(hole.sum())
+    y, x = np.nonzero(hole)
+    right, neighbours = np.zeros((len(y), 3)), np.zeros(len(y))
+    rows, columns, entries = [np.arange(len(y))], [np.arange(len(y))], []
+    for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+        ny, nx = y + dy, x + dx
+        within = (ny >= 0) & (ny < height) & (nx >= 0) & (nx < width)
+        ny, nx = ny.clip(0, height - 1), nx.clip(0, width - 1)
+        inner = within & hole[ny, nx]
+        known = within & ~inner
+        neighbours += within
+        right[known] += picture[ny[known], nx[known]]
+        rows.append(np.flatnonzero(inner))
+        columns.append(number[ny[inner], nx[inner]])
+        entries.append(np.full(inner.sum(), -1.0))
+    places = np.concatenate(rows), np.concatenate(columns)
+    laplacian = coo_matrix((np.concatenate([neighbours, *entries]), places)).tocsc()
+    filled = picture.copy()
+    filled[hole] = np.stack([spsolve(laplacian, right[:, channel]) for channel in range(3)], axis=-1)
+    return filled
+
+
+def fill_with_patches(picture: Float[np.ndarray, "h w 3"], hole: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
+    """The picture with its hole made of patches of the rest, each like its surroundings and its neighbours.
+
+    Wexler, Shechtman and Irani 2007, "Space-Time Completion of Video", for one picture: from coarse to fine, every
+    patch that touches the hole looks for the most similar whole one, and every pixel becomes the mean of what the
+    patches over it say. The smooth filling is where it begins.
+
+    Args:
+        picture: what lies in the hole is of no account.
+        hole: the pixels to be filled.
+    """
+    filled = fill_smoothly(picture, hole)
+    scales = [1.0]
+    while min(hole.shape) * scales[-1] / 2 >= COARSEST:
+        scales.append(scales[-1] / 2)
+    guess: Float[np.ndarray, "h w 3"] | None = None
+    for scale in reversed(scales):
+        small = (
+            filled
+            if scale == 1
+            else zoom(_blur(filled, scale), (scale, scale, 1), order=1, grid_mode=True, mode="nearest")
+        )
+        empty = hole if scale == 1 else zoom(hole.astype(float), scale, order=1, grid_mode=True, mode="nearest") > 0.01
+        empty = empty[: small.shape[0], : small.shape[1]]
+        if guess is not None:
+            factors = (small.shape[0] / guess.shape[0], small.shape[1] / guess.shape[1], 1)
+            small = np.where(empty[..., None], zoom(guess, factors, order=1, grid_mode=True, mode="nearest"), small)
+        guess = _sweep(small, empty)
+    assert guess is not None
+    return np.where(hole[..., None], guess, picture).astype(picture.dtype)
+
+
+def _blur(picture: Float[np.ndarray, "h w 3"], scale: float) -> Float[np.ndarray, "h w 3"]:
+    return gaussian_filter(picture, (0.4 / scale, 0.4 / scale, 0))
+
+
+def _sweep(picture: Float[np.ndarray, "h w 3"], hole: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
+    """One level: search and vote in turn."""
+    half = PATCH // 2
+    touched = binary_dilation(hole, np.ones((PATCH, PATCH), bool))
+    inner = np.zeros_like(hole)
+    inner[half:-half, half:-half] = True
+    whole, wanted = np.argwhere(inner & ~touched), np.argwhere(inner & touched)
+    if len(whole) < _DIRECTIONS or not len(wanted):
+        return picture
+    if len(whole) > _MOST_PATCHES:
+        whole = whole[np.linspace(0, len(whole) - 1, _MOST_PATCHES).astype(int)]
+    content = _patches(picture, whole)
+    mean = content.mean(axis=0)
+    _, _, directions = np.linalg.svd((content - mean)[:: max(1, len(content) // 2000)], full_matrices=False)
+    directions = directions[:_DIRECTIONS].T
+    spread = float((content - mean).std()) * PATCH + 1e-6
+    weight = _PLACE * spread / np.array([hole.shape[0] / 4, hole.shape[1]])
+    tree = cKDTree(np.concatenate([(content - mean) @ directions, whole * weight], axis=1))
+    for _ in range(_SWEEPS):
+        asked = np.concatenate([(_patches(picture, wanted) - mean) @ directions, wanted * weight], axis=1)
+        distances, nearest = tree.query(asked)
+        trust = np.exp(-0.5 * (distances / max(float(np.quantile(distances, 0.75)), 1e-6)) ** 2) + 1e-3
+        picture = _vote(picture, hole, wanted, content[nearest], trust)
+    return picture
+
+
+def _patches(picture: Float[np.ndarray, "h w 3"], centres: Int[np.ndarray, "n 2"]) -> Float[np.ndarray, "n d"]:
+    half = PATCH // 2
+    windows = np.lib.stride_tricks.sliding_window_view(picture, (PATCH, PATCH), axis=(0, 1))
+    return windows[centres[:, 0] - half, centres[:, 1] - half].reshape(len(centres), -1)
+
+
+def _vote(
+    picture: Float[np.ndarray, "h w 3"],
+    hole: Bool[np.ndarray, "h w"],
+    centres: Int[np.ndarray, "n 2"],
+    content: Float[np.ndarray, "n d"],
+    trust: Float[np.ndarray, " n"],
+) -> Float[np.ndarray, "h w 3"]:
+    """The mean of what the patches over each pixel of the hole say of it."""
+    half = PATCH // 2
+    total, weights = np.zeros(picture.shape), np.zeros(hole.shape)
+    values = content.reshape(-1, 3, PATCH, PATCH)
+    for dy in range(PATCH):
+        for dx in range(PATCH):
+            y, x = centres[:, 0] + dy - half, centres[:, 1] + dx - half
+            total[y, x] += trust[:, None] * values[:, :, dy, dx]
+            weights[y, x] += trust
+    said = hole & (weights > 0)
+    voted = picture.copy()
+    voted[said] = total[said] / weights[said][:, None]
+    return voted

@@ -1,0 +1,163 @@
+"""Two layers: the camera's motion, the clean plate, what fills its holes, and the matte of the edited person."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from edit_your_motion.layers.camera import align_frames, follow_camera, stands_still, warp
+from edit_your_motion.layers.fill import fill_smoothly, fill_with_patches
+from edit_your_motion.layers.matte import composite, make_matte
+from edit_your_motion.layers.plate import Plate, make_plate
+from edit_your_motion.people.keypoints import Keypoints
+
+SIDE = 96
+
+
+def texture(side: int = SIDE, seed: int = 0, smooth: float = 2.0) -> np.ndarray:
+    """A place with something to hold on to, brightness of 0..255."""
+    noise = gaussian_filter(np.random.default_rng(seed).normal(size=(side, side)), smooth)
+    return (127 + 50 * noise / noise.std()).clip(0, 255)
+
+
+def shifted(dx: float, dy: float, turn: float = 0.0) -> np.ndarray:
+    middle = (SIDE - 1) / 2
+    c, s = np.cos(turn), np.sin(turn)
+    about = np.array([[c, -s, middle - c * middle + s * middle], [s, c, middle - s * middle - c * middle], [0, 0, 1]])
+    return np.array([[1, 0, dx], [0, 1, dy], [0, 0, 1.0]]) @ about
+
+
+def walking(frames: int = 8, speed: float = 9.0, still: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frames with a box that walks through a place, its masks, and the place as each frame looks at it."""
+    wide = np.stack([texture(2 * SIDE, seed) for seed in range(3)], axis=-1)
+    places, pictures, masks = [], [], []
+    for index in range(frames):
+        pan = 0 if still else 3 * index
+        place = wide[20 : 20 + SIDE, 20 + pan : 20 + pan + SIDE]
+        mask = np.zeros((SIDE, SIDE), bool)
+        left = round(8 + speed * index)
+        mask[30:80, left : left + 14] = True
+        places.append(place)
+        masks.append(mask)
+        pictures.append(np.where(mask[..., None], [250, 20, 20], place))
+    frames, places = (np.stack(part).round().astype(np.uint8) for part in (pictures, places))
+    return frames, np.stack(masks), places
+
+
+@pytest.mark.parametrize("truth", [shifted(0, 0), shifted(3.4, -2.2), shifted(-5, 1, turn=0.04)])
+def test_a_camera_s_motion_is_found(truth: np.ndarray) -> None:
+    second = texture()
+    first = warp(second, truth)
+    known = np.isfinite(first)
+    found = align_frames(np.nan_to_num(first), second, known, np.ones_like(known), np.eye(3))
+    corners = np.array([[10, 10, 1], [85, 10, 1], [10, 85, 1], [85, 85, 1.0]]).T
+    expected, got = truth @ corners, found @ corners
+    np.testing.assert_allclose(got[:2] / got[2], expected[:2] / expected[2], atol=0.2)
+
+
+def test_what_moves_before_the_camera_does_not_move_it() -> None:
+    frames, masks, _ = walking()
+    found = follow_camera(frames.mean(axis=-1), ~masks, 4)
+    assert stands_still(frames.mean(axis=-1), ~masks, found, 4)
+    frames, masks, _ = walking(still=False, speed=6)
+    found = follow_camera(frames.mean(axis=-1), ~masks, 4)
+    assert not stands_still(frames.mean(axis=-1), ~masks, found, 4)
+    np.testing.assert_allclose(found[:, 0, 2], -3 * (np.arange(8) - 4), atol=0.5)
+
+
+def test_a_camera_before_a_bare_wall_stands_still() -> None:
+    frames = (200 + np.random.default_rng(0).normal(size=(6, SIDE, SIDE))).astype(np.float32)
+    free = np.ones(frames.shape, bool)
+    assert stands_still(frames, free, follow_camera(frames, free, 3), 3)
+
+
+@pytest.mark.parametrize("still", [True, False])
+def test_the_plate_is_the_place_that_the_frames_see(still: bool) -> None:
+    frames, masks, places = walking(still=still, speed=9 if still else 6)
+    plate = make_plate(frames, masks)
+    assert len(plate.places) == (1 if still else len(frames))
+    assert plate.share_seen > 0.98
+    under = plate.put_under(frames, masks)
+    off = np.abs(under.astype(int) - places)
+    assert off[masks].mean() < (1 if still else 6), "the person is gone, and the place is what it was"
+    far = np.zeros_like(masks)
+    far[:, :10] = True
+    assert not off[far].any(), "far from the person every frame keeps its own pixels"
+
+
+def test_nobody_leaves_the_frames_as_they_are() -> None:
+    frames, masks, _ = walking()
+    plate = make_plate(frames, np.zeros_like(masks))
+    np.testing.assert_array_equal(plate.put_under(frames, np.zeros_like(masks)), frames)
+
+
+def test_a_picture_has_a_plate_too() -> None:
+    frames, masks, places = walking(frames=1)
+    plate = make_plate(frames, masks)
+    assert plate.share_seen < 1
+    under = plate.put_under(frames, masks)
+    assert np.abs(under.astype(int) - frames)[masks].mean() > 60, "the red box is gone"
+    assert abs(float(under[masks].mean()) - float(places.mean())) < 40
+
+
+def test_a_picture_without_any_place_becomes_grey() -> None:
+    frames = np.full((2, SIDE, SIDE, 3), 9, np.uint8)
+    plate = make_plate(frames, np.ones(frames.shape[:3], bool))
+    assert plate.share_seen == 0
+    assert (plate.places == 128).all()
+
+
+def test_holes_become_as_smooth_as_their_rim() -> None:
+    ramp = np.repeat(np.linspace(0, 255, SIDE)[None, :, None], SIDE, axis=0).repeat(3, axis=2)
+    hole = np.zeros((SIDE, SIDE), bool)
+    hole[30:60, 30:60] = True
+    np.testing.assert_allclose(fill_smoothly(np.where(hole[..., None], 0, ramp), hole), ramp, atol=1e-6)
+
+
+def test_patches_carry_on_an_edge_that_smoothness_would_blur() -> None:
+    wall = np.where(np.arange(SIDE)[:, None, None] < 50, [200.0, 180, 160], [60, 70, 80]) * np.ones((SIDE, SIDE, 1))
+    hole = np.zeros((SIDE, SIDE), bool)
+    hole[25:80, 40:60] = True
+    damaged = np.where(hole[..., None], 0, wall)
+    off = [np.abs(fill(damaged, hole) - wall)[hole].mean() for fill in (fill_smoothly, fill_with_patches)]
+    assert off[1] < 6
+    assert off[1] < off[0] / 2
+    np.testing.assert_array_equal(fill_with_patches(damaged, hole)[~hole], wall[~hole])
+
+
+def upright(x: float, frames: int = 1) -> Keypoints:
+    body = np.zeros((frames, 18, 3), np.float32)
+    body[..., 0], body[..., 1], body[..., 2] = x, np.linspace(25, 75, 18), 1
+    return Keypoints(body=body, height=SIDE, width=SIDE)
+
+
+@pytest.mark.parametrize("finder", ["found", "nobody", "none"])
+def test_the_matte_is_the_person_and_nothing_of_an_old_one(finder: str) -> None:
+    """The generated place is a little off everywhere; an old silhouette stands beside the person."""
+    rng = np.random.default_rng(1)
+    place = np.stack([texture(seed=seed) for seed in range(3)], axis=-1)[None].round().astype(np.uint8)
+    person = np.zeros((1, SIDE, SIDE), bool)
+    person[0, 22:78, 60:72] = True
+    old = np.zeros_like(person)
+    old[0, 22:78, 20:32] = True
+    generated = place + rng.normal(0, 3, place.shape)
+    generated = np.where(person[..., None], [240, 240, 30], np.where(old[..., None], generated + 25, generated))
+    generated = generated.clip(0, 255).round().astype(np.uint8)
+    found = {"found": person, "nobody": np.zeros_like(person), "none": None}[finder]
+    matte = make_matte(generated, place, upright(66), reach=8.0, found=found)
+    assert matte[person].mean() > 0.93
+    assert not matte[old].any()
+    laid = composite(generated, place, matte)
+    np.testing.assert_array_equal(laid[old], place[old])
+    assert ((matte[0, 50] > 0.02) & (matte[0, 50] < 0.98)).any(), "its edge is soft"
+
+
+def test_a_frame_without_a_skeleton_is_the_plate_alone() -> None:
+    place = np.full((1, SIDE, SIDE, 3), 90, np.uint8)
+    nobody = Keypoints(np.zeros((1, 18, 3), np.float32), SIDE, SIDE)
+    assert not make_matte(place + 50, place, nobody, reach=8.0).any()
+
+
+def test_a_plate_of_a_moving_camera_goes_with_its_frames() -> None:
+    places = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 3), np.uint8)
+    assert Plate(places).take(np.array([3, 1])).places[:, 0, 0, 0].tolist() == [3, 1]
+    assert Plate(places[:1]).take(np.array([3, 1])).places.shape[0] == 1
