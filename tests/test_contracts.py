@@ -40,7 +40,7 @@ LAYERS = (
         "dry_run",
     },
     {"backbone", "memory"},
-    {"background", "fresh_noise", "moved_latents", "person", "preparation"},
+    {"background", "fresh_noise", "layers", "moved_latents", "person", "preparation"},
     {"finding", "foresight"},
     {"edit"},
     {"scoring", "pipeline"},

@@ -344,9 +344,7 @@ def load_prepared(folder: Path) -> PreparedClip:
     plate = None
     if (folder / PLATE).is_dir():
         plate = load_plate(folder / PLATE, Fit(keypoints.height, keypoints.width), len(frames))
-    return PreparedClip(
-        replace(video, frames=frames), keypoints, masks, **_load_finding(folder / FINDING), plate=plate
-    )
+    return PreparedClip(replace(video, frames=frames), keypoints, masks, **_load_finding(folder / FINDING), plate=plate)
 
 
 def _load_finding(path: Path) -> dict[str, Any]:
