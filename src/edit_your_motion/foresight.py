@@ -107,7 +107,7 @@ def check_folder(folder: Path) -> None:
 
 
 def check_people(people: PeopleConfig, *ready: Path | None) -> None:
-    """Passes ready keypoints, masks and plates that are there, and a people finder that can be loaded where one is needed.
+    """Passes ready keypoints, masks and plates that are there, and a people finder that can be loaded where needed.
 
     Raises:
         ConfigError: there is no such finder.
@@ -116,7 +116,8 @@ def check_people(people: PeopleConfig, *ready: Path | None) -> None:
     """
     if missing := [path for path in (*ready, people.plate) if path is not None and not path.exists()]:
         raise PersonError(
-            f"{missing[0]}: expected a file or folder with keypoints, masks or a clean plate, got nothing: check the path"
+            f"{missing[0]}: expected a file or folder with keypoints, masks or a clean plate, got nothing: check the "
+            "path"
         )
     if people.backend not in BACKENDS:
         raise ConfigError(f"expected --people.backend to be one of {', '.join(BACKENDS)}, got '{people.backend}'")
