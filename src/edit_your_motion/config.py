@@ -83,6 +83,12 @@ class PeopleConfig(Section):
         None, ge=1, description="Which person of the source, counted from the left; default: the largest."
     )
     reference_person: int | None = Field(None, ge=1, description="Which person of the reference.")
+    rate: float = Field(
+        30.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Frames a second in which people are looked for, those between the edited ones too; 0: no others.",
+    )
     smooth: bool = Field(True, description="Smooth keypoints over time, without lag.")
     fill_gaps: bool = Field(True, description="Fill short gaps in the keypoints.")
     keep_sides: bool = Field(

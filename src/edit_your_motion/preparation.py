@@ -12,13 +12,14 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 from PIL import Image
 
+from edit_your_motion.between import Passage, pass_through
 from edit_your_motion.config import AlignmentConfig, PeopleConfig, VideoConfig
 from edit_your_motion.errors import ConfigError, PersonError, VideoError
 from edit_your_motion.files import write_text, written_whole
 from edit_your_motion.layers.plate import Plate, make_plate
 from edit_your_motion.people.agreement import compare
 from edit_your_motion.people.appearance import add_looks
-from edit_your_motion.people.backends import PeopleBackend, load_backend
+from edit_your_motion.people.backends import PeopleBackend, PersonDetection, load_backend
 from edit_your_motion.people.concerns import (
     describe_cuts,
     describe_motion,
@@ -36,7 +37,7 @@ from edit_your_motion.people.precomputed import load_ready_keypoints, load_ready
 from edit_your_motion.people.sides import keep_sides
 from edit_your_motion.people.skeleton import DRAWN, draw_skeleton
 from edit_your_motion.people.smoothing import SmoothingConfig, fill_mask_gaps, frame_times, jitter, steady_keypoints
-from edit_your_motion.people.tracking import Track, follow_person
+from edit_your_motion.people.tracking import MAX_GAP, Track, follow_person
 from edit_your_motion.progress import Progress
 from edit_your_motion.video import (
     Fit,
@@ -44,6 +45,7 @@ from edit_your_motion.video import (
     VideoInfo,
     choose_frames,
     fit_frame,
+    locate_frames,
     parse_size,
     probe,
     read_video,
@@ -176,8 +178,9 @@ def prepare_source(
     count = 1 if still else video.frames
     # No larger than the source, which would be blurred on the way there and back.
     zoom = math.ceil(min(DETECTION_SIDE, max(side, min(info.height, info.width))) / side)
-    whole = _read(source, video, video.start, count, uncut(info.height, info.width, canvas.fit(zoom)), progress)
-    chosen = _Chosen(source, video, video.start, count)
+    large = uncut(info.height, info.width, canvas.fit(zoom))
+    whole = _read(source, video, video.start, count, large, progress)
+    chosen = _Chosen(source, video, video.start, count, large)
     placement = Placement(info.height, info.width, canvas.fit(), info.pixel_aspect)
     sought = _Sought(
         people.person,
@@ -218,7 +221,7 @@ def prepare_reference(
     scale = DETECTION_SIDE / min(info.height, info.width)
     fit = Fit(2 * round(info.height * scale / 2), 2 * round(info.width * scale / 2))
     clip = _read(source, video, video.reference_start, frames, fit, progress)
-    chosen = _Chosen(source, video, video.reference_start, frames)
+    chosen = _Chosen(source, video, video.reference_start, frames, fit)
     placement = Placement(info.height, info.width, fit, info.pixel_aspect)
     sought = _Sought(
         people.reference_person, people.reference_keypoints, None, chosen, placement, aims=False, needs_masks=False
@@ -452,12 +455,13 @@ class _Sought:
 
 @dataclass(frozen=True)
 class _Chosen:
-    """The frames that were taken of a source."""
+    """The frames that were taken of a source, and the size at which people are looked for in them."""
 
     source: Source
     video: VideoConfig
     start: float
     count: int
+    fit: Fit
 
     def pick(self, available: int, path: Path) -> Int[np.ndarray, " f"]:
         """Which of so many ready frames go with them."""
@@ -465,10 +469,23 @@ class _Chosen:
             return np.arange(available)
         stride = self.video.stride
         if isinstance(self.source, Video):
-            indices = _nearest_frame(self.start, self.source.fps) + stride * np.arange(self.count)
+            indices = self._of_memory(self.source)
         else:
             indices = choose_frames(self.source, self.count, start=self.start, stride=stride, fps=self.video.fps)
         return pick_frames(available, indices, _probe(self.source).frames, str(path))
+
+    def pass_through(self, rate: float) -> Passage:
+        """They and those between them, about `rate` a second."""
+        start, fps = self.start, self.video.fps
+        if isinstance(self.source, Video):
+            times = frame_times(len(self.source.frames), self.source.fps)
+            return pass_through(self.source, self._of_memory(self.source), times, start=start, fps=fps, rate=rate)
+        path = Path(self.source)
+        times, chosen = locate_frames(path, self.count, start=start, stride=self.video.stride, fps=fps)
+        return pass_through(path, chosen, times, start=start, fps=fps, rate=rate)
+
+    def _of_memory(self, source: Video) -> Int[np.ndarray, " f"]:
+        return _nearest_frame(self.start, source.fps) + self.video.stride * np.arange(self.count)
 
 
 def _find_person(whole: Video, sought: _Sought, people: PeopleConfig, progress: Progress) -> PreparedClip:
@@ -479,7 +496,10 @@ def _find_person(whole: Video, sought: _Sought, people: PeopleConfig, progress: 
     warnings: tuple[str, ...] = ()
     track, place = None, sought.placement
     if keypoints is None or (masks is None and sought.needs_masks):
-        track = _follow(whole, sought.person, people, progress)
+        passage = sought.chosen.pass_through(people.rate)
+        followed = _follow(whole, passage, sought, people, progress)
+        steadied = _steady(followed.keypoints, passage, people)
+        track = followed.take(passage.rows)
         found, warnings = float(track.found.mean()), track.warnings
     if sought.aims:
         place = replace(place, fit=_aim(sought, keypoints, masks, track))
@@ -491,13 +511,8 @@ def _find_person(whole: Video, sought: _Sought, people: PeopleConfig, progress: 
         masks = place.place_masks(masks, str(sought.masks))
     if track is not None:
         if keypoints is None:
-            smoothing = SmoothingConfig(smooth=people.smooth, fill_gaps=people.fill_gaps)
-            keypoints = fit_keypoints(track.keypoints, fit)
-            raw_jitter = jitter(keypoints)
-            times = frame_times(len(small.frames), small.fps)
-            if people.keep_sides:
-                keypoints = keep_sides(keypoints, times=times)
-            keypoints = steady_keypoints(keypoints, smoothing, times=times)
+            keypoints = fit_keypoints(steadied, fit)
+            raw_jitter = jitter(fit_keypoints(track.keypoints, fit))
         if masks is None:
             masks = fit_masks(track.masks, fit)
             seen = np.asarray(masks.any(axis=(1, 2)))
@@ -565,14 +580,30 @@ def open_backend(people: PeopleConfig) -> PeopleBackend:
     return load_backend(people.backend)
 
 
-def _follow(video: Video, person: int | None, people: PeopleConfig, progress: Progress) -> Track:
+def _follow(clip: Video, passage: Passage, sought: _Sought, people: PeopleConfig, progress: Progress) -> Track:
+    """The person through the frames of a passage; masks in the clip's own frames alone."""
     backend = open_backend(people)
-    height, width = video.frames.shape[1:3]
-    with progress.phase("find the person", len(video.frames)) as advance:
-        detections = backend.detect(video.frames, on_frame=lambda done, total: advance())
-    name = video.source or "frames"
+    kept = np.isin(np.arange(len(passage)), passage.rows)
+    detections: list[list[PersonDetection]] = []
+    with progress.phase("find the person", len(passage)) as advance:
+        for batch in passage.read(clip, sought.chosen.fit):
+            found = backend.detect(batch, on_frame=lambda done, total: advance())
+            for seen in add_looks(batch, found):
+                detections.append(
+                    list(seen) if kept[len(detections)] else [replace(person, mask=None) for person in seen]
+                )
+    height, width = clip.frames.shape[1:3]
+    max_gap = round(MAX_GAP * len(passage) / len(clip.frames))
+    name = clip.source or "frames"
     try:
-        track = follow_person(add_looks(video.frames, detections), height, width, person=person)
+        return follow_person(detections, height, width, person=sought.person, max_gap=max_gap, kept=kept)
     except PersonError as error:
         raise PersonError(f"{name}: {error}") from error
-    return track
+
+
+def _steady(keypoints: Keypoints, passage: Passage, people: PeopleConfig) -> Keypoints:
+    """The keypoints of a passage as steadied, of the clip's own frames."""
+    if people.keep_sides:
+        keypoints = keep_sides(keypoints, times=passage.times)
+    smoothing = SmoothingConfig(smooth=people.smooth, fill_gaps=people.fill_gaps)
+    return steady_keypoints(keypoints, smoothing, times=passage.times).take(passage.rows)

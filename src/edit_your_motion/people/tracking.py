@@ -21,6 +21,8 @@ from edit_your_motion.people.concerns import list_numbers
 from edit_your_motion.people.keypoints import Keypoints
 
 VISIBLE = 0.3
+MAX_GAP = 30
+"""Frames for which somebody may be unseen and is taken up again."""
 REACH = 0.75
 """How far a body may be from where it was expected, in units of its box's diagonal, one frame later."""
 
@@ -64,6 +66,13 @@ class Track:
     people: Int[np.ndarray, "f"]
     warnings: tuple[str, ...] = ()
     doubtful: tuple[int, ...] = ()
+
+    def take(self, frames: Int[np.ndarray, " g"]) -> "Track":
+        """The frames with these rising indices; doubt in others goes to the next of them."""
+        last = len(frames) - 1
+        doubtful = sorted({min(int(np.searchsorted(frames, frame)), last) for frame in self.doubtful})
+        keypoints, masks = self.keypoints.take(frames), self.masks[frames]
+        return Track(keypoints, masks, self.found[frames], self.people[frames], self.warnings, tuple(doubtful))
 
 
 @dataclass(eq=False)
@@ -109,8 +118,9 @@ def follow_person(
     width: int,
     *,
     person: int | None = None,
-    max_gap: int = 30,
+    max_gap: int = MAX_GAP,
     expected_share: float = 0.9,
+    kept: Bool[np.ndarray, " f"] | None = None,
 ) -> Track:
     """The way of one person through a clip.
 
@@ -123,6 +133,7 @@ def follow_person(
             which they come; None takes the one whose box covers the most, summed over the clip.
         max_gap: a person who is unseen for more than this many frames is taken up again by their look only.
         expected_share: of the frames; if fewer show the person, the track carries a warning, [0, 1].
+        kept: the frames that warnings and errors speak of; the others only help to follow. None keeps all.
 
     Raises:
         PersonError: nobody was found in any frame, or there is no such person.
@@ -134,8 +145,10 @@ def follow_person(
             f"expected a person in the clip, found nobody in any of {len(detections)} frames: use a clip that shows a "
             "whole person, lit well and not too small"
         )
+    if kept is None:
+        kept = np.ones(len(detections), bool)
     everybody = _count(paths, len(detections))
-    path = max(everybody, key=lambda path: path.area) if person is None else _pick(everybody, person)
+    path = max(everybody, key=lambda path: path.area) if person is None else _pick(everybody, person, kept)
     counts = np.array([len(frame) for frame in detections])
     found = np.isin(np.arange(len(detections)), list(path.steps))
     masks = np.zeros((len(detections), height, width), bool)
@@ -147,7 +160,7 @@ def follow_person(
     hands = _stack(path, len(detections), lambda step: step.hands)
     face = _stack(path, len(detections), lambda step: step.face)
     keypoints = Keypoints(body, height, width, hands, face)
-    warnings = _warn(path, everybody, found, masks, person, expected_share)
+    warnings = _warn(path, everybody, found[kept], masks[kept], kept, person, expected_share)
     return Track(keypoints, masks, found, counts, warnings, tuple(sorted(path.doubtful)))
 
 
@@ -295,14 +308,21 @@ def _is_double(path: _Path, other: _Path) -> bool:
     return len(shared) > len(path.steps) / 2 and float(np.median(overlaps)) > 0.8
 
 
-def _pick(people: list[_Path], person: int) -> _Path:
+def _pick(people: list[_Path], person: int, kept: Bool[np.ndarray, " f"]) -> _Path:
     """The `person`-th of the people, from 1."""
     if not 1 <= person <= len(people):
         raise PersonError(
-            f"expected a person from 1 to {len(people)}, counted from the left in frame {people[0].first_frame + 1} "
-            f"(the first that shows anybody) and then as they come, got {person}"
+            f"expected a person from 1 to {len(people)}, counted from the left in frame "
+            f"{_numbers([people[0].first_frame], kept)[0]} (the first that shows anybody) and then as they "
+            f"come, got {person}"
         )
     return people[person - 1]
+
+
+def _numbers(frames: list[int], kept: Bool[np.ndarray, " f"]) -> Int[np.ndarray, " n"]:
+    """The numbers, from 1, that frames have among those kept; one that is not has that of the next."""
+    before = np.cumsum(kept) - kept
+    return np.unique(np.minimum(before[frames], kept.sum() - 1)) + 1
 
 
 def _warn(
@@ -310,6 +330,7 @@ def _warn(
     everybody: list[_Path],
     found: Bool[np.ndarray, "f"],
     masks: Bool[np.ndarray, "f h w"],
+    kept: Bool[np.ndarray, " all"],
     person: int | None,
     expected_share: float,
 ) -> tuple[str, ...]:
@@ -322,12 +343,12 @@ def _warn(
             "--people.person or --people.reference-person chooses another"
         )
     if path.doubtful:
-        frames = list_numbers(np.array(sorted(path.doubtful)) + 1)
+        frames = list_numbers(_numbers(sorted(path.doubtful), kept))
         warnings.append(
             f"somebody else may have been taken for the person where people are close, from frame {frames} on: look at "
             "the skeletons; give keypoints and masks corrected by hand, or take other frames"
         )
-    unmasked = sum(not masks[frame].any() for frame in path.steps)
+    unmasked = int((found & ~masks.any(axis=(1, 2))).sum())
     if unmasked:
         warnings.append(f"no mask in {unmasked} of the {found.sum()} frames that show the person")
     return tuple(warnings)

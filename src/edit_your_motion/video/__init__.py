@@ -2,7 +2,7 @@
 
 from edit_your_motion.video.clip import Video, VideoInfo, repeat_frames
 from edit_your_motion.video.fit import Fit, fit_frame, fit_transform, parse_size
-from edit_your_motion.video.reading import choose_frames, probe, read_video
+from edit_your_motion.video.reading import choose_frames, locate_frames, probe, read_frames_at, read_video
 from edit_your_motion.video.writing import write_video
 
 __all__ = [
@@ -12,8 +12,10 @@ __all__ = [
     "choose_frames",
     "fit_frame",
     "fit_transform",
+    "locate_frames",
     "parse_size",
     "probe",
+    "read_frames_at",
     "read_video",
     "repeat_frames",
     "write_video",

@@ -5,11 +5,11 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
-from itertools import islice
+from itertools import compress, count, islice
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from edit_your_motion.errors import ConfigError, VideoError
 from edit_your_motion.video.clip import LARGEST_RATE, TimedFrame, Video, VideoInfo, require_source
@@ -114,6 +114,54 @@ def choose_frames(
     with closing(_iterate(path, Fraction(0), rate)) as timed:
         counted = (replace(frame, index=index) for index, frame in enumerate(timed))
         return np.array([frame.index for frame in _choose(counted, begin, rate, stride, frames)], int)
+
+
+def locate_frames(
+    path: Path | str,
+    frames: int,
+    *,
+    start: float | int = 0.0,
+    stride: int = 1,
+    fps: float | int | Fraction | None = None,
+) -> tuple[Float[np.ndarray, " n"], Int[np.ndarray, " f"]]:
+    """When each frame from about `start` on is shown, in seconds, and which of them `read_video` takes.
+
+    The frames are counted as `read_frames_at` counts them: from the first one that is decoded to find the start.
+
+    Raises:
+        VideoError: as of `read_video`.
+    """
+    path, rate, begin = _checked_path(path), _checked_rate(fps), Fraction(start).limit_denominator(10**6)
+    times: list[float] = []
+
+    def counted(timed: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
+        for index, frame in enumerate(timed):
+            times.append(float(frame.time))
+            yield replace(frame, index=index)
+
+    with closing(_iterate(path, begin, rate)) as timed:
+        chosen = [frame.index for frame in _choose(counted(timed), begin, rate, stride, frames)]
+    return np.array(times), np.array(chosen, int)
+
+
+def read_frames_at(
+    path: Path | str,
+    indices: Int[np.ndarray, " f"],
+    *,
+    start: float | int = 0.0,
+    fps: float | int | Fraction | None = None,
+    fit: Fit | None = None,
+) -> Generator[UInt8[np.ndarray, "h w 3"], None, None]:
+    """The frames with these rising indices, as `locate_frames` counts them for the same start and rate, one at a time.
+
+    Raises:
+        VideoError: as of `read_video`.
+    """
+    path, rate, begin = _checked_path(path), _checked_rate(fps), Fraction(start).limit_denominator(10**6)
+    wanted = set(indices.tolist())
+    with closing(_iterate(path, begin, rate)) as timed:
+        for frame in islice(compress(timed, (index in wanted for index in count())), len(wanted)):
+            yield frame.pixels() if fit is None else fit_frame(frame.pixels(), fit)
 
 
 def _true_rate(times: list[Fraction], stated: Fraction) -> Fraction:

@@ -1,0 +1,98 @@
+"""The frames between those of a clip: people are followed through them, and nothing else is kept of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from edit_your_motion.video import Fit, Video, fit_frame, read_frames_at
+
+MOST = 600
+"""Frames that a clip is filled up to; one that has as many of its own gets none between."""
+
+AT_ONCE = 32
+"""Frames that are held together."""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """Frames of a source to look at, in order: a clip's and those between them.
+
+    Args:
+        source: where they are.
+        indices: of the frames, as `locate_frames` counts those of a file.
+        times: of the frames, seconds, rising.
+        rows: which of them the clip's frames are; one that the clip repeats comes repeatedly.
+        start: from which a file was read, seconds.
+        fps: by which a file's frames were chosen.
+    """
+
+    source: Path | Video
+    indices: Int[np.ndarray, " f"]
+    times: Float[np.ndarray, " f"]
+    rows: Int[np.ndarray, " g"]
+    start: float
+    fps: float | None
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def read(self, clip: Video, fit: Fit) -> Iterator[UInt8[np.ndarray, "f h w 3"]]:
+        """The frames, a batch at a time.
+
+        Args:
+            clip: the clip's own frames, which are not read again if there are no others.
+            fit: brought them to their size.
+        """
+        own, first = np.unique(self.rows, return_index=True)
+        if len(own) == len(self):
+            yield clip.frames[first]
+            return
+        if isinstance(self.source, Video):
+            frames = (fit_frame(self.source.frames[index], fit) for index in self.indices)
+        else:
+            frames = read_frames_at(self.source, self.indices, start=self.start, fps=self.fps, fit=fit)
+        while batch := list(islice(frames, AT_ONCE)):
+            yield np.stack(batch)
+
+
+def pass_through(
+    source: Path | Video,
+    chosen: Int[np.ndarray, " g"],
+    times: Float[np.ndarray, " n"],
+    *,
+    start: float,
+    fps: float | None,
+    rate: float,
+    most: int = MOST,
+) -> Passage:
+    """The frames of a clip, and as many between them as come to about `rate` a second.
+
+    Args:
+        source: a file or folder, or frames in memory.
+        chosen: the clip's frames.
+        times: of all of the source's frames up to the last chosen one, seconds.
+        start: from which a file was read, seconds.
+        fps: by which a file's frames were chosen; None where they were counted.
+        rate: Hz; 0 leaves it at the clip's frames.
+        most: frames that a clip is filled up to.
+    """
+    indices = np.unique(np.concatenate([chosen, _fill(chosen, times, rate, most)]))
+    # Some files show two frames at one time, or one before the other.
+    rising = np.maximum.accumulate(times[indices]) + 1e-6 * np.arange(len(indices))
+    return Passage(source, indices, rising, np.searchsorted(indices, chosen), start, fps)
+
+
+def _fill(
+    chosen: Int[np.ndarray, " g"], times: Float[np.ndarray, " n"], rate: float, most: int
+) -> Int[np.ndarray, " f"]:
+    """Every so many-th frame from the first chosen one to the last; none where they would be no denser."""
+    frames, span = chosen[-1] - chosen[0], times[chosen[-1]] - times[chosen[0]]
+    if not rate or span <= 0:
+        return chosen[:0]
+    step = max(round(frames / span / rate), -(-frames // most), 1)
+    dense = np.arange(chosen[0], chosen[-1], step)
+    return dense if len(dense) > len(chosen) else chosen[:0]
