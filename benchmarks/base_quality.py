@@ -25,6 +25,7 @@ from einops import rearrange
 from torch import Tensor
 
 from edit_your_motion.diffusion.ddim import sample
+from edit_your_motion.draws import Draws
 from edit_your_motion.metrics import Lpips, frechet_distance, load_lpips, pck
 from edit_your_motion.people.blazepose import BlazePose
 from edit_your_motion.people.keypoints import Keypoints
@@ -58,7 +59,7 @@ def generate(base: Base, shard: FrameShard, steps: int, scale: float, skeleton_s
         base.unet.config.in_channels,
         *(side // base.pixels_per_latent for side in shard.frames.shape[1:3]),
     )
-    noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    noise = Draws(0).normal(*shape)
     tokens = tokenize(base.tokenizer, shard.captions)
     skeletons = as_condition(draw_skeleton(shard.keypoints))
     schedule = velocity_schedule(base.scheduler)

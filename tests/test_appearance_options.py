@@ -18,6 +18,8 @@ from edit_your_motion.person import DECODER, Person, load_person
 from edit_your_motion.progress import SilentProgress
 from synthetic_clip import film, short_tune, write_clip
 
+pytestmark = pytest.mark.law
+
 SHORT = ApplyConfig(sampling=SamplingConfig(steps=2))
 
 

@@ -11,6 +11,8 @@ from edit_your_motion.prediction import noise_of_velocity
 from edit_your_motion.tiny import make_scheduler
 from tiny_network import load_network, random_clip, scheduler
 
+pytestmark = pytest.mark.law
+
 
 @pytest.fixture
 def schedule(checkpoints: Path) -> DDIMScheduler:

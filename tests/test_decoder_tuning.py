@@ -10,6 +10,8 @@ from edit_your_motion.progress import SilentProgress
 from edit_your_motion.tiny import make_vae
 from edit_your_motion.tuning.decoder import decoder_weights, gradient_distance, tune_decoder
 
+pytestmark = pytest.mark.law
+
 CONFIG = DecoderConfig(iterations=30, learning_rate=3e-3, noise=0.0)
 
 

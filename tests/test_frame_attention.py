@@ -8,6 +8,8 @@ from edit_your_motion.errors import CheckpointError
 from edit_your_motion.nn.recurrent_causal_attention import FrameAttention, recurrent_neighbours
 from edit_your_motion.nn.temporal_attention import TemporalAttention
 
+pytestmark = pytest.mark.law
+
 
 def make_attention(width: int = 32, heads: int = 4) -> Attention:
     torch.manual_seed(0)

@@ -1,11 +1,14 @@
 """Noise drawn anew for the person: only there, the same in every frame, and for the seed."""
 
 import numpy as np
+import pytest
 import torch
 
 from edit_your_motion.background import people_cells
 from edit_your_motion.fresh_noise import FreshPerson
 from test_background import SIDE, column, standing_at
+
+pytestmark = pytest.mark.law
 
 CELLS = SIDE // 8
 

@@ -16,7 +16,10 @@ from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.person import Person, load_person
 from edit_your_motion.progress import SilentProgress
 from edit_your_motion.session import run_edit
+from edit_your_motion.weights import load_base
 from synthetic_clip import SyntheticClip, film, short_edit, write_clip
+
+pytestmark = pytest.mark.law
 
 SILENT = SilentProgress()
 WINDOWS = {"frames": 4, "overlap": 2}
@@ -82,17 +85,21 @@ def test_a_clip_of_one_window_is_edited_as_without_windows_bit_for_bit(
     assert torch.equal(one[2], other[2])
 
 
-def test_where_no_frame_looks_at_others_windows_change_nothing(
-    backbone: Backbone, walk: SyntheticClip, config: EditConfig
-) -> None:
-    """Spatial attention, and nothing tuned: temporal and motion attention still add nothing."""
+def test_where_no_frame_looks_at_others_windows_change_nothing(walk: SyntheticClip, config: EditConfig) -> None:
+    """Spatial attention, and nothing tuned: temporal and motion attention still add nothing.
+
+    In fp64, as batches of another length may be rounded otherwise and sampling multiplies that; what it multiplies it
+    by, a few ten thousand here, depends on the weights.
+    """
+    model = config.model
+    backbone = Backbone(load_base(model.base, model.controlnet, dtype=torch.float64), torch.device("cpu"))
     untuned = {"motion": {"iterations": 0}, "appearance": {"iterations": 0}}
     settings = {"network": {"frame_attention": "spatial"}, "tuning": untuned}
     whole = edit(backbone, walk, config, **settings, windows={"frames": 7})
     for shift in (False, True):
         covered = edit(backbone, walk, config, **settings, windows={"shift": shift})
-        torch.testing.assert_close(covered[0].noise, whole[0].noise, atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(covered[2], whole[2], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(covered[0].noise, whole[0].noise, atol=1e-6, rtol=1e-6)
+        torch.testing.assert_close(covered[2], whole[2], atol=1e-6, rtol=1e-6)
 
 
 def test_windows_that_do_not_fit_are_named_before_anything_long(

@@ -18,6 +18,8 @@ from edit_your_motion.tuning.loop import trainable
 from synthetic_clip import film
 from tiny_network import load_network, load_unet, random_clip, wake
 
+pytestmark = pytest.mark.law
+
 T = torch.tensor([500])
 CONFIG = EditConfig()
 EDITS = [method for method in METHODS.values() if method.shows == "edit" and method.lacks(CONFIG) is None]

@@ -27,6 +27,8 @@ from edit_your_motion.tuning.loop import trainable
 from synthetic_clip import film
 from tiny_network import load_network, load_unet, random_clip, scheduler, wake
 
+pytestmark = pytest.mark.law
+
 METHOD = METHODS["motion-editor"]
 T = torch.tensor([500])
 CLIP = random_clip(3, lh=8, lw=8)

@@ -1,10 +1,13 @@
 """A person moved part by part: its looks where the new skeleton is, and the place where it was."""
 
 import numpy as np
+import pytest
 import torch
 
 from edit_your_motion.moved_latents import move_person
 from edit_your_motion.people.keypoints import Keypoints
+
+pytestmark = pytest.mark.law
 
 SIDE, CELLS = 128, 16
 PLACE, CHEST, LEG = -1.0, 2.0, 5.0

@@ -23,6 +23,8 @@ from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors, sav
 from edit_your_motion.tuning.loop import tuned_parameters
 from synthetic_clip import film, short_tune, write_clip
 
+pytestmark = pytest.mark.law
+
 SHORT = ApplyConfig(sampling=SamplingConfig(steps=2))
 
 

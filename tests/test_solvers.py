@@ -17,6 +17,8 @@ from edit_your_motion.errors import CheckpointError, ConfigError
 from edit_your_motion.tiny import make_scheduler
 from tiny_network import load_network, random_clip
 
+pytestmark = pytest.mark.law
+
 SCHEDULE = make_scheduler()
 CENTRE, SPREAD = 0.7, 0.6
 

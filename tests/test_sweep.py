@@ -32,6 +32,8 @@ from synthetic_clip import film
 from test_benchmark_paired import Upright, short_config, stub_lpips, write_cell
 from tiny_network import load_network, random_clip, scheduler, short_tuning
 
+pytestmark = pytest.mark.law
+
 SILENT = SilentProgress()
 GRID = Grid((1, 3), (2, 3))
 PAIR = (PAIRS["15-dance_b"],)

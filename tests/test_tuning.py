@@ -15,6 +15,8 @@ from edit_your_motion.tuning.early_stopping import StageEnd, has_stalled
 from edit_your_motion.tuning.loop import Tuned, Tuning, TuningStep, tune, tuned_parameters
 from tiny_network import load_network, random_clip, scheduler, short_tuning
 
+pytestmark = pytest.mark.law
+
 CLIP = random_clip(frames=2, lh=4, lw=8)
 
 

@@ -15,6 +15,8 @@ from edit_your_motion.tiny import make_base, make_controlnet, make_scheduler
 from edit_your_motion.tuning.loop import trainable
 from tiny_network import TEXT_WIDTH, load_network, load_unet, random_clip, wake
 
+pytestmark = pytest.mark.law
+
 T = torch.tensor([500])
 
 

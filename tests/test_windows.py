@@ -19,6 +19,8 @@ from edit_your_motion.tuning.clip import TuningClip
 from edit_your_motion.tuning.loop import Tuning, tune
 from tiny_network import load_network, random_clip, scheduler, short_tuning, wake
 
+pytestmark = pytest.mark.law
+
 T = torch.tensor([500])
 KINDS = [
     WindowsConfig(frames=frames, overlap=overlap, context=context)

@@ -6,6 +6,8 @@ The public names below are loaded when they are first used, so that importing th
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from edit_your_motion import rounding
+
 if TYPE_CHECKING:
     from edit_your_motion.config import (
         ApplyConfig,
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from edit_your_motion.progress import Progress
     from edit_your_motion.tiny import make_base, make_controlnet, make_motion_adapter
     from edit_your_motion.video import Video, read_video, write_video
+
+rounding.ask_for_same_digits()  # before torch multiplies for the first time
 
 __version__ = "0.1.0.dev0"
 

@@ -15,6 +15,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from edit_your_motion.config import BaseConfig, NetworkConfig, RuntimeConfig
+from edit_your_motion.draws import initialised
 from edit_your_motion.errors import ConfigError, OutOfMemoryError
 from edit_your_motion.nn.compilation import compile_layers
 from edit_your_motion.nn.noise_predictor import NoisePredictor
@@ -93,8 +94,8 @@ class Backbone:
 
     @property
     def half(self) -> torch.dtype | None:
-        """The type of half precision to compute in, or None for fp32."""
-        return None if self.dtype == torch.float32 else self.dtype
+        """The type of half precision to compute in, or None for full precision."""
+        return self.dtype if self.dtype.itemsize < torch.float32.itemsize else None
 
     @property
     def digest(self) -> str:
@@ -116,8 +117,7 @@ class Backbone:
         """
         if self._inflated is not None:
             self._inflated.detach()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with initialised(seed):
             self._inflated = VideoUNet(
                 self.base.unet,
                 frame_attention=network.frame_attention,

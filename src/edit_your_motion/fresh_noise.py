@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import torch
 from einops import repeat
 from jaxtyping import Bool, Float
-from torch import Generator, Tensor
+from torch import Tensor
+
+from edit_your_motion.draws import Draws
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +47,7 @@ class FreshPerson:
         """
         kept = noise[~where.expand_as(noise)]
         spread = kept.std() if len(kept) > 1 else 1.0
-        fresh = torch.randn(noise.shape[2:], generator=Generator().manual_seed(seed)).to(noise) * spread
+        fresh = Draws(seed).normal(*noise.shape[2:]).to(noise) * spread
         fresh = repeat(fresh, "c lh lw -> 1 f c lh lw", f=noise.shape[1])
         return cls(where, fresh, None if latents is None else latents.to(noise))
 

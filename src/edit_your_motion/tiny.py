@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from diffusers import (
     AutoencoderKL,
     ControlNetModel,
@@ -16,6 +15,7 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from edit_your_motion.config import Prediction
+from edit_your_motion.draws import initialised
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.files import written_whole
 from edit_your_motion.models.tokenizers import LENGTH, make_tokenizer
@@ -60,8 +60,7 @@ def make_base(
     """
     if len(widths) != 4 or any(width < 32 or width % 32 for width in widths):
         raise ConfigError(f"expected the U-Net's widths as four multiples of 32, got {', '.join(map(str, widths))}")
-    with written_whole(folder) as place, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with written_whole(folder) as place, initialised(seed):
         tokenizer = make_tokenizer(place / "tokenizer")
         parts = {
             "vae": make_vae(vae_widths),
@@ -85,8 +84,7 @@ def make_controlnet(folder: Path, base: Path, *, zero: bool = False, seed: int =
         seed: of the random weights.
     """
     unet = UNet2DConditionModel.from_pretrained(base, subfolder="unet")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with initialised(seed):
         controlnet = ControlNetModel.from_unet(unet)
         if not zero:
             outputs = [*controlnet.controlnet_down_blocks, controlnet.controlnet_mid_block]
@@ -100,8 +98,7 @@ def make_controlnet(folder: Path, base: Path, *, zero: bool = False, seed: int =
 def make_motion_adapter(folder: Path, base: Path, *, seed: int = 2) -> Path:
     """Writes an AnimateDiff motion adapter for the base in `base` and returns `folder`."""
     config = UNet2DConditionModel.load_config(base, subfolder="unet")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with initialised(seed):
         adapter = MotionAdapter(
             block_out_channels=tuple(config["block_out_channels"]),
             motion_layers_per_block=config["layers_per_block"],

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 
 from edit_your_motion import __version__
@@ -24,6 +23,7 @@ from edit_your_motion.benchmark.methods import Method
 from edit_your_motion.benchmark.motion_editor import apply_in_two_branches
 from edit_your_motion.benchmark.provenance import commit_of_package
 from edit_your_motion.config import EditConfig, PeopleConfig, TuneConfig, dump_config, parse_config
+from edit_your_motion.draws import Draws
 from edit_your_motion.edit import apply_motion, loop_frames, tune_person
 from edit_your_motion.errors import DiskFullError, EditYourMotionError, InputError
 from edit_your_motion.files import write_text
@@ -249,8 +249,7 @@ class _Tuning:
             self.phases = dict(recorder.phases)
         person, reference = self.person, self.scene.reference
         if method.start == "noise":
-            generator = torch.Generator().manual_seed(config.runtime.seed)
-            person = replace(person, noise=torch.randn(person.noise.shape, generator=generator))
+            person = replace(person, noise=Draws(config.runtime.seed).normal(*person.noise.shape))
         if method.skeletons == "true":
             if self.scene.true_keypoints is None:
                 raise InputError(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from edit_your_motion.errors import CheckpointError
 from edit_your_motion.models.tensor_files import first_line, read_folder, read_json, shortened
+from edit_your_motion.placing import placed
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -131,8 +132,7 @@ def load_network(
     tensors = checkpoint.kind.rename(checkpoint.read(), network)
     check_tensors(network, tensors, where)
     digest = digest_of(checkpoint.kind.decisive(network), tensors, where)
-    # Copies: what is mapped from a file lies anywhere in memory, and kernels round by alignment.
-    own = {name: value.to(dtype, copy=True) for name, value in change(tensors).items()}
+    own = {name: placed(value.to(dtype)) for name, value in change(tensors).items()}
     network.load_state_dict(own, assign=True)
     nn.Module.to(network, dtype)  # that of diffusers' networks warns of casting, which is what is wanted
     return network.eval().requires_grad_(False), digest

@@ -8,11 +8,12 @@ import torch
 from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler
 from einops import rearrange, reduce
 from jaxtyping import Float, Int, UInt8
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 from transformers import CLIPTokenizer
 
 from edit_your_motion.diffusion.ddim import Predict, sample
+from edit_your_motion.draws import Draws, initialised
 from edit_your_motion.prediction import noise_of_velocity, velocity_schedule
 from edit_your_motion.pretrain.config import PretrainConfig
 from edit_your_motion.pretrain.frames import FrameShard
@@ -33,8 +34,7 @@ class PicturePredictor(nn.Module):
     def __init__(self, config: PretrainConfig, vocabulary: int) -> None:
         super().__init__()
         sizes = config.architecture
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
+        with initialised(config.seed):
             self.text_encoder = make_text_encoder(
                 sizes.text_width, vocabulary, layers=sizes.text_layers, heads=sizes.text_heads, tokens=sizes.tokens
             )
@@ -121,16 +121,16 @@ class DiffusionTraining:
         self._weights = snr_weights(self.scheduler, self.settings.snr_limit)
         self.no_tokens = tokenize(tokenizer, [""])[0]
 
-    def losses(self, step: int, generator: Generator) -> dict[str, Tensor]:
+    def losses(self, step: int, draws: Draws) -> dict[str, Tensor]:
         """What a step minimises: the squared error of the prediction."""
         settings = self.settings
         count = settings.batch
-        examples = self.pool.take(torch.randint(len(self.pool), (count,), generator=generator))
-        without = torch.rand(2, count, generator=generator)
+        examples = self.pool.take(draws.integers(len(self.pool), count))
+        without = draws.uniform(2, count)
         tokens = torch.where((without[0] < settings.no_caption)[:, None], self.no_tokens, examples.tokens)
         seen = rearrange(without[1] >= settings.no_skeleton, "b -> b 1 1 1")
-        noise = torch.randn(examples.latents.shape, generator=generator)
-        t = torch.randint(len(self.scheduler.alphas_cumprod), (count,), generator=generator)
+        noise = draws.normal(*examples.latents.shape)
+        t = draws.integers(len(self.scheduler.alphas_cumprod), count)
         shown = Examples(examples.latents, tokens, examples.skeletons * seen)
         errors = self._errors(self.network, shown, noise, t)
         cells = examples.latents.shape[-1]
@@ -155,14 +155,14 @@ class DiffusionTraining:
     def measure(self) -> dict[str, float]:
         """The loss on held-out pictures, with the same noise and timesteps each time."""
         count = len(self.held_out.latents)
-        noise = torch.randn(self.held_out.latents.shape, generator=Generator().manual_seed(self.seed))
+        noise = Draws(self.seed).normal(*self.held_out.latents.shape)
         t = torch.linspace(0, len(self.scheduler.alphas_cumprod) - 1, count).long()
         return {self.target: self._errors(self.average, self.held_out, noise, t).mean().item()}
 
     def sheet(self) -> list[UInt8[np.ndarray, "b h w 3"]]:
         """Held-out pictures, what the VAE keeps of them, their skeletons, and what is generated from these."""
         examples = self.held_out.first(SHOWN)
-        noise = torch.randn(examples.latents.shape, generator=Generator().manual_seed(self.seed))
+        noise = Draws(self.seed).normal(*examples.latents.shape)
         z = rearrange(noise, "b c lh lw -> b 1 c lh lw").to(self.device)
         made = sample(self._noise_predictor(examples), z, self.scheduler, self.settings.sheet_steps)
         skeletons = rearrange(examples.skeletons * 255, "b c h w -> b h w c").round().byte().numpy()

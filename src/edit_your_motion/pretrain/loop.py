@@ -12,9 +12,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
+from edit_your_motion.draws import Draws
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.files import explained, write_text
 from edit_your_motion.pretrain.config import TrainingConfig
@@ -52,8 +53,8 @@ class Training(Protocol):
         """How it is optimised."""
         ...
 
-    def losses(self, step: int, generator: Generator) -> dict[str, Tensor]:
-        """The parts of what the step minimises; all chance comes from `generator`, which is on the CPU."""
+    def losses(self, step: int, draws: Draws) -> dict[str, Tensor]:
+        """The parts of what the step minimises; all chance comes from `draws`, which is on the CPU."""
         ...
 
     def measure(self) -> dict[str, float]:
@@ -131,7 +132,7 @@ class _Run:
         settings = training.settings
         self.optimizer = torch.optim.AdamW(self.parameters, lr=settings.learning_rate, betas=BETAS, fused=True)
         self.scaler = torch.amp.GradScaler(workshop.device.type, enabled=workshop.half == torch.float16)
-        self.generator = Generator().manual_seed(workshop.seed)
+        self.draws = Draws(workshop.seed)
         self.saved = time.monotonic()
 
     def to_the_end(self) -> None:
@@ -162,7 +163,7 @@ class _Run:
             group["lr"] = settings.learning_rate * learning_rate_share(settings, step)
             group["weight_decay"] = settings.weight_decay
         with torch.autocast(workshop.device.type, workshop.half, enabled=workshop.half is not None):
-            losses = self.training.losses(step, self.generator)
+            losses = self.training.losses(step, self.draws)
         loss = torch.stack(list(losses.values())).sum()
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
@@ -208,7 +209,7 @@ class _Run:
             parameters,
             self.optimizer.state_dict(),
             self.scaler.state_dict(),
-            self.generator.get_state(),
+            self.draws.get_state(),
         )
         save_state(self.path, state)
         self.saved = time.monotonic()
@@ -223,7 +224,7 @@ class _Run:
         _restore(self.training.average, "average", state.parameters)
         self.optimizer.load_state_dict({**state.optimizer})
         self.scaler.load_state_dict({**state.scaler})
-        self.generator.set_state(state.random)
+        self.draws.set_state(state.random)
         self._forget_after(state.step)
         logger.info("going on with the %s from step %d", self.training.name, state.step)
         return state.step

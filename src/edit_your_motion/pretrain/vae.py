@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from jaxtyping import Bool, Float, UInt8
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
+from edit_your_motion.draws import Draws, initialised
 from edit_your_motion.metrics import load_lpips
 from edit_your_motion.pretrain.config import PretrainConfig
 from edit_your_motion.pretrain.frames import FramePool, FrameShard
@@ -61,17 +62,17 @@ class VaeTraining:
         self.average: AutoencoderKL = deepcopy(self.network).requires_grad_(False).eval()
         self.perceived = load_lpips("alexnet", allow_fetch=True).to(device) if config.vae.perceptual else None
 
-    def losses(self, step: int, generator: Generator) -> dict[str, Tensor]:
+    def losses(self, step: int, draws: Draws) -> dict[str, Tensor]:
         """What a step minimises, in parts."""
         settings = self.settings
         if step == settings.encoder_steps:
             # From here on the latents are the ones that the export's encoder makes.
             for part, averaged in zip(encoder_of(self.network), encoder_of(self.average), strict=True):
                 part.load_state_dict(averaged.state_dict())
-        pixels, masks, heads = self._draw_crops(generator)
+        pixels, masks, heads = self._draw_crops(draws)
         with torch.set_grad_enabled(step < settings.encoder_steps):
             latents = self.network.encode(pixels).latent_dist
-        noise = torch.randn(latents.mean.shape, generator=generator).to(self.device)
+        noise = draws.normal(*latents.mean.shape).to(self.device)
         made = self.network.decode(latents.mean + latents.std * noise).sample.float()
         weights = (1 + settings.person * masks + settings.head * heads).unsqueeze(1)
         losses = {
@@ -88,10 +89,10 @@ class VaeTraining:
                 losses["anchor"] = settings.anchor * distance_from(self.anchor, pixels, mean)
         return losses
 
-    def _draw_crops(self, generator: Generator) -> Crops:
+    def _draw_crops(self, draws: Draws) -> Crops:
         settings = self.settings
-        indices = torch.randint(len(self.pool), (settings.batch,), generator=generator)
-        shares = torch.rand(settings.batch, 5, generator=generator)
+        indices = draws.integers(len(self.pool), settings.batch)
+        shares = draws.uniform(settings.batch, 5)
         drawn = [self.pool.crop(int(i), settings.crop, share[:4]) for i, share in zip(indices, shares, strict=True)]
         frames, masks, heads = (torch.stack(parts) for parts in zip(*drawn, strict=True))
         black = (shares[:, 4] < self.masked)[:, None, None] & ~masks
@@ -118,8 +119,7 @@ class VaeTraining:
 def build_vae(config: PretrainConfig) -> AutoencoderKL:
     """The untrained VAE, the same for the same seed."""
     sizes = config.architecture
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+    with initialised(config.seed):
         vae = make_vae(
             sizes.vae_widths,
             latent_channels=sizes.latent_channels,

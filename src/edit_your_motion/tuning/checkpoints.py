@@ -13,6 +13,7 @@ from torch import Tensor
 
 from edit_your_motion.errors import CheckpointError, ConfigError
 from edit_your_motion.files import written_whole
+from edit_your_motion.placing import placed
 from edit_your_motion.tuning.early_stopping import Evaluation
 
 
@@ -27,7 +28,7 @@ class TuningState:
         parameters: every tuned parameter by name.
         optimizer: ``state_dict`` of the stage's optimiser.
         scaler: ``state_dict`` of the gradient scaler; empty unless tuning in fp16.
-        random: state of the generator that draws noise and timesteps.
+        random: state of what draws noise and timesteps.
         losses: of every step so far, all stages.
         evaluations: held-out losses so far, all stages.
     """
@@ -133,7 +134,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         CheckpointError: if the file is absent or damaged.
     """
     with _opened(path) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+        return {name: placed(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
 
 
 def load_metadata(path: Path) -> dict[str, str]:

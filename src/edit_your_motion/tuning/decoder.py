@@ -6,11 +6,12 @@ from contextlib import contextmanager
 import torch
 from diffusers import AutoencoderKL
 from jaxtyping import Float, UInt8
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.nn.functional import avg_pool2d, mse_loss
 from torch.nn.utils import clip_grad_norm_
 
 from edit_your_motion.config import DecoderConfig
+from edit_your_motion.draws import Draws
 from edit_your_motion.errors import CheckpointError
 from edit_your_motion.progress import Progress
 
@@ -54,15 +55,15 @@ def tune_decoder(
             parameter.data = parameter.data.float()
             parameter.requires_grad_(True)
         optimizer = torch.optim.AdamW(parameters.values(), lr=config.learning_rate, weight_decay=0.0, fused=True)
-        generator = Generator().manual_seed(seed)
+        draws = Draws(seed)
         clean = latents[0].float() / vae.config.scaling_factor
         spread = clean.std()
         with progress.phase("tune the decoder", config.iterations) as advance:
             for step in range(config.iterations):
                 for group in optimizer.param_groups:
                     group["lr"] = config.learning_rate * (1 - step / config.iterations)
-                chosen = torch.randint(len(clean), (min(config.batch, len(clean)),), generator=generator)
-                noise = torch.randn((len(chosen), *clean.shape[1:]), generator=generator).to(clean)
+                chosen = draws.integers(len(clean), min(config.batch, len(clean)))
+                noise = draws.normal(len(chosen), *clean.shape[1:]).to(clean)
                 z = clean[chosen.to(clean.device)] + config.noise * spread * noise
                 with torch.autocast(clean.device.type, vae.dtype, enabled=vae.dtype != torch.float32):
                     made = vae.decode(z).sample.float()

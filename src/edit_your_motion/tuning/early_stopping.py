@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from edit_your_motion.config import EarlyStoppingConfig, Section
+from edit_your_motion.draws import Draws
 from edit_your_motion.errors import ConfigError
 
 
@@ -40,11 +40,11 @@ class Draw:
 
     frames: slice
     t: int
-    generator: torch.Generator
+    draws: Draws
 
     def noise_like(self, z: Tensor) -> Tensor:
         """Standard normal noise, the same for the same draw, on the device of `z`."""
-        return torch.randn(z.shape, generator=self.generator).to(z.device)
+        return self.draws.normal(*z.shape).to(z.device)
 
 
 def held_out_draws(
@@ -60,11 +60,11 @@ def held_out_draws(
         window: how many of them at once.
     """
     size = min(window, len(held_out))
-    generator = torch.Generator().manual_seed(seed ^ (1 << 62))
+    draws = Draws(seed ^ (1 << 62))
     for index in range(config.draws):
         middle = (index + 0.5) / config.draws
         start = held_out.start + round((len(held_out) - size) * middle)
-        yield Draw(slice(start, start + size), int(middle * timesteps), generator)
+        yield Draw(slice(start, start + size), int(middle * timesteps), draws)
 
 
 def split_frames(frames: int, config: EarlyStoppingConfig) -> tuple[range, range]:

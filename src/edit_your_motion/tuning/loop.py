@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 
 from edit_your_motion.config import Recomputation, StageConfig, TuningConfig
 from edit_your_motion.diffusion.ddim import denoising_loss
+from edit_your_motion.draws import Draws
 from edit_your_motion.errors import ConfigError, MissingExtraError
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.nn.video_unet import VideoUNet
@@ -113,7 +114,7 @@ class _Run:
 
     def __init__(self, network: NoisePredictor, clip: TuningClip, scheduler: DDIMScheduler, tuning: Tuning) -> None:
         self.network, self.clip, self.scheduler, self.tuning = network, clip, scheduler, tuning
-        self.generator = torch.Generator().manual_seed(tuning.seed)
+        self.draws = Draws(tuning.seed)
         self.fingerprints = _fingerprint_stages(network, clip, tuning)
         self.frames, self.held_out = split_frames(clip.frames, tuning.config.early_stopping)
         self.window = tuning.window(clip.frames)
@@ -126,14 +127,14 @@ class _Run:
         """The state to start from: the checkpoint's, put back in place, or the very beginning."""
         path = self.tuning.checkpoint
         if path is None or not path.is_file():
-            return TuningState(self.fingerprints[0], 0, 0, {}, {}, {}, self.generator.get_state())
+            return TuningState(self.fingerprints[0], 0, 0, {}, {}, {}, self.draws.get_state())
         state = load_state(path, *self.fingerprints)
         if state.step > (wanted := self.tuning.config.stages[state.stage].iterations):
             raise ConfigError(
                 f"the tuning at {path} has {state.step} iterations in stage {state.stage + 1}, more than the {wanted} "
                 "asked for; choose another output folder, or start over with --restart"
             )
-        self.generator.set_state(state.random)
+        self.draws.set_state(state.random)
         self.losses, self.evaluations = list(state.losses), list(state.evaluations)
         parameters = dict(self.network.unet.named_parameters())
         for name, value in state.parameters.items():
@@ -178,9 +179,8 @@ class _Run:
         """One optimiser step on a random timestep; its loss."""
         frames = self._draw_window()
         z = self.clip.pixels(stage)[:, frames]
-        # Drawn on the CPU, so that a seed means the same on every device.
-        noise = torch.randn(z.shape, generator=self.generator).to(z.device)
-        t = torch.randint(len(self.scheduler.alphas_cumprod), z.shape[:1], generator=self.generator).to(z.device)
+        noise = self.draws.normal(*z.shape).to(z.device)
+        t = self.draws.integers(len(self.scheduler.alphas_cumprod), len(z)).to(z.device)
         loss = self._loss(stage, z, frames, noise, t)
         scaler.scale(loss).backward()
         scaler.unscale_(optimizer)
@@ -195,7 +195,7 @@ class _Run:
         f, size = len(self.frames), min(self.window, len(self.frames))
         if size == f:
             return slice(0, f)
-        middle = int(torch.randint(f, (1,), generator=self.generator))
+        middle = int(self.draws.integers(f))
         start = min(max(middle - size // 2, 0), f - size)
         return slice(start, start + size)
 
@@ -232,7 +232,7 @@ class _Run:
 
     def _save(self, path: Path, index: int, step: int, optimizer: Optimizer, scaler: torch.amp.GradScaler) -> None:
         tuned = tuned_parameters(self.network.unet, self.tuning.config)
-        random = self.generator.get_state()
+        random = self.draws.get_state()
         state = TuningState(
             self.fingerprints[index],
             index,
