@@ -14,6 +14,8 @@ import edit_your_motion
 from edit_your_motion.draws import Draws, initialised
 from edit_your_motion.errors import CheckpointError
 
+pytestmark = pytest.mark.law
+
 PACKAGE = Path(edit_your_motion.__file__).parent
 
 DIGEST = """
@@ -25,9 +27,6 @@ from edit_your_motion.nn.motion_attention import MotionAttention
 from edit_your_motion.pretrain.config import PretrainConfig
 from edit_your_motion.pretrain.vae import build_vae
 from edit_your_motion.tiny import make_base, make_controlnet, make_motion_adapter
-
-pytestmark = pytest.mark.law
-
 folder, draws, found = Path(sys.argv[1]), Draws(3), sha256()
 make_base(folder / "base")
 make_controlnet(folder / "controlnet", folder / "base")
