@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from transformers import CLIPTokenizer
 
 from edit_your_motion.backbone import Backbone
+from edit_your_motion.draws import Draws
 from edit_your_motion.errors import CheckpointError, ConfigError, ModelFileError
 from edit_your_motion.metrics import Lpips
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
@@ -373,7 +374,7 @@ def test_the_first_channels_stay_those_of_the_base(finished: Path, tmp_path: Pat
     config = deep(pictures={"size": 128, "count": 8}, vae={"crop": 64, "steps": 12, "encoder_steps": 12, "anchor": 1.0})
     config = config.model_copy(update={"from_base": base})
     anchored = VaeTraining(config, *_rendered(config, tmp_path), torch.device("cpu"))
-    losses = anchored.losses(0, torch.Generator().manual_seed(0))
+    losses = anchored.losses(0, Draws(0))
     assert losses["anchor"] > 0
     losses["anchor"].backward()
     assert anchored.network.encoder.conv_in.weight.grad.any()
@@ -441,7 +442,7 @@ def test_the_vae_may_train_by_lpips_too(begun: Path, monkeypatch: pytest.MonkeyP
     shards = begun / "frames" / "train-00000.safetensors", begun / "frames" / "held-out.safetensors"
     config = tiny(vae={"perceptual": 0.5, "perceptual_scale": 2, "crop": 64}, pictures={"masked": 1.0})
     training = VaeTraining(config, FramePool(shards[:1]), load_shard(shards[1]), torch.device("cpu"))
-    losses = training.losses(0, torch.Generator().manual_seed(0))
+    losses = training.losses(0, Draws(0))
     losses["perceptual"].backward()
     assert losses["perceptual"] > 0
     gradients = [parameter.grad for parameter in training.network.decoder.parameters()]
@@ -456,7 +457,7 @@ def test_heads_weigh_more_if_told(begun: Path) -> None:
     def loss(head: float) -> float:
         config = tiny(vae={"head": head, "batch": 16})
         training = VaeTraining(config, FramePool(shards[:1]), load_shard(shards[1]), torch.device("cpu"))
-        return training.losses(0, torch.Generator().manual_seed(0))["pixels"].item()
+        return training.losses(0, Draws(0))["pixels"].item()
 
     assert loss(8) > loss(0)
 
