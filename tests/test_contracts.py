@@ -40,7 +40,7 @@ LAYERS = (
         "dry_run",
     },
     {"backbone", "memory"},
-    {"background", "fresh_noise", "layers", "moved_latents", "person", "preparation"},
+    {"background", "between", "fresh_noise", "layers", "moved_latents", "person", "preparation"},
     {"finding", "foresight"},
     {"edit"},
     {"scoring", "pipeline"},

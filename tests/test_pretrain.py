@@ -546,7 +546,7 @@ def test_heads_lie_about_the_face_in_whatever_crop(finished: Path) -> None:
     corners = [
         (row, column)
         for row, column in places
-        if torch.equal(pool.frames[index, row : row + half, column : column + half], part.frame)
+        if torch.equal(pool.frames[index][row : row + half, column : column + half], part.frame)
     ]
     assert any(torch.equal(whole[row : row + half, column : column + half], part.head) for row, column in corners)
 
