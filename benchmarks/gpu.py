@@ -124,7 +124,7 @@ def _started(command: list[str], log: Any) -> Iterator[subprocess.Popen]:
 
 def _environment() -> dict[str, str]:
     """With the package and what was packed importable, and nothing fetched."""
-    places = [str(ROOT / "src"), str(HERE), *([str(gpu_pack.SITE)] if gpu_pack.SITE.is_dir() else [])]
+    places = [str(ROOT / "src"), str(HERE), *([str(gpu_pack.site())] if gpu_pack.site().is_dir() else [])]
     given = os.environ.get("PYTHONPATH")
     more = {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
     if (gpu_pack.CACHE / "lpips-alexnet.safetensors").is_file():

@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parent.parent
 PACK = ROOT / ".gpu"
-ARCHIVE, SITE, CACHE = PACK / "site.tar.xz", PACK / "site", PACK / "cache"
+CACHE = PACK / "cache"
+"""Of weights."""
 
 WANTED = ("accelerate", "diffusers", "einops", "jaxtyping", "pydantic")
 """What the package imports when it edits and trains."""
@@ -30,6 +31,16 @@ THERE = frozenset(
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
 
+def archive_for(python_version: str) -> Path:
+    """The packages for a Python: "3.12"."""
+    return PACK / f"site-{python_version}.tar.xz"
+
+
+def site() -> Path:
+    """Where the packages for the Python that runs are laid out."""
+    return PACK / f"site-{sys.version_info.major}.{sys.version_info.minor}"
+
+
 def pack(python_version: str, more: tuple[str, ...]) -> int:
     """Writes the packages, and the weights of LPIPS in half precision; returns their size in bytes.
 
@@ -39,34 +50,36 @@ def pack(python_version: str, more: tuple[str, ...]) -> int:
     """
     PACK.mkdir(exist_ok=True)
     names = sorted(_with_needs(WANTED, THERE) | _with_needs(more, THERE - {*more}))
+    archive_file = archive_for(python_version)
     with TemporaryDirectory() as folder:
-        wheels, site = Path(folder, "wheels"), Path(folder, "site")
+        wheels, unpacked = Path(folder, "wheels"), Path(folder, "site")
         platforms = [option for platform in PLATFORMS for option in ("--platform", platform)]
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
         command += ["--only-binary=:all:", "--implementation", "cp", "--python-version", python_version, *platforms]
         subprocess.run([*command, "--constraint", str(ROOT / "constraints.txt"), "-d", str(wheels), *names], check=True)
         for wheel in wheels.iterdir():
-            shutil.unpack_archive(wheel, site, "zip")
-        part = ARCHIVE.with_suffix(".part")
+            shutil.unpack_archive(wheel, unpacked, "zip")
+        part = archive_file.with_suffix(".part")
         with tarfile.open(part, "w:xz", preset=6 | lzma.PRESET_EXTREME) as archive:
-            archive.add(site, ".")
-        part.replace(ARCHIVE)
+            archive.add(unpacked, ".")
+        part.replace(archive_file)
     _pack_lpips()
-    files = [ARCHIVE, *CACHE.glob("*")]
+    files = [archive_file, *CACHE.glob("*")]
     for file in files:
         print(f"{file.relative_to(ROOT)}: {file.stat().st_size / 2**20:.1f} MiB")
     return sum(file.stat().st_size for file in files)
 
 
 def unpack() -> None:
-    """Lays the packages where `SITE` is, unless they lie there."""
-    if not ARCHIVE.is_file() or SITE.is_dir():
+    """Lays out the packages for the Python that runs, if there are any, unless that was done."""
+    archive_file = archive_for(site().name.removeprefix("site-"))
+    if not archive_file.is_file() or site().is_dir():
         return
-    part = SITE.with_name("site.part")
+    part = PACK / "site.part"
     shutil.rmtree(part, ignore_errors=True)
-    with tarfile.open(ARCHIVE) as archive:
+    with tarfile.open(archive_file) as archive:
         archive.extractall(part, filter="data")
-    part.rename(SITE)
+    part.rename(site())
 
 
 def _pack_lpips() -> None:

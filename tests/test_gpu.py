@@ -4,6 +4,7 @@ import importlib
 import json
 import subprocess
 import sys
+import tarfile
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -58,6 +59,22 @@ def test_a_part_that_fails_or_hangs_stops_no_other_and_nothing_is_lost(gpu: Modu
     assert "| a GPU |" in rows[3]
     assert len(rows) == 5
     assert "on purpose" in (tmp_path / "results" / "log.txt").read_text()
+
+
+def test_only_what_was_packed_for_this_python_is_used(
+    gpu: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = gpu.gpu_pack
+    monkeypatch.setattr(pack, "PACK", tmp_path)
+    (tmp_path / "here.py").write_text("")
+    this = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for version in ("2.7", this):
+        with tarfile.open(pack.archive_for(version), "w:xz") as archive:
+            archive.add(tmp_path / "here.py", f"made_for_{version.replace('.', '_')}.py")
+    assert str(pack.site()) not in gpu._environment()["PYTHONPATH"]
+    pack.unpack()
+    assert [path.name for path in pack.site().iterdir()] == [f"made_for_{this.replace('.', '_')}.py"]
+    assert str(pack.site()) in gpu._environment()["PYTHONPATH"].split(":")
 
 
 def test_a_whole_edit_s_seconds_follow_from_its_steps(gpu: ModuleType) -> None:

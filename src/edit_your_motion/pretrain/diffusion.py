@@ -131,14 +131,15 @@ class DiffusionTraining:
         seen = rearrange(without[1] >= settings.no_skeleton, "b -> b 1 1 1")
         noise = draws.normal(*examples.latents.shape)
         t = draws.integers(len(self.scheduler.alphas_cumprod), count)
-        shown = Examples(examples.latents, tokens, examples.skeletons * seen)
+        skeletons = examples.skeletons.to(self.device)  # early: what follows is slow on the CPU of a fast GPU
+        shown = Examples(examples.latents, tokens, skeletons * seen.to(self.device))
         errors = self._errors(self.network, shown, noise, t)
         cells = examples.latents.shape[-1]
-        places = 1 + settings.person * near_skeletons(examples.skeletons, cells)
+        places = 1 + settings.person * near_skeletons(skeletons, cells)
         if settings.head:
-            places = places + settings.head * near_skeletons(heads_of(examples.skeletons), cells)
-        weights = rearrange(self._weights[t], "b -> b 1 1") * places / places.mean()
-        return {self.target: (errors * weights.to(self.device)).mean()}
+            places = places + settings.head * near_skeletons(heads_of(skeletons), cells)
+        weights = rearrange(self._weights[t].to(self.device), "b -> b 1 1") * places / places.mean()
+        return {self.target: (errors * weights).mean()}
 
     def _errors(
         self, network: PicturePredictor, examples: Examples, noise: Tensor, t: Tensor
