@@ -1,5 +1,6 @@
 """What keeps the look beyond the paper, in whole edits: a tuned decoder, and the source's own background."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from edit_your_motion.diffusion.ddim import signal_levels
 from edit_your_motion.edit import apply_motion, tune_person
 from edit_your_motion.errors import CheckpointError
 from edit_your_motion.fresh_noise import FreshPerson
+from edit_your_motion.layers.plate import Plate
 from edit_your_motion.moved_latents import move_person
 from edit_your_motion.person import DECODER, Person, load_person
 from edit_your_motion.progress import SilentProgress
@@ -66,6 +68,43 @@ def test_the_source_s_background_can_stay(made: tuple[Backbone, Person]) -> None
     assert (generated[corners] != source[corners]).any()
     middle = person.source.masks[[0, 1, 0]]
     np.testing.assert_array_equal(kept[middle], generated[middle])
+
+
+def test_the_person_can_lie_over_the_clean_plate(made: tuple[Backbone, Person]) -> None:
+    person = made[1]
+    laid = perform(made, person, "plate")
+    source = person.source.with_plate().take(np.array([0, 1, 0]))
+    corners = np.s_[:, :2, :2]
+    np.testing.assert_array_equal(laid[corners], source.video.frames[corners])
+    again = perform(made, replace(person, source=person.source.with_plate()), "plate")
+    np.testing.assert_array_equal(again, laid, err_msg="the plate of the person is the one that is made of its source")
+    painted = replace(person.source, plate=Plate(np.full((1, 64, 64, 3), 200, np.uint8)))
+    other = perform(made, replace(person, source=painted), "plate")
+    assert (other != laid).any(), "a corrected plate is what is laid under"
+
+
+def test_the_plate_can_be_inverted_in_the_source_s_place(checkpoints: Path, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path, film(2))
+    config = parse_config(TuneConfig, short_tune(checkpoints, clip).model_dump(), {"inversion": {"of": "plate"}})
+    backbone = Backbone.load(config.model, config.runtime)
+    of_plate = tune_person(backbone, clip.prepared, config, SilentProgress())
+    plain = config.model_copy(update={"inversion": config.inversion.model_copy(update={"of": "source"})})
+    of_source = tune_person(backbone, clip.prepared, plain, SilentProgress())
+    assert torch.equal(of_plate.latents, of_source.latents), "the source's own latents stay"
+    assert not torch.equal(of_plate.noise, of_source.noise)
+    of_plate.save(tmp_path / "person")
+    loaded = load_person(tmp_path / "person")
+    assert loaded.source.plate is not None
+    np.testing.assert_array_equal(loaded.source.plate.places, of_plate.source.plate.places)
+    starts = [
+        perform((backbone, loaded), loaded, "plate", steps=4, person_noise=noise, person_held=0.5)
+        for noise in ("inverted", "fresh", "moved")
+    ]
+    assert (starts[0] != starts[1]).any()
+    assert (starts[1] != starts[2]).any()
+    corners = np.s_[:, :2, :2]
+    for frames in starts:
+        np.testing.assert_array_equal(frames[corners], loaded.source.video.frames[[0, 1, 0]][corners])
 
 
 def test_the_person_can_start_from_fresh_noise_and_from_its_moved_colours(made: tuple[Backbone, Person]) -> None:

@@ -74,6 +74,8 @@ def tune_person(
     check_windows(config.windows)
     with explain_memory(backbone.device):
         predictor = backbone.inflate(config.network, config.runtime.seed)
+        if config.inversion.of == "plate":
+            source = source.with_plate()
         frames = source.video.frames
         clip = TuningClip(
             person=backbone.encode(frames * source.masks[..., None], progress),
@@ -167,7 +169,9 @@ def apply_motion(
 
         aligned = align_as(config.alignment, reference.keypoints, person.source.keypoints)
         shown = loop_frames(len(person.source), len(reference))
-        source = person.source.take(shown)
+        layered = person.config.inversion.of == "plate"
+        on_plate = layered or sampling.background == "plate"
+        source = (person.source.with_plate() if on_plate else person.source).take(shown)
         drawn = _draw(aligned)
         wanted = _Shown(prompt, drawn)
         match sampling.guidance_from:
@@ -178,7 +182,6 @@ def apply_motion(
             case "pose":
                 away_from = _Shown(prompt, _draw(source.keypoints))
         noise = person.noise[:, shown].to(backbone.device)
-        layered = person.config.inversion.of == "plate"
         guidance: float | Tensor = sampling.guidance_scale
         guided = None
         if guidance != 1 and sampling.guidance_from != "prompt":

@@ -218,6 +218,8 @@ def _edit(config: EditConfig, folder: Path, recorder: Recorder, truth: Path | No
     backbone = _load(tuning, recorder)
     # All clips first: whatever is wrong with them should come out before the long part.
     clip = tuned_before.source if tuned_before else _prepare(backbone, tuning, recorder)
+    if config.sampling.background == "plate":
+        clip = clip.with_plate()
     reference = _read_reference(config, recorder)
     warnings = foresee(config.alignment, reference, clip)
     true_frames = _read_truth(truth, config, tuning, clip)
