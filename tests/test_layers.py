@@ -70,6 +70,14 @@ def test_a_camera_before_a_bare_wall_stands_still() -> None:
     assert stands_still(frames, free, follow_camera(frames, free, 3), 3)
 
 
+def test_a_wall_of_one_colour_is_aligned_without_a_word() -> None:
+    """Levels that differ by rounding alone, far from 0: nothing to fit a line to."""
+    frames = np.full((4, SIDE, SIDE), 128, np.float32)
+    frames[:, ::2] += 1e-4
+    free = np.ones(frames.shape, bool)
+    assert np.isfinite(follow_camera(frames, free, 2)).all()
+
+
 @pytest.mark.parametrize("still", [True, False])
 def test_the_plate_is_the_place_that_the_frames_see(still: bool) -> None:
     frames, masks, places = walking(still=still, speed=9 if still else 6)

@@ -145,14 +145,15 @@ def _refine(
         usable &= np.isfinite(values)
         if usable.sum() < _TOO_FEW:
             break
-        gain, offset = np.polyfit(values[usable], first[usable], 1) if values[usable].std() > 1e-6 else (1.0, 0.0)
-        left = (gain * values + offset - first)[usable]
+        gain, offset = _fit_light(values[usable], first[usable])
+        matched = np.asarray(gain * values + offset)
+        left = (matched - first)[usable]
         spread = _ROBUST * max(float(np.median(np.abs(left))), 1e-4)
         cost = float((left**2 / (left**2 + spread**2)).mean() * spread)
         if cost < least:
             best, least = homography, cost
         weights = 1 / (1 + (left / spread) ** 2) ** 2
-        down, across = np.gradient(np.nan_to_num(gain * values + offset))
+        down, across = (np.gradient(np.nan_to_num(matched), axis=axis) for axis in (0, 1))
         dx, dy = across[usable] * side, down[usable] * side
         u, v = x[usable], y[usable]
         # The warp composed with I + small: (u, v) -> (u + p0 u + p1 v + p2, v + p3 u + p4 v + p5) / (1 + p6 u + p7 v).
@@ -169,3 +170,11 @@ def _refine(
         if np.abs(change).max() * side < _CONVERGED:
             break
     return np.linalg.inv(normal) @ best @ normal
+
+
+def _fit_light(values: Float[np.ndarray, " n"], wanted: Float[np.ndarray, " n"]) -> tuple[float, float]:
+    """The gain and the offset that bring values nearest to those that are wanted; of a plain surface none."""
+    level, wanted_level = values.mean(), wanted.mean()
+    spread = float(np.square(values - level).sum())
+    gain = float(((values - level) * (wanted - wanted_level)).sum()) / spread if spread > 1e-12 * len(values) else 1.0
+    return gain, float(wanted_level - gain * level)
