@@ -318,6 +318,7 @@ NONE, DEFAULT, COVER = Disposition(0), Disposition.default, Disposition.attached
     [
         ("mp4", [(96, 1, "mjpeg", COVER), (64, 5, "libx264", DEFAULT)], 1),
         ("mov", [(96, 1, "mjpeg", DEFAULT), (64, 5, "libx264", DEFAULT)], 1),
+        ("mkv", [(96, 1, "mjpeg", DEFAULT), (64, 5, "libx264", DEFAULT)], 1),
         ("mkv", [(96, 5, "libx264", NONE), (64, 5, "libx264", DEFAULT)], 1),
         ("mkv", [(64, 5, "libx264", DEFAULT), (96, 5, "libx264", DEFAULT), (32, 5, "libx264", NONE)], 1),
         ("mp4", [(64, 5, "libx264", DEFAULT), (64, 5, "libx264", DEFAULT)], 0),

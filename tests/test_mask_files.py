@@ -94,12 +94,17 @@ def test_every_way_of_writing_a_mask_is_read(tmp_path: Path, way: str) -> None:
     assert load_precomputed(folder, "masks").keypoints is None
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".jpg", ".gif"])
+@pytest.mark.parametrize("suffix", [".mp4", ".jpg", ".gif", ".webp", ".avif", ".png"])
 @pytest.mark.parametrize("colour", [WHITE, (235, 235, 235), (255, 0, 0)], ids=["white", "grey", "red"])
 def test_compression_changes_edges_only(tmp_path: Path, suffix: str, colour: tuple[int, int, int]) -> None:
     pictures = np.stack([np.asarray(coloured(mask * 1, BLACK, colour)) for mask in WALK])
-    if suffix == ".jpg":
-        path = save(tmp_path / "masks", [Image.fromarray(picture) for picture in pictures], "{}.jpg")
+    if suffix in (".jpg", ".webp", ".avif"):
+        path = save(tmp_path / "masks", [Image.fromarray(picture) for picture in pictures], f"{{}}{suffix}")
+    elif suffix == ".png":  # by name alone
+        path = tmp_path / "masks"
+        path.mkdir()
+        for index, picture in enumerate(pictures):
+            Image.fromarray(picture).save(path / f"{index}.png", format="JPEG")
     else:
         path = tmp_path / f"masks{suffix}"
         if suffix == ".mp4":
@@ -112,6 +117,14 @@ def test_compression_changes_edges_only(tmp_path: Path, suffix: str, colour: tup
     overlap = (masks & WALK).sum((1, 2)) / np.maximum(1, (masks | WALK).sum((1, 2)))
     assert np.flatnonzero(overlap > 0.93).tolist() == [0, 1, 3, 4]
     assert not masks[2].any()
+
+
+def test_lossless_webp_keeps_labels(tmp_path: Path) -> None:
+    labels = [coloured(numbers, BLACK, RED, GREEN) for numbers in LABELS]
+    (tmp_path / "masks").mkdir()
+    for index, picture in enumerate(labels):
+        picture.save(tmp_path / "masks" / f"{index}.webp", lossless=True)
+    np.testing.assert_array_equal(read_masks(tmp_path / "masks", 2), LABELS == 1)
 
 
 def test_what_compression_cannot_keep_is_refused(tmp_path: Path) -> None:

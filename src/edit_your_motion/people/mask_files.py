@@ -19,7 +19,8 @@ from edit_your_motion.video.pictures import SUFFIXES, frame_count, is_picture, l
 
 LABELS = 32
 """Most labels; a grey picture with no value above this numbers people, and 0 is the background."""
-LOSSY = frozenset({".jpg", ".jpeg"})
+LOSSY = frozenset({"JPEG", "MPO", "AVIF"})
+"""Formats that do not keep values as they were, whatever a file is called; most WebP and some TIFF are so too."""
 FAINTEST = 64
 """What was compressed and has nothing brighter was black and 1, which compression does not keep."""
 COLOURFUL = 64
@@ -109,16 +110,23 @@ class _Values:
 def _read_picture(path: Path) -> Iterator[_Values]:
     """The frames of one picture, mostly a single one."""
     with open_picture(path) as image:
-        count = frame_count(image)
+        count, lossy = frame_count(image), _is_lossy(image, path)
         for index in range(count):
             load_frame(image, index, path)
             upright = ImageOps.exif_transpose(image)
             # Animations give their first frame with a palette and the others without.
-            yield _take_values(upright.convert("RGBA") if count > 1 else upright, path)
+            yield _take_values(upright.convert("RGBA") if count > 1 else upright, path, lossy)
 
 
-def _take_values(image: Image.Image, path: Path) -> _Values:
-    lossy = path.suffix.lower() in LOSSY
+def _is_lossy(image: Image.Image, path: Path) -> bool:
+    """Whether an open picture's values are what compression made of them."""
+    if image.format == "WEBP":
+        with path.open("rb") as file:
+            return file.read(16)[12:] != b"VP8L"
+    return image.format in LOSSY or image.info.get("compression") in ("jpeg", "webp")
+
+
+def _take_values(image: Image.Image, path: Path, lossy: bool) -> _Values:
     if image.mode == "P" and len(np.unique(np.asarray(image))) <= LABELS:
         return _take_indices(image)
     if image.has_transparency_data:

@@ -12,6 +12,8 @@ from edit_your_motion.video.clip import check_sides
 
 # Covers, previews for the seek bar, and layers that mean nothing without the track they belong to.
 BESIDE_THE_FILM = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.dependent
+# What covers are coded in. A film may be too, but not beside one that is not.
+PICTURE_CODECS = frozenset({"mjpeg", "png", "bmp", "webp", "gif", "tiff"})
 # FFmpeg's own decoders pass over the transparency of these.
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 # Pictures in the containers of films. What is stored as tiles has no track of its own.
@@ -50,9 +52,11 @@ def choose_track(container: av.container.InputContainer, path: Path) -> av.Video
     return track
 
 
-def _prominence(track: av.VideoStream) -> tuple[bool, bool, int]:
+def _prominence(track: av.VideoStream) -> tuple[bool, bool, bool, int]:
     is_default = bool(track.disposition & Disposition.default)
-    return track.frames != 1, is_default, track.codec_context.width * track.codec_context.height
+    # Matroska counts no frames and marks no covers.
+    is_film = track.codec_context.name not in PICTURE_CODECS
+    return track.frames != 1, is_film, is_default, track.codec_context.width * track.codec_context.height
 
 
 def decode_frames(container: av.container.InputContainer, track: av.VideoStream) -> Iterator[av.VideoFrame]:
