@@ -88,12 +88,21 @@ DOCUMENTS: dict[str, Any] = {
         [{"name": "person", "keypoints": dict(zip(("x", "y", "visible"), BODY[frame, COCO].T.tolist(), strict=True))}]
         for frame in range(FRAMES)
     ],
+    "by number": {str(frame): openpose(frame) for frame in reversed(range(FRAMES))},
+    "by picture": {f"clip_{frame:03d}.png": [apart(frame)] for frame in range(FRAMES)},
+    "points by number": {str(frame): BODY[frame].ravel().tolist() for frame in range(FRAMES)},
+    "under frames": {"frames": [openpose(frame) for frame in range(FRAMES)], "width": WIDTH, "height": HEIGHT},
+    "numbered people": [{"frame_index": 3 + frame, "keypoints": rows(frame)} for frame in range(FRAMES)],
+    "flat numbers": BODY.reshape(FRAMES, -1).tolist(),
     "numbers": BODY.tolist(),
     "numbers of people": BODY[:, None, COCO].tolist(),
 }
 
 
-WHOLE = {"AlphaPose", "COCO results", "COCO annotations", "MMPose", "easy_ViTPose"}
+WHOLE = {
+    *("AlphaPose", "COCO results", "COCO annotations", "MMPose", "easy_ViTPose"),
+    *("by number", "by picture", "points by number", "under frames", "numbered people", "flat numbers"),
+}
 """One document for the clip; of the others there may be one for each frame."""
 PIXELS = {"COCO annotations", "Ultralytics", "easy_ViTPose"}
 """In pixels by definition."""
@@ -195,6 +204,8 @@ def test_body_135_has_its_wrists_with_the_hands(tmp_path: Path) -> None:
 def test_frames_with_nobody_keep_their_place(tmp_path: Path) -> None:
     gaps = {
         "null": [openpose(0), None, openpose(2), {"people": None}, {"people": []}, openpose(5)],
+        "objects": [openpose(0), {}, openpose(2), {"canvas_width": WIDTH}, {"people": []}, openpose(5)],
+        "by number": {"0": openpose(0), "1": None, "2": openpose(2), "3": {}, "5": openpose(5)},
         "AlphaPose": [{"image_id": f"{frame}.jpg", "keypoints": flat(frame)} for frame in (0, 2, 5)],
         "MMPose": {"instance_info": [{"frame_id": 1 + at, "instances": [apart(at)]} for at in (0, 2, 5)]},
         "empty": [[apart(frame)] if frame in (0, 2, 5) else [] for frame in range(FRAMES)],
@@ -204,6 +215,14 @@ def test_frames_with_nobody_keep_their_place(tmp_path: Path) -> None:
         read = read_poses(tmp_path / "k.json", **SHAPE)
         assert np.flatnonzero(read.visible().any(axis=1)).tolist() == [0, 2, 5], name
         np.testing.assert_allclose(read.body[2, :, :2], BODY[2, :, :2], atol=0.01)
+
+
+def test_a_frame_s_own_size_is_its_canvas(tmp_path: Path) -> None:
+    for names in (("width", "height"), ("image_width", "image_height")):
+        sides = dict(zip(names, (WIDTH, HEIGHT), strict=True))
+        (tmp_path / "k.json").write_text(json.dumps([{**openpose(frame), **sides} for frame in range(FRAMES)]))
+        read = read_poses(tmp_path / "k.json")
+        assert (read.width, read.height) == (WIDTH, HEIGHT)
 
 
 def test_points_that_were_not_found_are_absent(tmp_path: Path) -> None:
@@ -264,6 +283,8 @@ ANIMAL = {"meta_info": L_EYE, "instance_info": [{"frame_id": 0, "instances": [ap
         ([{**apart(0), "keypoint_scores": [1.0]}], "17 scores, one a keypoint, got 1"),
         (ANIMAL, "joints named as COCO's"),
         ({"keypoints": [[1]], "skeleton": NAMES}, "person by number"),
+        ({"1": openpose(0), "a_01.png": openpose(1)}, "number 1 again"),
+        ({"1": BODY.tolist(), "2": openpose(1)}, "got 6 frames"),
         ({"images": 3, "annotations": []}, "lists of objects"),
         ([openpose(0), {"people": [{"pose_keypoints_2d": [1, 2, 3]}]}], "frame 1, person 0"),
         ((BODY * (5, 5, 1)).tolist(), "pixels of 640x360, most points lie outside"),

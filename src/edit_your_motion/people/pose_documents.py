@@ -7,7 +7,8 @@ COCO, AlphaPose   a list of people with ``image_id`` and ``keypoints``; ``images
 MMPose            ``instance_info`` with ``frame_id`` and ``instances``, or a list of instances for one frame
 ViTPose           ``keypoints`` by frame and person in (y, x, score); or lists of people with ``keypoints``, ``scores``
 Ultralytics       people with ``keypoints`` of ``x``, ``y`` and ``visible``
-numbers           nested lists (frame, point, 2 or 3) or (frame, person, point, 2 or 3)
+numbers           nested lists (frame, point, 2 or 3) or (frame, person, point, 2 or 3), or (frame, 3 x points)
+frames by name    an object of frames by their numbers or pictures; a list or an object under ``frames``
 
 Coordinates are taken as they are written, in pixels or as shares of the canvas.
 """
@@ -32,6 +33,10 @@ UNDERSTOOD = (
 )
 MOST_PEOPLE = 1000
 
+_FRAME_NUMBERS = ("image_id", "frame_id", "frame_index", "frame")
+_HEIGHTS, _WIDTHS = ("canvas_height", "height", "image_height"), ("canvas_width", "width", "image_width")
+_CANVAS = {*_HEIGHTS, *_WIDTHS, "version"}
+_WRAPPERS = ("frames", "poses")
 _FIELDS = {
     "hand_left_keypoints_2d": (HAND_POINTS,),
     "hand_right_keypoints_2d": (HAND_POINTS,),
@@ -62,6 +67,8 @@ def read_document(where: str, content: Any) -> list[Frame]:
         return _read_object(where, content)
     if not isinstance(content, list):
         raise PersonError(f"{where}: expected {UNDERSTOOD}, got {content!r:.80}")
+    # Nobody is null, an empty object, or one that states a canvas and nothing else.
+    content = [None if isinstance(entry, dict) and not entry.keys() - _CANVAS else entry for entry in content]
     present = [entry for entry in content if entry is not None]
     if len(content) > MAX_FRAMES:
         raise PersonError(f"{where}: expected at most {MAX_FRAMES} entries, got {len(content)}")
@@ -72,7 +79,10 @@ def read_document(where: str, content: Any) -> list[Frame]:
     if all(isinstance(entry, list) and all(isinstance(one, dict | None) for one in entry) for entry in present):
         frames = [read_document(f"{where}, frame {index}", entry or []) for index, entry in enumerate(content)]
         return [frame for parsed in frames for frame in parsed]
-    return read_array(where, _as_array(where, content))
+    array = _as_array(where, content)
+    if array.ndim == 2 and array.shape[1] % 3 == 0 and array.shape[1] // 3 in COUNTS:
+        array = array.reshape(len(array), -1, 3)
+    return read_array(where, array)
 
 
 def read_array(where: str, array: np.ndarray) -> list[Frame]:
@@ -121,9 +131,37 @@ def _read_object(where: str, content: dict[str, Any]) -> list[Frame]:
         return read_document(where, content["instance_info"])
     if "keypoints" in content and "skeleton" in content:
         return _read_vitpose(where, content["keypoints"], content["skeleton"])
+    for name in _WRAPPERS:
+        if isinstance(content.get(name), list | dict):
+            return _sized(where, content, read_document(f"{where}, {name}", content[name]))
+    if len(content) > 1 and all(isinstance(one, dict | list | None) and re.search(r"\d", PurePath(name).stem)
+                                for name, one in content.items()):  # fmt: skip
+        return _read_named(where, content)
     raise PersonError(
         f"{where}: expected {UNDERSTOOD}, got an object of {', '.join(sorted(content))[:120] or 'nothing'}"
     )
+
+
+def _sized(where: str, content: dict[str, Any], frames: list[Frame]) -> list[Frame]:
+    """The frames, with the canvas that a document states once for all of them."""
+    height, width = _read_sides(where, content)
+    return [frame if frame.height or frame.width else replace(frame, height=height, width=width) for frame in frames]
+
+
+def _read_named(where: str, content: dict[str, Any]) -> list[Frame]:
+    """Frames by their numbers, or by the names of their pictures."""
+    frames: dict[int, Frame] = {}
+    for name, one in content.items():
+        place = f"{where}, frame {name}"
+        number = _number(place, name)
+        # A flat list of numbers is one person's points.
+        flat = isinstance(one, list) and bool(one) and not isinstance(one[0], list | dict | None)
+        read = read_document(place, [one] if flat else one or [])
+        if len(read) != 1 or number in frames:
+            got = f"{len(read)} frames" if len(read) != 1 else f"number {number} again"
+            raise PersonError(f"{place}: expected one frame under each name, and of its own number, got {got}")
+        frames[number] = read[0]
+    return _in_order(where, frames)
 
 
 def _read_objects(where: str, content: list[Any], present: list[dict[str, Any]]) -> list[Frame]:
@@ -135,14 +173,16 @@ def _read_objects(where: str, content: list[Any], present: list[dict[str, Any]])
         ]
     if all("instances" in entry for entry in present):
         numbered = {
-            _number(f"{where}, entry {index}", entry.get("frame_id", index)): _read_people(
-                f"{where}, entry {index}", entry["instances"]
+            _number(f"{where}, entry {index}", entry.get("frame_id", index)): Frame(
+                _read_people(f"{where}, entry {index}", entry["instances"])
             )
             for index, entry in enumerate(present)
         }
         return _in_order(where, numbered)
-    if all("image_id" in entry and "keypoints" in entry for entry in present):
-        return _in_order(where, _by_image(where, present))
+    for name in _FRAME_NUMBERS:
+        if all(name in entry and "keypoints" in entry for entry in present):
+            people = _by_image(where, present, name)
+            return _in_order(where, {number: Frame(together) for number, together in people.items()})
     if all("keypoints" in entry for entry in present):
         return [Frame(_read_people(where, present))]
     raise PersonError(f"{where}: expected {UNDERSTOOD}, got a list of objects of {_keys(present[0])}")
@@ -152,14 +192,14 @@ def _keys(content: dict[str, Any]) -> str:
     return ", ".join(sorted(content))[:120] or "nothing"
 
 
-def _in_order(where: str, numbered: Mapping[int, Sequence[Person]]) -> list[Frame]:
+def _in_order(where: str, numbered: Mapping[int, Frame]) -> list[Frame]:
     """Frames by their numbers; where the numbers have gaps nobody was found, unless all steps are alike."""
     numbers = sorted(numbered)
     steps = np.diff(numbers)
     step = int(steps[0]) if len(steps) > 1 and (steps == steps[0]).all() else 1
     if (numbers[-1] - numbers[0]) // step >= MAX_FRAMES:
         raise PersonError(f"{where}: expected at most {MAX_FRAMES} frames, got numbers {numbers[0]} to {numbers[-1]}")
-    return [Frame(numbered.get(number, ())) for number in range(numbers[0], numbers[-1] + 1, step)]
+    return [numbered.get(number, Frame()) for number in range(numbers[0], numbers[-1] + 1, step)]
 
 
 def _number(where: str, name: object) -> int:
@@ -172,11 +212,12 @@ def _number(where: str, name: object) -> int:
     return int(found[-1])
 
 
-def _by_image(where: str, people: Sequence[dict[str, Any]]) -> dict[int, list[Person]]:
+def _by_image(where: str, people: Sequence[dict[str, Any]], name: str = "image_id") -> dict[int, list[Person]]:
+    """Each frame's people, by what names their frames."""
     numbered: dict[int, list[Person]] = {}
     for index, person in enumerate(people):
         place = f"{where}, entry {index}"
-        numbered.setdefault(_number(place, person["image_id"]), []).extend(_read_people(place, [person]))
+        numbered.setdefault(_number(place, person[name]), []).extend(_read_people(place, [person]))
     return numbered
 
 
@@ -291,10 +332,9 @@ def _read_openpose(where: str, content: dict[str, Any]) -> Frame:
 
 
 def _read_sides(where: str, content: dict[str, Any]) -> list[int | None]:
-    return [
-        read_side(where, name, content[name]) if content.get(name) is not None else None
-        for name in ("canvas_height", "canvas_width")
-    ]
+    """Height and width of the canvas, each None where it is not stated."""
+    stated = [next((name for name in names if content.get(name) is not None), None) for names in (_HEIGHTS, _WIDTHS)]
+    return [None if name is None else read_side(where, name, content[name]) for name in stated]
 
 
 def _nobody() -> Person:
