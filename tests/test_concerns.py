@@ -1,16 +1,19 @@
 """What users are told of their clips before the long part begins."""
 
+import itertools
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from edit_your_motion.config import AlignmentConfig
 from edit_your_motion.errors import PersonError
 from edit_your_motion.people.concerns import describe_cuts, describe_motion, describe_person
 from edit_your_motion.people.gaps import find_fillable, longest_run
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
-from stick_figure import ADULT, JOINT, Camera, make_motion, perform
+from edit_your_motion.people.plausibility import find_implausible
+from stick_figure import ADULT, CHILD, JOINT, LANKY, Build, Camera, make_motion, perform
 
 LEGS = ("right_knee", "left_knee", "right_ankle", "left_ankle")
 HEAD = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
@@ -152,3 +155,33 @@ def test_which_gaps_are_filled(seen: str, fps: int, filled: str) -> None:
 def test_the_longest_run() -> None:
     assert longest_run(np.array([0, 1, 1, 0, 1, 1, 1, 0], bool)) == range(4, 7)
     assert longest_run(np.zeros(4, bool)) == range(0)
+
+
+def move(keypoints: Keypoints, joint: str, place: tuple[float, ...], frames: slice) -> Keypoints:
+    body = keypoints.body.copy()
+    body[frames, JOINT[joint], :2] = place
+    return Keypoints(body, keypoints.height, keypoints.width)
+
+
+def test_what_is_no_body_is_named() -> None:
+    """A thigh of three trunks; both arms at one point."""
+    clip = figure()
+    neck, hip = (clip.body[3, JOINT[joint], :2] for joint in ("neck", "right_hip"))
+    thigh = move(clip, "right_knee", tuple(hip + 3 * (neck - hip) * (-1, 0.2)), slice(3, 4))
+    thigh = Keypoints(thigh.body / np.array([2, 2, 1], np.float32) + np.array([128, 128, 0], np.float32), 512, 512)
+    assert "frame 4 (of 16) are hardly those of a body" in only(describe_person(thigh))
+    arms = clip
+    for joint in ("right_elbow", "left_elbow", "right_wrist", "left_wrist"):
+        arms = move(arms, joint, (260, 250), slice(5, 7))
+    assert "frames 6, 7 (of 16) are hardly those of a body" in only(describe_person(arms))
+
+
+@pytest.mark.parametrize("name", ["stand", "spread", "dance", "walk", "jump"])
+@pytest.mark.parametrize("build", [ADULT, CHILD, LANKY])
+def test_no_view_from_the_side_or_aslant_is_taken_for_no_body(build: Build, name: str) -> None:
+    joints = perform(build, make_motion(name, 30))
+    joints = joints - joints.mean(axis=(0, 1))
+    for down, around in itertools.product((0, 30, 50), (0, 45, 90, 180)):
+        turned = Rotation.from_euler("yx", (around, down), degrees=True).apply(joints.reshape(-1, 3))
+        filmed = Camera(distance=3.5).film(turned.reshape(joints.shape) - (0, 1, 0))
+        assert not find_implausible(filmed).any()

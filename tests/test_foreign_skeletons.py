@@ -6,16 +6,22 @@ edges of 2 pixels in a rainbow with blue dots of radius 4, faces white dots of r
 
 import colorsys
 import logging
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
+from edit_your_motion.config import PeopleConfig, VideoConfig
 from edit_your_motion.errors import PersonError
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.skeleton import DRAWN, JOINT_COLOURS, LIMBS
 from edit_your_motion.people.skeleton_reading import read_skeletons
+from edit_your_motion.preparation import Canvas, prepare_skeletons, prepare_source, save_masks
+from edit_your_motion.progress import SilentProgress
+from edit_your_motion.video import Video
 from stick_figure import ADULT, Camera, make_motion, perform
 
 FACE = [0, 14, 15, 16, 17]
@@ -115,3 +121,33 @@ def test_skeletons_over_a_picture_are_refused(dancer: Keypoints) -> None:
     over = np.where(pictures.any(axis=-1, keepdims=True), pictures, noise)
     with pytest.raises(PersonError, match="not drawn over a video"):
         read_skeletons(over)
+
+
+@pytest.mark.parametrize("order", [(1, 0, 2), (0, 2, 1), (1, 2, 0)])
+def test_skeletons_in_other_colours_are_refused(dancer: Keypoints, order: tuple[int, ...]) -> None:
+    with pytest.raises(PersonError, match="draw them in OpenPose's colours"):
+        read_skeletons(draw(Keypoints(dancer.body, 512, 512))[..., order])
+
+
+def test_a_picture_s_part_of_a_body_is_read(dancer: Keypoints) -> None:
+    """A head and its shoulders; the picture's edge cuts off the rest."""
+    scale = np.array([3, 3, 1], np.float32)
+    offset = np.append(256 - 3 * dancer.body[:, 1, :2].mean(axis=0), 0).astype(np.float32)
+    read = read_skeletons(draw(Keypoints(dancer.body * scale + offset, 512, 512)))
+    assert read.visible()[:, [0, 1]].all()
+
+
+def test_what_was_noticed_of_skeletons_is_kept_with_the_clip(dancer: Keypoints, tmp_path: Path) -> None:
+    pictures = draw(Keypoints(dancer.body, 512, 512))
+    pictures[1, 150:] = 0
+    for index, picture in enumerate(pictures):
+        Image.fromarray(picture[..., ::-1].copy()).save(tmp_path / f"{index}.png")
+    told = prepare_skeletons(tmp_path, len(pictures), VideoConfig(), None).warnings
+    people = PeopleConfig(keypoints=tmp_path, masks=tmp_path.parent / "masks")
+    save_masks(tmp_path.parent / "masks", np.ones(pictures.shape[:3], bool))
+    clip = Video(pictures, Fraction(10))
+    video = VideoConfig(frames=len(pictures))
+    found = prepare_source(clip, Canvas(512, 512), video, people, SilentProgress()).warnings
+    for warnings in (told, found):
+        assert any("blue and red are exchanged" in warning for warning in warnings)
+        assert any("could be read in frames 2" in warning for warning in warnings)

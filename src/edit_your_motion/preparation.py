@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -249,7 +250,8 @@ def prepare_skeletons(path: Path, frames: int, video: VideoConfig, person: int |
     Raises:
         PersonError: if there are no keypoints, or too few frames of them.
     """
-    keypoints = load_ready_keypoints(path, person=person)
+    warnings: list[str] = []
+    keypoints = load_ready_keypoints(path, person=person, on_warning=warnings.append)
     rate = Fraction(video.fps or 30).limit_denominator(1000)
     if path.suffix.lower() in CONTAINERS:
         rate = probe(path).fps
@@ -263,7 +265,7 @@ def prepare_skeletons(path: Path, frames: int, video: VideoConfig, person: int |
     masks = np.zeros((frames, keypoints.height, keypoints.width), bool)
     found = float(keypoints.visible(DRAWN).any(axis=1).mean())
     clip = PreparedClip(Video(draw_skeleton(keypoints), rate / video.stride), keypoints, masks, found)
-    return _with_concerns(clip, path, describe_person(keypoints))
+    return _with_concerns(clip, path, (*warnings, *describe_person(keypoints)))
 
 
 def foresee(config: AlignmentConfig, reference: PreparedClip, source: PreparedClip) -> tuple[str, ...]:
@@ -490,17 +492,18 @@ class _Chosen:
 
 def _find_person(whole: Video, sought: _Sought, people: PeopleConfig, progress: Progress) -> PreparedClip:
     """The person on the canvas: from what is ready, else found in frames of which nothing is cut off yet."""
-    keypoints, masks = _load_ready(sought)
+    said: list[str] = []
+    keypoints, masks = _load_ready(sought, said.append)
     found = 1.0 if keypoints is None else float(keypoints.visible(DRAWN).any(axis=1).mean())
     raw_jitter = 0.0
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = tuple(said)
     track, place = None, sought.placement
     if keypoints is None or (masks is None and sought.needs_masks):
         passage = sought.chosen.pass_through(people.rate)
         followed = _follow(whole, passage, sought, people, progress)
         steadied = _steady(followed.keypoints, passage, people)
         track = followed.take(passage.rows)
-        found, warnings = float(track.found.mean()), track.warnings
+        found, warnings = float(track.found.mean()), (*warnings, *track.warnings)
     if sought.aims:
         place = replace(place, fit=_aim(sought, keypoints, masks, track))
     fit = place.fit
@@ -559,11 +562,15 @@ def _say_cut(clip: PreparedClip, place: Placement) -> tuple[str, ...]:
     )
 
 
-def _load_ready(sought: _Sought) -> tuple[Keypoints | None, Bool[np.ndarray, "f h w"] | None]:
+def _load_ready(
+    sought: _Sought, on_warning: Callable[[str], None]
+) -> tuple[Keypoints | None, Bool[np.ndarray, "f h w"] | None]:
     """The ready keypoints and masks of the frames in question, as they are; each None where none are given."""
     keypoints, masks, place = None, None, sought.placement
     if sought.keypoints is not None:
-        keypoints = load_ready_keypoints(sought.keypoints, height=place.height, width=place.width, person=sought.person)
+        keypoints = load_ready_keypoints(
+            sought.keypoints, height=place.height, width=place.width, person=sought.person, on_warning=on_warning
+        )
         keypoints = keypoints.take(sought.chosen.pick(len(keypoints), sought.keypoints))
     if sought.masks is not None:
         masks = load_ready_masks(sought.masks, sought.mask_label)

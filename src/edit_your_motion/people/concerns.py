@@ -11,6 +11,7 @@ from jaxtyping import Bool, Int, UInt8
 from edit_your_motion.config import AlignmentConfig
 from edit_your_motion.people.alignment import align_as
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
+from edit_your_motion.people.plausibility import find_implausible
 from edit_your_motion.people.skeleton import DRAWN
 from edit_your_motion.video.cuts import find_cuts, list_scenes
 
@@ -59,6 +60,11 @@ def describe_person(keypoints: Keypoints, masks: Bool[np.ndarray, "f h w"] | Non
     if outside.any():
         names = [name.replace("_", " ") for name, out in zip(BODY_JOINTS, outside.any(axis=0), strict=True) if out]
         concerns.append(f"joints lie outside the picture ({_joined(names)}) in {list_frames(outside.any(axis=1))}")
+    if (implausible := find_implausible(keypoints) & ~outside.any(axis=1)).any():
+        concerns.append(
+            f"the joints in {list_frames(implausible)} are hardly those of a body (a limb several times too long, or "
+            "both arms or legs at one point): look at the skeletons"
+        )
     if (confidence := float(keypoints.body[..., 2][seen].mean())) < _SURE:
         concerns.append(
             f"the joints that are seen have a confidence of {confidence:.2f} on average: look at the skeletons"

@@ -9,7 +9,9 @@
 ==============  ========================================================================================
 """
 
+import logging
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -22,6 +24,8 @@ from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.keypoints_file import FORMAT, check_points, load_keypoints, read_json, read_side
 from edit_your_motion.people.pose_files import SUFFIXES, read_poses
 from edit_your_motion.people.skeleton_reading import read_skeletons
+
+_log = logging.getLogger(__name__)
 
 PrecomputedKind = Literal["auto", "keypoints", "poses", "npz", "skeletons", "masks"]
 
@@ -53,6 +57,7 @@ def load_precomputed(
     width: int | None = None,
     person: int | None = None,
     label: int | None = None,
+    on_warning: Callable[[str], None] = _log.warning,
 ) -> Precomputed:
     """The keypoints or masks in a file or folder, at their own size: `Placement` brings them to that of the frames.
 
@@ -63,6 +68,7 @@ def load_precomputed(
         width: of the whole picture, pixels, likewise.
         person: which of the people in pose tools' files, from 1 from the left; None for the largest.
         label: which label of masks is the person; see `read_masks`.
+        on_warning: is told what a user should know.
 
     Raises:
         ConfigError: no such kind, or only one of height and width.
@@ -83,18 +89,23 @@ def load_precomputed(
         return Precomputed(keypoints=load_keypoints(path))
     if kind == "poses":
         return Precomputed(keypoints=read_poses(path, person=person, height=height, width=width))
-    return _load_arrays(path) if kind == "npz" else _load_pictures(path, kind, label)
+    return _load_arrays(path) if kind == "npz" else _load_pictures(path, kind, label, on_warning)
 
 
 def load_ready_keypoints(
-    path: Path, *, height: int | None = None, width: int | None = None, person: int | None = None
+    path: Path,
+    *,
+    height: int | None = None,
+    width: int | None = None,
+    person: int | None = None,
+    on_warning: Callable[[str], None] = _log.warning,
 ) -> Keypoints:
     """Ready keypoints; arguments and errors are those of `load_precomputed`.
 
     Raises:
         PersonError: there are masks only.
     """
-    keypoints = load_precomputed(path, height=height, width=width, person=person).keypoints
+    keypoints = load_precomputed(path, height=height, width=width, person=person, on_warning=on_warning).keypoints
     if keypoints is None:
         raise PersonError(f"{path}: expected keypoints, found masks only")
     return keypoints
@@ -126,7 +137,9 @@ def _recognise(path: Path) -> PrecomputedKind:
     return "npz" if suffix == ".npz" else "auto"
 
 
-def _load_pictures(path: Path, kind: PrecomputedKind, label: int | None) -> Precomputed:
+def _load_pictures(
+    path: Path, kind: PrecomputedKind, label: int | None, on_warning: Callable[[str], None]
+) -> Precomputed:
     # Keypoints that come as text need no decoder.
     from edit_your_motion.people.mask_files import read_masks
     from edit_your_motion.video import read_video
@@ -139,7 +152,7 @@ def _load_pictures(path: Path, kind: PrecomputedKind, label: int | None) -> Prec
     if kind == "auto" and not _are_skeletons(frames):
         return Precomputed(masks=read_masks(path, label))
     try:
-        return Precomputed(keypoints=read_skeletons(frames))
+        return Precomputed(keypoints=read_skeletons(frames, on_warning=on_warning))
     except PersonError as error:
         raise PersonError(f"{path}: {error}") from error
 

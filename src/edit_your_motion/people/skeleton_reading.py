@@ -18,7 +18,7 @@ from scipy.ndimage import find_objects, gaussian_filter, label, maximum_filter
 
 from edit_your_motion.errors import PersonError
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
-from edit_your_motion.people.skeleton import JOINT_COLOURS, LIMB_INTENSITY, LIMBS
+from edit_your_motion.people.skeleton import JOINT_COLOURS, LIMB_INTENSITY, LIMBS, draw_skeleton
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ _MOST_CANDIDATES = 48
 _MOST_PIECES = 8
 _MOST_LIT = 0.4
 """Share of a picture that a skeleton does not reach."""
+_REACH = 0.02
+"""How far about a limb what is drawn belongs to it, as a share of the picture's short side."""
 _LEAST_SHOWN = 0.3
 """Share of a disc that must show to tell it."""
 _LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
@@ -77,13 +79,17 @@ class _Candidates:
 
 
 def read_skeletons(
-    frames: UInt8[np.ndarray, "f h w 3"], *, on_frame: Callable[[int, int], None] | None = None
+    frames: UInt8[np.ndarray, "f h w 3"],
+    *,
+    on_frame: Callable[[int, int], None] | None = None,
+    on_warning: Callable[[str], None] = _log.warning,
 ) -> Keypoints:
     """The body keypoints of the most complete skeleton in each picture.
 
     Args:
         frames: skeletons in OpenPose's colours on black, RGB; compression and resizing are tolerated.
         on_frame: called after each frame with how many are done and how many there are.
+        on_warning: is told what a user should know.
 
     Returns:
         Keypoints in pixels of the pictures. A joint's confidence is the mean of its disc's completeness and of how well
@@ -94,8 +100,10 @@ def read_skeletons(
     """
     _require_black(frames)
     body = np.zeros((len(frames), _JOINTS, 3), np.float32)
-    frames = _in_rgb(frames)
-    for index, frame in enumerate(frames):
+    as_drawn = _in_rgb(frames)
+    if as_drawn is not frames:
+        on_warning("skeletons: blue and red are exchanged in these pictures; they are read the other way round")
+    for index, frame in enumerate(as_drawn):
         body[index], _ = _read_skeleton(frame)
         if on_frame is not None:
             on_frame(index + 1, len(frames))
@@ -104,11 +112,27 @@ def read_skeletons(
             f"expected skeletons in OpenPose's colours on black, found none in {len(frames)} pictures: "
             "give the pictures that the ControlNet takes"
         )
-    few = np.flatnonzero((body[..., 2] > 0).sum(axis=1) < _JOINTS / 2)
+    partial = (body[..., 2] > 0).sum(axis=1) < _JOINTS / 2
+    keypoints = Keypoints(body=body, height=frames.shape[1], width=frames.shape[2])
+    _require_explained(frames, keypoints, partial)
+    few = np.flatnonzero(partial)
     if len(few):
         listed = ", ".join(map(str, few[:8] + 1)) + (" and more" if len(few) > 8 else "")
-        _log.warning("skeletons: fewer than half of a body's joints could be read in frames %s", listed)
-    return Keypoints(body=body, height=frames.shape[1], width=frames.shape[2])
+        on_warning(f"skeletons: fewer than half of a body's joints could be read in frames {listed}")
+    return keypoints
+
+
+def _require_explained(frames: UInt8[np.ndarray, "f h w 3"], read: Keypoints, partial: Bool[np.ndarray, " f"]) -> None:
+    """Passes parts of bodies that are most of what the pictures show."""
+    lit = frames.max(axis=-1) > 255 * _DIM
+    shown = lit.any(axis=(1, 2))
+    drawn = draw_skeleton(read, threshold=0.0, line_width=_REACH * min(read.height, read.width)).any(axis=-1)
+    unexplained = (lit & ~drawn).sum(axis=(1, 2)) > 0.5 * lit.sum(axis=(1, 2))
+    if (strange := partial & shown & unexplained).sum() > 0.5 * shown.sum():
+        raise PersonError(
+            f"expected skeletons in OpenPose's colours on black, could make out a few joints only in {strange.sum()} "
+            f"of {len(frames)} pictures, most of what these show is no part of them: draw them in OpenPose's colours"
+        )
 
 
 def _require_black(frames: UInt8[np.ndarray, "f h w 3"]) -> None:
@@ -127,7 +151,6 @@ def _in_rgb(frames: UInt8[np.ndarray, "f h w 3"]) -> UInt8[np.ndarray, "f h w 3"
     as_is, exchanged = (sum(_read_skeleton(frame)[1] for frame in order) for order in (sample, sample[..., ::-1]))
     if exchanged <= as_is:
         return frames
-    _log.warning("skeletons: blue and red are exchanged in these pictures; they are read the other way round")
     return frames[..., ::-1]
 
 
