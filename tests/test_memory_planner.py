@@ -189,12 +189,12 @@ def test_a_session_fits_its_settings_to_the_memory_that_it_is_given(checkpoints:
     model = BaseConfig(base=str(checkpoints / "base"), controlnet=str(checkpoints / "controlnet"))
     video = VideoConfig(frames=2, size="128x64")
     config = EditConfig(source=str(tmp_path / "clip.mp4"), model=model, video=video, tuning=TUNING, runtime=cpu())
-    assert _fit(config, str(config.source)) == (config, None)
+    assert _fit(config) == (config, None)
     asking = config.model_copy(update={"runtime": cpu("2GB")})
-    fitted, made = _fit(asking, str(config.source))
+    fitted, made = _fit(asking)
     assert made is not None
     assert made.budget == 2 * 10**9
     assert fitted.tuning.recompute == made.means.recompute == ("nothing",)
     assert fitted.for_tuning().identity() == asking.for_tuning().identity(), "it is the same person"
     with pytest.raises(OutOfMemoryError, match="2 frames of 128x64"):
-        _fit(config.model_copy(update={"runtime": cpu("600MB")}), str(config.source))
+        _fit(config.model_copy(update={"runtime": cpu("600MB")}))

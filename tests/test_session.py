@@ -361,13 +361,20 @@ def test_a_failed_rerun_does_not_look_complete(
 def test_preparing_writes_what_can_be_given_back(source: SyntheticClip, config: EditConfig, tmp_path: Path) -> None:
     clip = run_prepare(str(source.video), config.video, config.people, tmp_path / "prepared", SILENT)
     names = {path.name for path in (tmp_path / "prepared").iterdir()}
-    assert names == {"finding.json", "frames.mp4", "keypoints.json", "masks", "preview.png", "skeleton.mp4"}
+    assert names == {"finding.json", "frames.mp4", "keypoints.json", "masks", "plate", "preview.png", "skeleton.mp4"}
     given_back = config.people.model_copy(
-        update={"keypoints": tmp_path / "prepared/keypoints.json", "masks": tmp_path / "prepared/masks"}
+        update={
+            "keypoints": tmp_path / "prepared/keypoints.json",
+            "masks": tmp_path / "prepared/masks",
+            "plate": tmp_path / "prepared/plate",
+        }
     )
     again = run_prepare(str(source.video), config.video, given_back, tmp_path / "again", SILENT)
     np.testing.assert_array_equal(again.masks, clip.masks)
     np.testing.assert_array_equal(again.keypoints.body, clip.keypoints.body)
+    assert clip.plate is not None
+    assert again.plate is not None
+    np.testing.assert_array_equal(again.plate.places, clip.plate.places)
 
 
 @pytest.mark.slow

@@ -184,7 +184,7 @@ def test_what_would_make_counts_untrue_is_refused(config: PairedConfig, tmp_path
         run(tmp_path, config.model_copy(update={"share": 0.5}))
     stopping = {"tuning": {"early_stopping": {"enabled": True}}}
     edit = parse_config(EditConfig, config.edit.model_dump(), stopping)
-    with pytest.raises(ConfigError, match="early_stopping"):
+    with pytest.raises(ConfigError, match="early-stopping"):
         run(tmp_path, config.model_copy(update={"edit": edit}))
 
 
