@@ -144,6 +144,8 @@ def test_a_checkpoint_of_another_tuning_is_refused(checkpoints: Path, tmp_path: 
     tuned(checkpoints, Tuning(short_tuning(1, checkpoint_every=1), checkpoint=path))
     with pytest.raises(ConfigError, match="--restart"):
         tuned(checkpoints, Tuning(short_tuning(2, checkpoint_every=1), checkpoint=path))
+    with pytest.raises(ConfigError, match="--restart"):
+        tuned(checkpoints, Tuning(short_tuning(1, checkpoint_every=1), base={"VAE": "another"}, checkpoint=path))
 
 
 def test_a_damaged_checkpoint_is_named(checkpoints: Path, tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ def tune_person(
                 seed=config.runtime.seed,
                 half=backbone.half,
                 most_frames=config.windows.frames,
+                base=backbone.base.digests,
                 checkpoint=checkpoint,
                 progress=progress,
                 on_step=on_step,

@@ -53,6 +53,7 @@ class Tuning:
         seed: of noise and timesteps.
         half: the type of half precision to compute in; None computes in the weights' own.
         most_frames: that the network may see at once, unless `config.window` says otherwise; None: all of the clip.
+        base: digests of the frozen networks, by part; an unfinished tuning goes on with these alone.
         checkpoint: where an unfinished tuning is kept; None keeps none.
         progress: is told how far each stage is.
         on_step: called after each step.
@@ -63,6 +64,7 @@ class Tuning:
     seed: int = 0
     half: torch.dtype | None = None
     most_frames: int | None = None
+    base: Mapping[str, str] = field(default_factory=dict)
     checkpoint: Path | None = None
     progress: Progress = field(default_factory=SilentProgress)
     on_step: OnTuningStep | None = None
@@ -318,7 +320,8 @@ def _fingerprint_stages(network: NoisePredictor, clip: TuningClip, tuning: Tunin
     settings = config.model_dump(
         exclude={"checkpoint_every", "gradient_checkpointing", "recompute", "window", "motion", "appearance", "decoder"}
     )
-    decisive = (settings, tuning.seed, tuning.conditioning_scale, tuning.half, tuning.window(clip.frames))
+    window, base = tuning.window(clip.frames), sorted(tuning.base.items())
+    decisive = (settings, tuning.seed, tuning.conditioning_scale, tuning.half, window, base)
     digest = sha256(repr(decisive).encode())
     weights = (network.unet.unet.conv_in.weight, network.controlnet.conv_in.weight)
     for tensor in (clip.person, clip.whole, clip.text, clip.skeletons, *weights):
