@@ -1,10 +1,18 @@
 """Shape checking in every test run, and the fixtures that several test files share."""
 
 import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from jaxtyping import install_import_hook
+
+if sys.version_info < (3, 11):
+    # The last jaxtyping for this Python wraps what is marked no_type_check too, and numba cannot compile that.
+
+    unchecked = "edit_your_motion.stage.rasterizer"
+    for name in [name for name in sys.modules if name.startswith("edit_your_motion") and name != unchecked]:
+        del sys.modules[name]
 
 install_import_hook("edit_your_motion", "beartype.beartype")
 

@@ -5,7 +5,7 @@ import struct
 import av
 import numpy as np
 from av.sidedata.sidedata import Type
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange
 from jaxtyping import UInt8, UInt16
 
 from edit_your_motion.errors import VideoError
@@ -24,15 +24,9 @@ from edit_your_motion.video.orientation import read_orientation, read_side_data
 
 # By whether the colours are ordinary, for which eight bits are enough, and whether there is transparency.
 FORMATS = {(True, False): "rgb24", (True, True): "rgba", (False, False): "rgb48le", (False, True): "rgba64le"}
-# H.273's numbers of matrices, and libswscale's of the same.
-MATRICES = {
-    1: Colorspace.ITU709,
-    4: Colorspace.FCC,
-    5: Colorspace.ITU601,
-    6: Colorspace.ITU601,
-    7: Colorspace.SMPTE240M,
-    9: Colorspace.BT2020,
-}
+# H.273's numbers of matrices: BT.709, FCC, BT.601 twice, SMPTE 240M, BT.2020.
+BT709, BT601, BT2020 = 1, 5, 9
+MATRICES = {BT709, 4, BT601, 6, 7, BT2020}
 UNREAD_MATRICES = {8: "YCgCo", 10: "BT.2020 with constant luminance", 11: "SMPTE 2085", 14: "ICtCp"}
 
 
@@ -74,7 +68,9 @@ def render(frame: av.VideoFrame, width: int, peak: float | None) -> UInt8[np.nda
     """
     colours, is_transparent = read_colours(frame, peak), has_alpha(frame)
     depth = FORMATS[colours.is_ordinary, is_transparent]
-    values = frame.reformat(width=width, format=depth, src_colorspace=_matrix(frame)).to_ndarray()
+    if (matrix := _matrix(frame)) is not None:
+        frame.colorspace = matrix  # a matrix that is only asked for is not heeded by every PyAV
+    values = frame.reformat(width=width, format=depth).to_ndarray()
     shown = values[..., :3]
     if _is_grey(frame) and frame.color_range == ColorRange.MPEG:
         shown = _stretch_grey(shown)
@@ -98,7 +94,7 @@ def has_alpha(frame: av.VideoFrame) -> bool:
     return frame.format.has_palette or any(component.is_alpha for component in frame.format.components)
 
 
-def _matrix(frame: av.VideoFrame) -> Colorspace | None:
+def _matrix(frame: av.VideoFrame) -> int | None:
     """The matrix that the frame was coded with; None for RGB and grey.
 
     Where no tag says so it is BT.2020's in HDR, BT.709's from a width of 1280 or a height of 577 on, else BT.601's, as
@@ -110,10 +106,10 @@ def _matrix(frame: av.VideoFrame) -> Colorspace | None:
     if matrix in UNREAD_MATRICES:
         raise VideoError(f"the colours are coded in {UNREAD_MATRICES[matrix]}, which is not read: convert to BT.709")
     if matrix in MATRICES:
-        return MATRICES[matrix]
+        return matrix
     if frame.color_trc in HDR or frame.color_primaries == BT2020_PRIMARIES:
-        return Colorspace.BT2020
-    return Colorspace.ITU709 if frame.width >= 1280 or frame.height > 576 else Colorspace.ITU601
+        return BT2020
+    return BT709 if frame.width >= 1280 or frame.height > 576 else BT601
 
 
 def _is_grey(frame: av.VideoFrame) -> bool:
