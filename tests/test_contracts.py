@@ -23,7 +23,20 @@ from tiny_network import TEXT_WIDTH, load_network, random_clip
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(edit_your_motion.__file__).parent
 LAYERS = (
-    {"errors", "config", "draws", "files", "heap", "identity", "locking", "placing", "progress", "rounding", "wording"},
+    {
+        "errors",
+        "config",
+        "draws",
+        "files",
+        "heap",
+        "identity",
+        "locking",
+        "parsing",
+        "placing",
+        "progress",
+        "rounding",
+        "wording",
+    },
     {
         "nn",
         "diffusion",

@@ -85,7 +85,11 @@ def under(prefix: str, tensors: Tensors) -> Tensors:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base and a ControlNet of Stable Diffusion 1.5's architecture, narrow, in diffusers' layout."""
-    folder = tmp_path_factory.mktemp("sd")
+    return make_narrow(tmp_path_factory.mktemp("sd"))
+
+
+def make_narrow(folder: Path) -> Path:
+    """Writes it and returns `folder`."""
     torch.manual_seed(0)
     tokenizer = make_tokenizer(folder / "base/tokenizer")
     make_vae((32, 32, 64, 64), groups=32).save_pretrained(folder / "base/vae")
@@ -99,6 +103,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def parts(folder: Path) -> Tensors:
     """The base in the original layout."""
+    return in_one(folder)
+
+
+def in_one(folder: Path) -> Tensors:
+    """The tensors of a file in the original layout."""
     text = load_file(folder / "base/text_encoder/model.safetensors")
     plain = {name.removeprefix("text_model."): value for name, value in text.items()}
     return {

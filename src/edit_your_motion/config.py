@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edit_your_motion.errors import ConfigError
+from edit_your_motion.parsing import read_yaml
 
 STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 OPENPOSE_CONTROLNET = "lllyasviel/sd-controlnet-openpose"
@@ -489,12 +490,11 @@ def load_config(path: Path) -> dict[str, Any]:
         ConfigError: if the file cannot be read, is no YAML, or is no mapping.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"expected a YAML configuration at {path}: {reason}") from error
-    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        got = f"the keys {list(values)}" if isinstance(values, dict) else type(values).__name__
+        values = read_yaml(path)
+    except ValueError as error:
+        raise ConfigError(f"expected a YAML configuration at {path}: {error}") from error
+    if not isinstance(values, dict):
+        got = type(values).__name__
         raise ConfigError(f"expected a mapping of settings by name in {path}, got {got}; see 'eym config'")
     return values
 
@@ -517,4 +517,4 @@ def dump_config(config: Section) -> str:
 def _explain(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         return "no such setting; 'eym config' prints all of them"
-    return f"{problem['msg'][0].lower()}{problem['msg'][1:]}, got {problem['input']!r}"
+    return f"{problem['msg'][0].lower()}{problem['msg'][1:]}, got {problem['input']!r:.200}"

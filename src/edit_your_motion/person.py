@@ -15,6 +15,7 @@ from edit_your_motion.config import TuneConfig, dump_config, load_config, parse_
 from edit_your_motion.errors import CheckpointError, ConfigError, InputError
 from edit_your_motion.files import written_whole
 from edit_your_motion.nn.noise_predictor import NoisePredictor
+from edit_your_motion.parsing import parse_json
 from edit_your_motion.preparation import PreparedClip, load_prepared, save_prepared
 from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors, save_tensors
 from edit_your_motion.tuning.early_stopping import StageEnd
@@ -171,9 +172,9 @@ def load_person(folder: Path) -> Person:
     decoder = load_tensors(folder / DECODER) if config.tuning.decoder.iterations else {}
     metadata = load_metadata(folder / PARAMETERS)
     try:
-        losses = [float(loss) for loss in json.loads(metadata["losses"])]
-        stages = tuple(StageEnd.model_validate(stage) for stage in json.loads(metadata.get("stages", "[]")))
-        inputs = {str(name): str(digest) for name, digest in dict(json.loads(metadata.get("inputs", "{}"))).items()}
+        losses = [float(loss) for loss in parse_json(metadata["losses"])]
+        stages = tuple(StageEnd.model_validate(stage) for stage in parse_json(metadata.get("stages", "[]")))
+        inputs = {str(name): str(digest) for name, digest in dict(parse_json(metadata.get("inputs", "{}"))).items()}
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"expected the losses of a tuning in {folder / PARAMETERS}, got {error!r}") from error
     source = load_prepared(folder / SOURCE)
@@ -203,6 +204,6 @@ def _read_digests(text: str, folder: Path) -> dict[str, str]:
     if re.fullmatch("[0-9a-f]{16}", text):
         return {FIRST_CONVOLUTION: text}
     try:
-        return {str(part): str(digest) for part, digest in json.loads(text).items()}
-    except (ValueError, AttributeError, RecursionError) as error:
+        return {str(part): str(digest) for part, digest in parse_json(text).items()}
+    except (ValueError, AttributeError) as error:
         raise CheckpointError(f"expected the base of a tuning in {folder / PARAMETERS}, got {text!r:.60}") from error

@@ -28,6 +28,7 @@ from edit_your_motion.edit import apply_motion, loop_frames, tune_person
 from edit_your_motion.errors import DiskFullError, EditYourMotionError, InputError
 from edit_your_motion.files import write_text
 from edit_your_motion.measurement import PhaseRecord, Recorder
+from edit_your_motion.parsing import parse_json
 from edit_your_motion.people.alignment import align_as
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.person import Person
@@ -312,7 +313,7 @@ def load_cell(folder: Path) -> CellRecord:
     try:
         if path.stat().st_size > LARGEST_CELL:
             raise ValueError(f"more than {LARGEST_CELL} bytes")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         read = {
             "scores": {str(name): float(value) for name, value in content["scores"].items()},
             "gaps": {str(name): str(reason) for name, reason in content["gaps"].items()},
@@ -321,7 +322,7 @@ def load_cell(folder: Path) -> CellRecord:
             "notes": tuple(str(note) for note in content.get("notes", ())),
         }
         return CellRecord(**{**content, **read})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"expected the scores of a benchmark's cell at {path}, got {error!r}: delete it") from error
 
 

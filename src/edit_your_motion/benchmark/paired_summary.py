@@ -19,6 +19,7 @@ from edit_your_motion.files import write_text
 from edit_your_motion.metrics import Interval, PairedDifference, bootstrap_mean, compare_paired
 from edit_your_motion.metrics.bootstrap import draw_samples
 from edit_your_motion.output import write_picture
+from edit_your_motion.parsing import parse_json
 from edit_your_motion.people.preview import contact_sheet
 from edit_your_motion.video import Fit, fit_frame, read_video
 
@@ -292,7 +293,7 @@ def load_failures(folder: Path) -> tuple[Failure, ...]:
 
 def _load_failure(path: Path) -> Failure:
     try:
-        return Failure(**json.loads(path.read_text(encoding="utf-8")))
+        return Failure(**parse_json(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"expected a failure of the paired benchmark at {path}, got {error!r}: delete it") from error
 

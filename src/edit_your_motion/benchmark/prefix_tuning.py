@@ -12,6 +12,7 @@ from edit_your_motion.config import TuneConfig
 from edit_your_motion.edit import tune_person
 from edit_your_motion.files import write_text, written_whole
 from edit_your_motion.measurement import PhaseRecord, Recorder
+from edit_your_motion.parsing import parse_json
 from edit_your_motion.person import Person
 from edit_your_motion.preparation import PreparedClip
 from edit_your_motion.progress import Progress
@@ -85,7 +86,7 @@ class KeptTuning:
 
 def _account(kept: Path, phases: dict[str, PhaseRecord]) -> None:
     """Counts for a person the steps of its stages that somebody took before, and keeps the whole account."""
-    before = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    before = parse_json(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
     for name, content in before.items():
         taken, now = PhaseRecord(**content), phases.get(name, PhaseRecord(0.0, 0, 0))
         if now.steps < taken.steps:

@@ -1,14 +1,12 @@
 """Which clips of a data set are tested, and where that list comes from."""
 
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
-import yaml
-
 from edit_your_motion.errors import ConfigError
+from edit_your_motion.parsing import read_yaml
 
-_LARGEST_FILE = 1 << 20
+SPLITS = Path(__file__).parent / "splits"
 
 
 @dataclass(frozen=True)
@@ -34,27 +32,24 @@ def load_split(name: str | Path) -> Split:
     Raises:
         ConfigError: no such split, or a file that is none.
     """
-    ours = files("edit_your_motion.benchmark").joinpath("splits", f"{name}.yaml")
-    path = Path(name)
+    path, ours = Path(name), SPLITS / f"{name}.yaml"
     if not path.suffix and ours.is_file():
-        return _read_split(ours.read_text(encoding="utf-8"), str(name))
+        return _read_split(ours)
     if not path.is_file():
         raise ConfigError(f"expected the split 'tiktok' or a YAML file with name, dataset, origin, clips; got '{name}'")
-    if path.stat().st_size > _LARGEST_FILE:
-        raise ConfigError(f"expected a split of at most {_LARGEST_FILE >> 20} MiB, {path} is larger")
-    return _read_split(path.read_text(encoding="utf-8"), str(path))
+    return _read_split(path)
 
 
-def _read_split(text: str, source: str) -> Split:
+def _read_split(source: Path) -> Split:
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as why:
+        content = read_yaml(source)
+    except ValueError as why:
         raise ConfigError(f"expected a split in YAML in {source}, but {why}") from why
     if not isinstance(content, dict) or content.keys() != {"name", "dataset", "origin", "clips"}:
         raise ConfigError(f"expected a split with exactly name, dataset, origin and clips in {source}")
     clips = content["clips"]
     if not isinstance(clips, list) or not clips or len({str(clip) for clip in clips}) < len(clips):
-        raise ConfigError(f"expected a list of clips, each once, in {source}; got {clips}")
+        raise ConfigError(f"expected a list of clips, each once, in {source}; got {clips!r:.80}")
     if not all(isinstance(each, str) for each in (*clips, content["name"], content["dataset"], content["origin"])):
-        raise ConfigError(f"expected text throughout in {source}, numbers of clips in quotes; got the clips {clips}")
+        raise ConfigError(f"expected text throughout in {source}, numbers of clips in quotes; got {clips!r:.80}")
     return Split(content["name"], content["dataset"], content["origin"], tuple(clips))

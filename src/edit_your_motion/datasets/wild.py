@@ -20,12 +20,11 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from edit_your_motion.datasets.case import Case, CaseList
 from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.datasets.config import CasesConfig
 from edit_your_motion.errors import InputError
+from edit_your_motion.parsing import read_yaml
 
 TABLES = ("cases.csv", "cases.yaml", "cases.yml")
 LARGEST_TABLE = 4 << 20
@@ -64,13 +63,13 @@ def _read_rows(table: Path) -> Sequence[Mapping[str, Any]]:
     try:
         if table.stat().st_size > LARGEST_TABLE:
             raise InputError(f"{table}: expected a table of at most {LARGEST_TABLE >> 20} MiB: split it")
-        text = table.read_text(encoding="utf-8-sig")
         if table.suffix.lower() == ".csv":
+            text = table.read_text(encoding="utf-8-sig")
             reader = csv.DictReader(StringIO(text), strict=True, restkey="more values than columns")
             rows = [{key: value for key, value in row.items() if value not in ("", None)} for row in reader]
         else:
-            rows = yaml.safe_load(text)
-    except (OSError, ValueError, RecursionError, csv.Error, yaml.YAMLError) as error:
+            rows = read_yaml(table)
+    except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{table}: expected a table in CSV or YAML, but {' '.join(str(error).split())}") from error
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise InputError(f"{table}: expected a list of cases, each with {', '.join(_NEEDED)}, got none")
@@ -114,6 +113,8 @@ def _read_case(where: str, folder: Path, row: Mapping[str, Any], config: CasesCo
 def _below(where: str, folder: Path, value: object) -> Path:
     """A file of the table, which may not lead out of its folder."""
     path = folder / str(value)
+    if "\0" in str(value):
+        raise InputError(f"{where}: expected the name of a file, got {value!r:.60}")
     if not path.resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{where}: expected files below {folder}, got {value}: move it there")
     return path

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from edit_your_motion.errors import InputError
 from edit_your_motion.files import write_text
+from edit_your_motion.parsing import parse_json
 
 Better: TypeAlias = Literal["lower", "higher"]
 
@@ -102,7 +103,7 @@ class Report:
             InputError: not such a document.
         """
         try:
-            document = json.loads(text)
+            document = parse_json(text)
             document["results"] = tuple(_read_result(result) for result in document["results"])
             return cls(**document)
         except (ValueError, TypeError, KeyError) as why:

@@ -1,6 +1,5 @@
 """Clips of a video as feature vectors, and the distances FID-VID and FVD between sets of them."""
 
-import pickle
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float, Float32, UInt8
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -23,6 +21,7 @@ from edit_your_motion.metrics.frames import Frames, iterate_windows, resize_fram
 from edit_your_motion.metrics.frechet import frechet_distance
 from edit_your_motion.metrics.i3d import InceptionI3D
 from edit_your_motion.metrics.resnet3d import ResNet3D
+from edit_your_motion.models.tensor_files import first_line
 
 CLIP_FRAMES = 16
 """Frames in a clip, for FID-VID and FVD alike."""
@@ -205,8 +204,8 @@ def _read_state_dict(path: Path) -> dict[str, Any]:
             content: Any = load_file(path)
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as why:
-        raise CheckpointError(f"{path} cannot be read as a state dict: {str(why).splitlines()[0]}") from why
+    except Exception as why:  # whatever the two readers do with a damaged file
+        raise CheckpointError(f"{path} cannot be read as a state dict: {first_line(why)}") from why
     content = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(content, dict):
         raise CheckpointError(f"expected a dictionary of tensors in {path}, got something else")
@@ -220,8 +219,11 @@ def _read_state_dict(path: Path) -> dict[str, Any]:
 def _is_torchscript(path: Path) -> bool:
     if not zipfile.is_zipfile(path):
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any("/code/" in name for name in archive.namelist())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any("/code/" in name for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return False  # torch's own reader says what is wrong
 
 
 def _load_torchscript(path: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
@@ -230,8 +232,8 @@ def _load_torchscript(path: Path, device: torch.device) -> Callable[[Tensor], Te
             # PyTorch deprecates TorchScript, but the published feature networks come in it.
             warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
             module = torch.jit.load(str(path), map_location=device).eval()
-    except RuntimeError as why:
-        raise CheckpointError(f"{path} cannot be read as a TorchScript archive: {str(why).splitlines()[0]}") from why
+    except Exception as why:  # whatever the reader of archives does with a damaged one
+        raise CheckpointError(f"{path} cannot be read as a TorchScript archive: {first_line(why)}") from why
     accepted = {argument.name for argument in module.forward.schema.arguments}
     wished = {"rescale": False, "resize": False, "return_features": True}
     options = {name: value for name, value in wished.items() if name in accepted}

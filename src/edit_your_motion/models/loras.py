@@ -1,6 +1,5 @@
 """LoRAs on a base: files of several tools, merged into the weights as they load: W + weight alpha / rank up down."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from torch import Tensor
 from edit_your_motion.errors import CheckpointError
 from edit_your_motion.models.networks import digest_of
 from edit_your_motion.models.tensor_files import first_line, read_file, read_metadata, shortened
+from edit_your_motion.parsing import parse_json
 
 LAYER = re.compile(
     r"(?P<module>.+?)[._](?:lora_linear_layer[._]|lora[._])(?P<side>A|B|down|up)(?:\.\w+)?\.weight|(?P<scaled>.+)\.alpha"
@@ -166,9 +166,9 @@ def _module(name: str, path: Path) -> str:
 def _alphas(metadata: Mapping[str, str], path: Path) -> dict[str, float]:
     """The alpha of a network's layers where it is kept beside them, as diffusers does, by network."""
     try:
-        said: Any = json.loads(metadata.get("lora_adapter_metadata", "{}"))
+        said: Any = parse_json(metadata.get("lora_adapter_metadata", "{}"))
         return {
             part: float(said[f"{part}.lora_alpha"]) for part in ("unet", "text_encoder") if f"{part}.lora_alpha" in said
         }
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError) as error:
         raise CheckpointError(f"the LoRA {path} says about itself what is no JSON: {first_line(error)}") from error

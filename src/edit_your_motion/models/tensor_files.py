@@ -1,6 +1,5 @@
 """Files of tensors: which of a folder's to read, and what is in them; safetensors only, and never a pickle."""
 
-import json
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from edit_your_motion.errors import CheckpointError
+from edit_your_motion.parsing import parse_json
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
@@ -126,8 +126,8 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     try:
         if path.stat().st_size > LARGEST_JSON:
             raise ValueError(f"more than {LARGEST_JSON} bytes")
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         reason = "it is missing" if isinstance(error, FileNotFoundError) else first_line(error)
         raise CheckpointError(f"could not load {what}: expected JSON at {path}: {reason}") from error
     if not isinstance(content, dict):

@@ -172,13 +172,11 @@ def _load_arrays(path: Path) -> Precomputed:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
         if unpacked > _MAX_UNPACKED:
-            raise PersonError(
-                f"{path}: expected at most {_MAX_UNPACKED} bytes of arrays, got {unpacked}: split the clip"
-            )
+            raise ValueError(f"{unpacked} bytes, more than the {_MAX_UNPACKED} that are read: split the clip")
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in ("body", "height", "width", "hands", "face", "masks")
                       if name in archive.files}  # fmt: skip
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # whatever the readers of archives and headers do with damaged ones
         raise PersonError(f"{path}: expected an npz of plain arrays, got something else ({error})") from error
     if "body" not in arrays and "masks" not in arrays:
         raise PersonError(f"{path}: expected arrays named body or masks, got neither: rename them")

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float32, UInt8
 from torch import Tensor
 
 from edit_your_motion.errors import CheckpointError
+from edit_your_motion.parsing import parse_json
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
 from edit_your_motion.pretrain.camera import film
 from edit_your_motion.pretrain.config import PicturesConfig
@@ -111,7 +112,7 @@ def load_shard(path: Path) -> FrameShard:
     """
     tensors = load_tensors(path)
     try:
-        captions = tuple(str(caption) for caption in json.loads(load_metadata(path)["captions"]))
+        captions = tuple(str(caption) for caption in parse_json(load_metadata(path)["captions"]))
         frames, masks, body = (tensors[name].numpy() for name in ("frames", "masks", "body"))
         if not len(frames) == len(masks) == len(body) == len(captions):
             raise ValueError("its parts differ in length")

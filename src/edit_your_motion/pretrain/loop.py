@@ -18,6 +18,7 @@ from torch.nn.utils import clip_grad_norm_
 from edit_your_motion.draws import Draws
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.files import explained, write_text
+from edit_your_motion.parsing import parse_json
 from edit_your_motion.pretrain.config import TrainingConfig
 from edit_your_motion.pretrain.samples import write_sheet
 from edit_your_motion.progress import Progress
@@ -233,7 +234,7 @@ class _Run:
         """Takes what will be written again out of the log."""
         lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.is_file() else []
         # A run may have been killed in the middle of its last line.
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+        kept = [line for line in lines if line.endswith("}") and parse_json(line)["step"] <= step]
         write_text(self.log, "".join(f"{line}\n" for line in kept))
 
 

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from threading import Lock
-from typing import Literal
+from typing import Any, TypeVar, cast
 from weakref import finalize
 
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ArgsKwargs
+
+from edit_your_motion.config import explain
 from edit_your_motion.errors import DiskFullError, InputError
 from edit_your_motion.files import is_full
 from edit_your_motion.study.definition import Study
@@ -104,6 +108,9 @@ class Answer:
         return self.choice == self.ours
 
 
+Row = TypeVar("Row", Participant, Comparison, Answer)
+
+
 class AnswerBook:
     """The file of a study's answers.
 
@@ -178,13 +185,13 @@ class AnswerBook:
         """Whose private link this is; None if it is nobody's."""
         with self._transaction() as database:
             rows = database.execute(f"{_PARTICIPANTS} WHERE token = ?", (_digest(token),)).fetchall()
-        return _read_participant(rows[0]) if rows else None
+        return self._read(Participant, rows[0]) if rows else None
 
     def comparisons_of(self, participant: Participant) -> tuple[Comparison, ...]:
         """What a participant sees, in order, as it was drawn when they began; nothing once they have withdrawn."""
         query = "SELECT case_name, method, ours FROM shown WHERE participant = ? ORDER BY position"
         with self._transaction() as database:
-            return tuple(Comparison(*row) for row in database.execute(query, (participant.number,)))
+            return tuple(self._read(Comparison, row) for row in database.execute(query, (participant.number,)))
 
     def record(self, participant: Participant, position: int, question: str, choice: Side, seconds: float) -> None:
         """Saves an answer, over an earlier one to the same question.
@@ -223,7 +230,8 @@ class AnswerBook:
     def participants(self) -> tuple[Participant, ...]:
         """Everybody who agreed, in the order of coming."""
         with self._transaction() as database:
-            return tuple(map(_read_participant, database.execute(f"{_PARTICIPANTS} ORDER BY number")))
+            rows = database.execute(f"{_PARTICIPANTS} ORDER BY number")
+            return tuple(self._read(Participant, row) for row in rows)
 
     def answers(self, participant: Participant | None = None) -> tuple[Answer, ...]:
         """All answers, or one participant's, in the order of participants and of what they saw."""
@@ -234,7 +242,7 @@ class AnswerBook:
         )
         number = None if participant is None else participant.number
         with self._transaction() as database:
-            return tuple(Answer(*row) for row in database.execute(query, (number, number)))
+            return tuple(self._read(Answer, row) for row in database.execute(query, (number, number)))
 
     def count_asked(self) -> dict[int, int]:
         """How many answers each participant gives in all, by number."""
@@ -242,8 +250,20 @@ class AnswerBook:
         asked: dict[int, int] = {}
         with self._transaction() as database:
             for number, case in database.execute("SELECT participant, case_name FROM shown"):
+                if case not in questions:
+                    raise self._damaged(f"a case {case!r:.60}")
                 asked[number] = asked.get(number, 0) + questions[case]
         return asked
+
+    def _read(self, kind: type[Row], row: tuple[Any, ...]) -> Row:
+        """A row as what it stands for; SQLite keeps whatever values it is given, or finds."""
+        try:
+            return cast(Row, _READERS[kind].validate_python(ArgsKwargs(row)))
+        except ValidationError as error:
+            raise self._damaged(explain(error)) from error
+
+    def _damaged(self, what: str) -> InputError:
+        return InputError(f"expected the answers of a study at {self.path}, the file is damaged: {what}")
 
     @contextmanager
     def _transaction(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
@@ -264,11 +284,8 @@ def _named(path: Path) -> Iterator[None]:
         raise InputError(f"expected a database with a study's answers at {path}, got: {error}") from error
 
 
+_READERS: dict[type[Any], TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in (Participant, Comparison, Answer)}
 _PARTICIPANTS = "SELECT number, seed, browser, code, began, withdrawn FROM participants"
-
-
-def _read_participant(row: tuple[int, str, str, str | None, str, Literal[0, 1]]) -> Participant:
-    return Participant(*row[:5], withdrawn=bool(row[5]))
 
 
 def _digest(secret: str) -> str:

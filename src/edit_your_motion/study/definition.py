@@ -14,9 +14,8 @@ from edit_your_motion.files import write_text
 
 FILE = "study.yaml"
 CLIPS = "clips"
-LARGEST_FILE = 4 << 20
 LARGEST_CLIP = 256 << 20
-"""Bytes of ``study.yaml`` and of a clip; what is larger does not play well over a network."""
+"""Bytes; what is larger does not play well over a network."""
 
 Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w .()+-]*$", max_length=80)]
 """Of a case, a method, a question: nothing that a spreadsheet takes for a formula."""
@@ -203,8 +202,6 @@ def load_study(folder: Path) -> Study:
         InputError: a clip is absent, empty, larger than 256 MiB, or not what it was when the study was made.
     """
     path = folder / FILE
-    if path.is_file() and path.stat().st_size > LARGEST_FILE:
-        raise ConfigError(f"expected a study of at most {LARGEST_FILE >> 20} MiB, {path} is larger")
     study = parse_study(load_config(path), str(path))
     for name in sorted(study.clips):
         _check_clip(folder / CLIPS / name)

@@ -87,6 +87,8 @@ def read_table(path: Path) -> tuple[Row, ...]:
 
 
 def _read_row(cells: dict[str, str]) -> Row:
+    if None in cells.values() or len(cells) > len(COLUMNS):
+        raise ValueError(f"a row of {cells!r:.80}, which has not one cell a column")
     marks = tuple(mark for mark in MARKS if mark in cells["marks"].split())
     ours, choice = (SIDES[SIDES.index(cells[name])] for name in ("ours", "choice"))  # ValueError for other words
     answer = Answer(

@@ -7,12 +7,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from edit_your_motion.config import Section, explain
 from edit_your_motion.errors import CheckpointError, ConfigError
 from edit_your_motion.files import written_whole
+from edit_your_motion.parsing import parse_json
 from edit_your_motion.placing import placed
 from edit_your_motion.tuning.early_stopping import Evaluation
 
@@ -42,6 +45,19 @@ class TuningState:
     random: Tensor
     losses: list[float] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)
+
+
+class _Rest(Section):
+    """What of a state is no tensor, as it stands in the file."""
+
+    fingerprint: str
+    stage: int = Field(ge=0)
+    step: int = Field(ge=0)
+    groups: list[dict[str, Any]]
+    slots: dict[int, dict[str, Any]]
+    scaler: dict[str, Any]
+    losses: list[float]
+    evaluations: list[Evaluation] = Field(default_factory=list)
 
 
 def save_state(path: Path, state: TuningState) -> None:
@@ -85,34 +101,35 @@ def load_state(path: Path, *fingerprints: str) -> TuningState:
     """
     try:
         tensors = load_tensors(path)
-        rest = json.loads(load_metadata(path)["state"])
+        rest = _Rest.model_validate(parse_json(load_metadata(path)["state"]))
+        slots = {index: dict(values) for index, values in rest.slots.items()}
+        for name, value in tensors.items():
+            if name.startswith("optimizer."):
+                _, index, slot = name.split(".", 2)
+                slots.setdefault(int(index), {})[slot] = value
+        random = tensors["random"]
     except (CheckpointError, KeyError, ValueError) as error:
+        reason = explain(error) if isinstance(error, ValidationError) else error
         raise CheckpointError(
-            f"expected a tuning checkpoint at {path}, got a damaged file ({error}); delete it"
+            f"expected a tuning checkpoint at {path}, got a damaged file ({reason}); delete it"
         ) from error
-    fingerprint = rest["fingerprint"]
-    if fingerprint != fingerprints[min(rest["stage"], len(fingerprints) - 1)]:
+    if rest.fingerprint != fingerprints[min(rest.stage, len(fingerprints) - 1)]:
         raise ConfigError(
             f"the unfinished tuning at {path} was made with another source or other settings; "
             "choose another output folder, or start over with --restart"
         )
-    slots: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in rest["slots"].items()}
-    for name, value in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, slot = name.split(".", 2)
-            slots.setdefault(int(index), {})[slot] = value
     return TuningState(
-        fingerprint=fingerprint,
-        stage=rest["stage"],
-        step=rest["step"],
+        fingerprint=rest.fingerprint,
+        stage=rest.stage,
+        step=rest.step,
         parameters={
             name.removeprefix("parameter."): value for name, value in tensors.items() if name.startswith("parameter.")
         },
-        optimizer={"state": slots, "param_groups": rest["groups"]},
-        scaler=rest["scaler"],
-        random=tensors["random"],
-        losses=rest["losses"],
-        evaluations=[Evaluation(**each) for each in rest.get("evaluations", ())],
+        optimizer={"state": slots, "param_groups": rest.groups},
+        scaler=rest.scaler,
+        random=random,
+        losses=rest.losses,
+        evaluations=rest.evaluations,
     )
 
 

@@ -39,9 +39,18 @@ DAMAGE = (OSError, EOFError, SyntaxError, ValueError, IndexError, RuntimeError, 
 SHORTEST_DELAY, USUAL_DELAY = Fraction(1, 100), Fraction(1, 10)
 
 
+class NoPictureError(VideoError):
+    """The file is no picture of a kind that is read."""
+
+
 @contextmanager
 def open_picture(path: Path) -> Iterator[Image.Image]:
-    """The picture, its size checked before a pixel is decoded; what goes wrong in the block is put down to the file."""
+    """The picture, its size checked before a pixel is decoded; what goes wrong in the block is put down to the file.
+
+    Raises:
+        NoPictureError: it is another kind of file.
+        VideoError: it is damaged, or larger than any clip may be.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the sides are checked below, damage is found by decoding
@@ -49,8 +58,8 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
         with image:
             check_sides(path, *image.size)
             yield image
-    except UnidentifiedImageError:
-        raise
+    except UnidentifiedImageError as error:
+        raise NoPictureError(f"{path} is named like a picture and is none: remove or replace it") from error
     except Image.DecompressionBombError as error:
         raise VideoError(f"{path} claims to be absurdly large ({error}): shrink the picture") from error
     except DAMAGE as error:
@@ -66,7 +75,7 @@ def is_picture(path: Path) -> bool:
     try:
         with open_picture(path):
             return True
-    except UnidentifiedImageError as error:
+    except NoPictureError as error:
         with path.open("rb") as file:
             head = file.read(4)
         for signature, name in SIGNATURES.items():
@@ -162,11 +171,8 @@ def list_pictures(folder: Path) -> list[Path]:
     _require_one_film(folder, paths)
     sizes: dict[tuple[int, int], Path] = {}
     for path in paths:
-        try:
-            with open_picture(path) as image:
-                sizes.setdefault(_upright_size(image), path)
-        except UnidentifiedImageError as error:
-            raise VideoError(f"{path} is named like a picture and is none: remove or replace it") from error
+        with open_picture(path) as image:
+            sizes.setdefault(_upright_size(image), path)
     if len(sizes) > 1:
         (first, one), (second, other), *_ = sizes.items()
         raise VideoError(

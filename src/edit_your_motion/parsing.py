@@ -1,0 +1,61 @@
+"""JSON and YAML that anybody may have written, or damaged: whatever is wrong with it is one kind of error."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+LARGEST = 4 << 20
+"""Bytes of a file."""
+MOST_VALUES = 200_000
+"""Values of a document, each reference counted as what it refers to: ten lines can name more than memory holds."""
+
+
+def parse_json(text: str) -> Any:
+    """The document in a JSON text.
+
+    Raises:
+        ValueError: it is no JSON, or nested deeper than anything that is meant.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def read_yaml(path: Path) -> Any:
+    """The document in a YAML file, the keys of its mappings all text.
+
+    Raises:
+        ValueError: it cannot be read, is larger than 4 MiB, is no YAML, unfolds to too much, or has other keys than
+            text; says in one line which.
+    """
+    try:
+        if (size := path.stat().st_size) > LARGEST:
+            raise ValueError(f"expected at most {LARGEST >> 20} MiB, got {size} bytes")
+        # Tags on values of other kinds make the constructors raise whatever they happen to raise.
+        document = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    for count, value in enumerate(_unfold(document)):
+        if count >= MOST_VALUES:
+            raise ValueError(f"expected at most {MOST_VALUES} values, got more: it refers to itself again and again")
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError(f"expected text, got {value!r:.40}, which no name of a file can be")
+        if isinstance(value, dict) and (other := [key for key in value if not isinstance(key, str)]):
+            raise ValueError(f"expected names as keys, got {other[0]!r:.40}: put it in quotes")
+    return document
+
+
+def _unfold(document: Any) -> Iterator[Any]:
+    """All values, those that are referred to at each place again."""
+    waiting = [document]
+    while waiting:
+        value = waiting.pop()
+        yield value
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, list | tuple | set):
+            waiting.extend(value)
