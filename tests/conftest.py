@@ -1,5 +1,6 @@
 """Shape checking in every test run, and the fixtures that several test files share."""
 
+import importlib
 import logging
 import sys
 from collections.abc import Iterator
@@ -7,14 +8,18 @@ from pathlib import Path
 
 from jaxtyping import install_import_hook
 
-if sys.version_info < (3, 11):
-    # The last jaxtyping for this Python wraps what is marked no_type_check too, and numba cannot compile that.
+UNCHECKED = "edit_your_motion.stage.rasterizer"
+"""numba compiles it, and cannot where the last jaxtyping for Python 3.10 wraps what is marked no_type_check too."""
 
-    unchecked = "edit_your_motion.stage.rasterizer"
-    for name in [name for name in sys.modules if name.startswith("edit_your_motion") and name != unchecked]:
+if sys.version_info < (3, 11):
+    importlib.import_module(UNCHECKED)
+    for name in [name for name in sys.modules if name.startswith("edit_your_motion") and name != UNCHECKED]:
         del sys.modules[name]
 
 install_import_hook("edit_your_motion", "beartype.beartype")
+
+if UNCHECKED in sys.modules:
+    importlib.import_module("edit_your_motion.stage").rasterizer = sys.modules[UNCHECKED]
 
 import pytest  # noqa: E402  (the hook has to be installed before anything imports the package)
 
