@@ -477,7 +477,7 @@ def test_a_start_that_is_no_base_is_refused(begun: Path, tmp_path: Path) -> None
 def test_both_networks_learn(begun: Path) -> None:
     config = tiny(
         vae={"steps": 40, "encoder_steps": 40, "average": 0.9},
-        diffusion={"steps": 40, "learning_rate": 2e-3},
+        diffusion={"steps": 120, "learning_rate": 2e-3},
         machine={"checkpoint_minutes": 60},
     )
     pretrain(config, begun)
