@@ -49,11 +49,11 @@ def keep_background(
     """
     short_side = min(edited.shape[1:3])
     feather = max(1.0, FEATHER * short_side)
-    left, limbs = _distances(source_masks), distances_to_skeletons(skeletons)
+    left, limbs = distances_to_regions(source_masks), distances_to_skeletons(skeletons)
     entered = np.maximum(limbs - _MARGIN * find_reach(source_masks, source_keypoints), 0)
     if edited_masks is not None:
         found = edited_masks.any(axis=(1, 2))
-        person = np.minimum(_distances(edited_masks[found]), limbs[found])
+        person = np.minimum(distances_to_regions(edited_masks[found]), limbs[found])
         entered[found] = np.maximum(entered[found], person - _SOFT * short_side)
     share = np.clip(1 - np.minimum(left, entered) / feather, 0, 1)[..., None]
     return (source + share * (edited.astype(np.float32) - source)).round().astype(np.uint8)
@@ -92,10 +92,10 @@ def find_reach(masks: Bool[np.ndarray, "f h w"], keypoints: Keypoints) -> float:
 
 def distances_to_skeletons(keypoints: Keypoints) -> Float[np.ndarray, "f h w"]:
     """Pixels from each pixel to the nearest of its frame's drawn body; infinite where nobody is."""
-    return _distances(np.asarray(draw_skeleton(keypoints, hands=False, face=False).any(axis=-1)))
+    return distances_to_regions(np.asarray(draw_skeleton(keypoints, hands=False, face=False).any(axis=-1)))
 
 
-def _distances(regions: Bool[np.ndarray, "f h w"]) -> Float[np.ndarray, "f h w"]:
+def distances_to_regions(regions: Bool[np.ndarray, "f h w"]) -> Float[np.ndarray, "f h w"]:
     """Pixels from each pixel to the nearest of its frame's region; infinite where the frame has none."""
     distances = np.full(regions.shape, np.inf)
     for index in np.flatnonzero(regions.any(axis=(1, 2))):

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from einops import reduce
 from jaxtyping import Bool, Float, Int, UInt8
-from scipy.ndimage import distance_transform_edt
 
+from edit_your_motion.background import distances_to_regions
 from edit_your_motion.layers.camera import follow_camera, stands_still, warp
 from edit_your_motion.layers.fill import fill_smoothly, fill_with_patches
 
@@ -87,15 +87,14 @@ def make_plate(frames: UInt8[np.ndarray, "f h w 3"], masks: Bool[np.ndarray, "f 
 def grow(masks: Bool[np.ndarray, "f h w"], share: float) -> Bool[np.ndarray, "f h w"]:
     """The masks grown by a share of the picture's short side, a pixel at least."""
     radius = max(1.0, share * min(masks.shape[1:]))
-    return np.stack([distance_transform_edt(~mask) <= radius if mask.any() else mask for mask in masks])
+    return distances_to_regions(masks) <= radius
 
 
 def _share_of_plate(masks: Bool[np.ndarray, "f h w"]) -> Float[np.ndarray, "f h w"]:
     """1 where the person is and near it, passing to 0 farther away."""
     short_side = min(masks.shape[1:])
     far, wide = NEAR * short_side, (NEAR - GROWN) * short_side / 2
-    distances = [distance_transform_edt(~mask) if mask.any() else np.full(mask.shape, np.inf) for mask in masks]
-    return np.clip((far - np.stack(distances)) / wide, 0, 1)
+    return np.clip((far - distances_to_regions(masks)) / wide, 0, 1)
 
 
 @dataclass(frozen=True, eq=False)
