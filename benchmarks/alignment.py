@@ -16,7 +16,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from edit_your_motion.benchmark.pairs import PAIRS
+from edit_your_motion.benchmark.paired.pairs import PAIRS
 from edit_your_motion.errors import PersonError
 from edit_your_motion.metrics import pck
 from edit_your_motion.people.alignment import Place, align

@@ -25,20 +25,20 @@ from einops import rearrange
 from torch import Tensor
 
 from edit_your_motion.diffusion.ddim import sample
-from edit_your_motion.draws import Draws
 from edit_your_motion.metrics import Lpips, frechet_distance, load_lpips, pck
-from edit_your_motion.people.blazepose import BlazePose
+from edit_your_motion.models.loading import Base, load_base
+from edit_your_motion.models.prediction_type import noise_of_velocity, velocity_schedule
+from edit_your_motion.people.finders.blazepose import BlazePose
 from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.preparation import DETECTION_SIDE
 from edit_your_motion.people.skeleton import draw_skeleton
-from edit_your_motion.prediction import noise_of_velocity, velocity_schedule
-from edit_your_motion.preparation import DETECTION_SIDE
 from edit_your_motion.pretrain.config import PicturesConfig
 from edit_your_motion.pretrain.frames import FrameShard, held_out_shard
 from edit_your_motion.pretrain.latents import as_condition, tokenize
 from edit_your_motion.pretrain.samples import write_sheet
 from edit_your_motion.pretrain.vae import decode, reconstruct
+from edit_your_motion.runtime.random import Draws
 from edit_your_motion.video import Fit, fit_frame
-from edit_your_motion.weights import Base, load_base
 
 BATCH = 16
 

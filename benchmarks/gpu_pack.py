@@ -88,7 +88,7 @@ def _pack_lpips() -> None:
     from safetensors.torch import load_file, save_file
 
     from edit_your_motion.metrics import load_lpips
-    from edit_your_motion.model_files import cache_folder
+    from edit_your_motion.models.downloads import cache_folder
 
     load_lpips("alexnet", allow_fetch=True)
     source = cache_folder() / "lpips-alexnet.safetensors"

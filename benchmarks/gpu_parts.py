@@ -76,7 +76,7 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
 def model(tiny: bool) -> Any:
     """The base to check with: the one that ships, or one made on the spot."""
     from edit_your_motion.config import BaseConfig
-    from edit_your_motion.tiny import make_base, make_controlnet
+    from edit_your_motion.models.tiny import make_base, make_controlnet
 
     if not tiny:
         return BaseConfig(base="small")
@@ -87,11 +87,11 @@ def model(tiny: bool) -> Any:
 
 def check_laws(options: argparse.Namespace) -> Facts:
     """On the device, in fp32: what the networks must do whatever their weights are."""
-    from edit_your_motion.backbone import Backbone
     from edit_your_motion.config import NetworkConfig, RuntimeConfig, TuningConfig
     from edit_your_motion.diffusion.ddim import invert, sample
+    from edit_your_motion.models.backbone import Backbone
     from edit_your_motion.people.skeleton import draw_skeleton
-    from edit_your_motion.progress import SilentProgress
+    from edit_your_motion.runtime.progress import SilentProgress
     from edit_your_motion.stage import Scene, render_clip
     from edit_your_motion.tuning.loop import trainable
 
@@ -147,17 +147,17 @@ def distance(a: Tensor, b: Tensor) -> float:
 
 def edit_the_demo(options: argparse.Namespace) -> Facts:
     """Whole edits of the demo's clips, rendered anew with their truth, in each half precision that a GPU has."""
-    from edit_your_motion.backbone import Backbone
     from edit_your_motion.config import EditConfig, load_config, parse_config
     from edit_your_motion.edit import apply_motion, tune_person
-    from edit_your_motion.measurement import Recorder, peak_memory
-    from edit_your_motion.memory import Rehearsal, follow, make_plan
-    from edit_your_motion.preparation import PreparedClip
+    from edit_your_motion.models.backbone import Backbone
+    from edit_your_motion.models.loading import load_architecture
+    from edit_your_motion.people.preparation import PreparedClip
     from edit_your_motion.pretrain.samples import write_sheet
-    from edit_your_motion.progress import SilentProgress
+    from edit_your_motion.runtime.memory_plan import Rehearsal, follow, make_plan
+    from edit_your_motion.runtime.profiling import Recorder, peak_memory
+    from edit_your_motion.runtime.progress import SilentProgress
     from edit_your_motion.stage import Pair, RenderedClip, render_pair
     from edit_your_motion.video import Video
-    from edit_your_motion.weights import load_architecture
 
     torch.set_float32_matmul_precision("high")
     base = model(options.tiny)
@@ -313,8 +313,8 @@ def _full() -> dict[str, Any]:
     """The real training: from the base that ships, whose VAE is kept where it has the size that is wanted."""
     from edit_your_motion.errors import ModelFileError
     from edit_your_motion.metrics import load_lpips
+    from edit_your_motion.models.loading import SMALL, SMALL_FOLDER, load_architecture
     from edit_your_motion.pretrain.config import ArchitectureConfig
-    from edit_your_motion.weights import SMALL, SMALL_FOLDER, load_architecture
 
     base = load_architecture(SMALL, SMALL)
     vae: dict[str, Any] = {"batch": 32}

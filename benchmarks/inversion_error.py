@@ -27,15 +27,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edit_your_motion.backbone import Backbone, as_pictures
-from edit_your_motion.benchmark.pairs import PAIRS, PairChoice
+from edit_your_motion.benchmark.paired.pairs import PAIRS, PairChoice
 from edit_your_motion.config import BaseConfig, NetworkConfig, RuntimeConfig, SolverName
 from edit_your_motion.diffusion.ddim import Predict, invert, sample
-from edit_your_motion.files import written_whole
 from edit_your_motion.metrics import psnr
+from edit_your_motion.models.backbone import Backbone, as_pictures
 from edit_your_motion.people.skeleton import draw_skeleton
-from edit_your_motion.progress import SilentProgress
+from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.stage import render_pair
+from edit_your_motion.storage.files import written_whole
 
 PLANS = ("ddim", "ddim+1", "ddim+3", "dpm++2m", "dpm++2m+1", "dpm++2m+3")
 SOLVERS: Mapping[str, SolverName] = {name: name for name in get_args(SolverName)}

@@ -33,15 +33,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from edit_your_motion.backbone import Backbone
 from edit_your_motion.config import EditConfig, WindowsConfig, parse_config
 from edit_your_motion.diffusion.windows import window_starts
 from edit_your_motion.edit import apply_motion, tune_person
-from edit_your_motion.measurement import Recorder, peak_memory, reset_peak_memory
 from edit_your_motion.metrics.flicker import flicker
+from edit_your_motion.models.backbone import Backbone
+from edit_your_motion.people.preparation import PreparedClip
 from edit_your_motion.people.preview import contact_sheet
-from edit_your_motion.preparation import PreparedClip
-from edit_your_motion.progress import SilentProgress
+from edit_your_motion.runtime.profiling import Recorder, peak_memory, reset_peak_memory
+from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.stage import Pair, RenderedClip, render_pair
 from edit_your_motion.video import Video, write_video
 

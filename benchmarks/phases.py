@@ -28,18 +28,18 @@ import torch
 from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler
 from torch import Tensor
 
-from edit_your_motion.backbone import choose_storage
 from edit_your_motion.config import RuntimeConfig, StageConfig, TuningConfig, VideoConfig
 from edit_your_motion.diffusion.ddim import denoising_loss, invert, sample
-from edit_your_motion.dry_run import Cost, OperationCounter, run_dry
-from edit_your_motion.heap import keep_freed_memory
-from edit_your_motion.measurement import peak_memory, reset_peak_memory
-from edit_your_motion.nn.compilation import compile_layers
-from edit_your_motion.nn.frozen import store
+from edit_your_motion.models.backbone import choose_storage
+from edit_your_motion.models.tiny import make_text_encoder, make_unet, make_vae
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.nn.video_unet import PARTS, VideoUNet
-from edit_your_motion.nn.winograd import transformed_bytes, use_winograd
-from edit_your_motion.tiny import make_text_encoder, make_unet, make_vae
+from edit_your_motion.runtime.allocator import keep_freed_memory
+from edit_your_motion.runtime.compilation import compile_layers
+from edit_your_motion.runtime.dry_run import Cost, OperationCounter, run_dry
+from edit_your_motion.runtime.profiling import peak_memory, reset_peak_memory
+from edit_your_motion.runtime.weight_storage import store
+from edit_your_motion.runtime.winograd import transformed_bytes, use_winograd
 from edit_your_motion.tuning.loop import in_full_precision, trainable
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -314,8 +314,8 @@ def refuse_a_busy_machine(arguments: argparse.Namespace) -> None:
 def time_preparation(clip: Path, size: int, frames: int, device: torch.device, machine: Machine) -> Phase:
     """What finding the person in a clip takes, for all its frames."""
     from edit_your_motion.config import PeopleConfig
-    from edit_your_motion.preparation import choose_canvas, prepare_source
-    from edit_your_motion.progress import SilentProgress
+    from edit_your_motion.people.preparation import choose_canvas, prepare_source
+    from edit_your_motion.runtime.progress import SilentProgress
 
     video, people = VideoConfig(frames=frames, size=str(size)), PeopleConfig()
     canvas = choose_canvas(str(clip), video, 64, 512)

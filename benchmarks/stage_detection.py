@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from edit_your_motion.people.blazepose import BlazePose
+from edit_your_motion.people.finders.blazepose import BlazePose
 from edit_your_motion.people.keypoints import BODY_JOINTS
 from edit_your_motion.stage.render import render_clip
 from edit_your_motion.stage.scene import Scene

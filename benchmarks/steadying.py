@@ -22,11 +22,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edit_your_motion.people.backends import PersonDetection
-from edit_your_motion.people.blazepose import BlazePose
+from edit_your_motion.people.finders.blazepose import BlazePose
+from edit_your_motion.people.finders.contract import PersonDetection
 from edit_your_motion.people.keypoints import Keypoints
-from edit_your_motion.people.sides import keep_sides
-from edit_your_motion.people.smoothing import SmoothingConfig, frame_times, steady_keypoints
+from edit_your_motion.people.tracking.left_right import keep_sides
+from edit_your_motion.people.tracking.smoothing import SmoothingConfig, frame_times, steady_keypoints
 from edit_your_motion.stage import Scene, render_clip
 from edit_your_motion.stage.motion import ACTIONS
 

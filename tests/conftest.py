@@ -56,7 +56,7 @@ def cases() -> Path:
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny base, ControlNet and motion adapter in the layout of Stable Diffusion 1.5."""
-    from edit_your_motion.tiny import make_base, make_controlnet, make_motion_adapter
+    from edit_your_motion.models.tiny import make_base, make_controlnet, make_motion_adapter
 
     folder = tmp_path_factory.mktemp("checkpoints")
     make_base(folder / "base")
@@ -69,7 +69,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def people_models() -> None:
     """BlazePose's model files in the cache, downloaded where it lacks them; a test that asks skips if that fails."""
     from edit_your_motion.errors import ModelFileError
-    from edit_your_motion.model_files import fetch
+    from edit_your_motion.models.downloads import fetch
 
     try:
         fetch("pose-detection")

@@ -9,11 +9,11 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from edit_your_motion.people.joint_layouts import COCO_JOINTS
+from edit_your_motion.people.formats.joint_layouts import COCO_JOINTS
+from edit_your_motion.people.formats.openpose import write_openpose
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
-from edit_your_motion.people.openpose_format import write_openpose
+from edit_your_motion.people.preparation import PreparedClip
 from edit_your_motion.people.skeleton import draw_skeleton
-from edit_your_motion.preparation import PreparedClip
 from synthetic_clip import film
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edit_your_motion.progress import SilentProgress
+from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.study.collection import Origins, collect_study
 from edit_your_motion.study.definition import Study
 from edit_your_motion.study.server import listen, make_app, make_server

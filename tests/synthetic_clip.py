@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from edit_your_motion.config import EditConfig, PeopleConfig, TuneConfig, parse_config
+from edit_your_motion.people.formats.keypoints_file import save_keypoints
 from edit_your_motion.people.keypoints import Keypoints
-from edit_your_motion.people.keypoints_file import save_keypoints
-from edit_your_motion.preparation import PreparedClip
+from edit_your_motion.people.preparation import PreparedClip
 from edit_your_motion.video import Video, write_video
 
 FPS = Fraction(8)

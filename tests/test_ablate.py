@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from edit_your_motion.backbone import Backbone
-from edit_your_motion.benchmark import paired
-from edit_your_motion.benchmark.ablation import (
+from edit_your_motion.benchmark.cells import load_cell
+from edit_your_motion.benchmark.methods.catalogue import METHODS, choose_methods, group_by_backbone, scale_tuning
+from edit_your_motion.benchmark.paired import run as paired
+from edit_your_motion.benchmark.paired.pairs import PAIRS
+from edit_your_motion.benchmark.paired.run import run_paired
+from edit_your_motion.benchmark.paired.summary import OURS, summarise
+from edit_your_motion.benchmark.tables.ablation import (
     DECISIONS,
     PARTS,
     choose_ablations,
@@ -19,18 +23,14 @@ from edit_your_motion.benchmark.ablation import (
     judge,
     write_ablation,
 )
-from edit_your_motion.benchmark.cells import load_cell
-from edit_your_motion.benchmark.methods import METHODS, choose_methods, group_by_backbone, scale_tuning
-from edit_your_motion.benchmark.paired import run_paired
-from edit_your_motion.benchmark.paired_summary import OURS, summarise
-from edit_your_motion.benchmark.pairs import PAIRS
-from edit_your_motion.benchmark.published import load_published
-from edit_your_motion.benchmark.tables import plain
+from edit_your_motion.benchmark.tables.tables import plain
 from edit_your_motion.config import EditConfig, parse_config
 from edit_your_motion.edit import tune_person
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.metrics import Interval, PairedDifference
-from edit_your_motion.progress import SilentProgress
+from edit_your_motion.metrics.published import load_published
+from edit_your_motion.models.backbone import Backbone
+from edit_your_motion.runtime.progress import SilentProgress
 from synthetic_clip import film
 from test_benchmark_paired import Upright, short_config, stub_lpips, write_cell
 

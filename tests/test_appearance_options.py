@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from edit_your_motion.backbone import Backbone
-from edit_your_motion.background import people_cells
+from edit_your_motion.compositing.clean_plate import Plate
 from edit_your_motion.config import ApplyConfig, SamplingConfig, TuneConfig, parse_config
 from edit_your_motion.diffusion.ddim import signal_levels
 from edit_your_motion.edit import apply_motion, tune_person
 from edit_your_motion.errors import CheckpointError
-from edit_your_motion.fresh_noise import FreshPerson
-from edit_your_motion.layers.plate import Plate
-from edit_your_motion.moved_latents import move_person
+from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.person import DECODER, Person, load_person
-from edit_your_motion.progress import SilentProgress
+from edit_your_motion.runtime.progress import SilentProgress
+from edit_your_motion.sampling.fresh_noise import FreshPerson
+from edit_your_motion.sampling.kept_background import people_cells
+from edit_your_motion.sampling.moved_latents import move_person
 from synthetic_clip import film, short_tune, write_clip
 
 pytestmark = pytest.mark.law

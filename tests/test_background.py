@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from edit_your_motion.background import FEATHER, find_reach, keep_background
 from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.sampling.kept_background import FEATHER, find_reach, keep_background
 
 SIDE = 128
 

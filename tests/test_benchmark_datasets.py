@@ -13,21 +13,23 @@ import pytest
 from PIL import Image
 
 from dataset_folders import write_motion_editor, write_pictures, write_table, write_tiktok
-from edit_your_motion import __version__, preparation
-from edit_your_motion.benchmark import cells, dataset, paired, provenance
+from edit_your_motion import __version__
+from edit_your_motion.benchmark import cells, provenance
 from edit_your_motion.benchmark.cells import CellRecord, Failure, load_cell
-from edit_your_motion.benchmark.dataset import run_dataset
-from edit_your_motion.benchmark.dataset_config import DatasetConfig
-from edit_your_motion.benchmark.dataset_scores import LARGEST_PSNR
-from edit_your_motion.benchmark.dataset_summary import (
+from edit_your_motion.benchmark.datasets import run as dataset
+from edit_your_motion.benchmark.datasets.config import DatasetConfig
+from edit_your_motion.benchmark.datasets.run import run_dataset
+from edit_your_motion.benchmark.datasets.scores import LARGEST_PSNR
+from edit_your_motion.benchmark.datasets.summary import (
     format_dataset_summary,
     summarise_dataset,
     write_dataset_sheets,
     write_dataset_summary,
 )
-from edit_your_motion.benchmark.external import ExternalMethod, parse_external
-from edit_your_motion.benchmark.methods import choose_methods
-from edit_your_motion.benchmark.pairs import PAIRS
+from edit_your_motion.benchmark.methods.catalogue import choose_methods
+from edit_your_motion.benchmark.methods.external import ExternalMethod, parse_external
+from edit_your_motion.benchmark.paired import run as paired
+from edit_your_motion.benchmark.paired.pairs import PAIRS
 from edit_your_motion.benchmark.provenance import CHANGED, commit_of_package
 from edit_your_motion.cli import main
 from edit_your_motion.config import EditConfig, dump_config, load_config, parse_config
@@ -36,11 +38,12 @@ from edit_your_motion.datasets.catalogue import open_dataset
 from edit_your_motion.datasets.config import CasesConfig
 from edit_your_motion.errors import ConfigError, InputError, ModelFileError, PersonError, VideoError
 from edit_your_motion.metrics import METRICS, psnr
-from edit_your_motion.people.backends import OnFrame, PersonDetection
-from edit_your_motion.people.pose_files import read_poses
+from edit_your_motion.people import preparation
+from edit_your_motion.people.finders.contract import OnFrame, PersonDetection
+from edit_your_motion.people.formats.pose_files import read_poses
+from edit_your_motion.people.preparation import PreparedClip, load_prepared
 from edit_your_motion.people.skeleton import draw_skeleton
-from edit_your_motion.preparation import PreparedClip, load_prepared
-from edit_your_motion.progress import SilentProgress
+from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.video import Fit, fit_frame, read_video, write_video
 from synthetic_clip import film
 from test_benchmark_paired import Upright, short_config

@@ -13,12 +13,13 @@ import torch
 from PIL import Image
 from skimage.metrics import structural_similarity
 
-from edit_your_motion.backbone import Backbone
-from edit_your_motion.benchmark import cells, paired, prefix_tuning
+from edit_your_motion.benchmark import cells, prefix_tuning
 from edit_your_motion.benchmark.cells import CellScores
-from edit_your_motion.benchmark.methods import choose_methods
-from edit_your_motion.benchmark.paired import PairedConfig, load_cell, render_case, run_paired
-from edit_your_motion.benchmark.paired_scores import (
+from edit_your_motion.benchmark.methods.catalogue import choose_methods
+from edit_your_motion.benchmark.paired import run as paired
+from edit_your_motion.benchmark.paired.pairs import PAIRS, PairChoice
+from edit_your_motion.benchmark.paired.run import PairedConfig, load_cell, render_case, run_paired
+from edit_your_motion.benchmark.paired.scores import (
     LARGEST_PSNR,
     PAIRED_METRICS,
     Judges,
@@ -26,18 +27,18 @@ from edit_your_motion.benchmark.paired_scores import (
     measure_silhouette,
     score_edit,
 )
-from edit_your_motion.benchmark.paired_summary import format_summary, summarise, write_sheets, write_summary
-from edit_your_motion.benchmark.pairs import PAIRS, PairChoice
+from edit_your_motion.benchmark.paired.summary import format_summary, summarise, write_sheets, write_summary
 from edit_your_motion.config import ApplyConfig
 from edit_your_motion.edit import Edit
 from edit_your_motion.errors import InputError, ModelFileError, PersonError, VideoError
 from edit_your_motion.metrics import Lpips, bootstrap_mean, pck
 from edit_your_motion.metrics.structural import to_grey
-from edit_your_motion.people.backends import OnFrame, PersonDetection
+from edit_your_motion.models.backbone import Backbone
+from edit_your_motion.people.finders.contract import OnFrame, PersonDetection
 from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.preparation import PreparedClip
 from edit_your_motion.person import Person
-from edit_your_motion.preparation import PreparedClip
-from edit_your_motion.progress import SilentProgress
+from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.stage import caption
 from edit_your_motion.stage.scene import HELD_OUT_CLIPS, HELD_OUT_ROUTINES
 from edit_your_motion.video import read_video

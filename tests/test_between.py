@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edit_your_motion import preparation
-from edit_your_motion.between import AT_ONCE, pass_through
 from edit_your_motion.config import PeopleConfig, VideoConfig
-from edit_your_motion.people.backends import PersonDetection
-from edit_your_motion.preparation import Canvas, prepare_reference, prepare_source
-from edit_your_motion.progress import SilentProgress
+from edit_your_motion.people import preparation
+from edit_your_motion.people.between_frames import AT_ONCE, pass_through
+from edit_your_motion.people.finders.contract import PersonDetection
+from edit_your_motion.people.preparation import Canvas, prepare_reference, prepare_source
+from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.video import Fit, Video, locate_frames, read_frames_at, read_video, write_video
 from synthetic_clip import JOINTS
 

@@ -9,12 +9,13 @@ import pytest
 from PIL import Image
 
 from edit_your_motion.errors import ConfigError, ModelFileError
-from edit_your_motion.people import blazepose
-from edit_your_motion.people.backends import PeopleBackend, PersonDetection, PersonSegmenter, load_backend
-from edit_your_motion.people.blazepose import BlazePose, Reading, clean_mask, describe_person, distinct, refine
-from edit_your_motion.people.blazepose_detector import decode, lay_anchors, merge_overlapping, overlap
+from edit_your_motion.people.finders import blazepose
+from edit_your_motion.people.finders.backends import load_backend
+from edit_your_motion.people.finders.blazepose import BlazePose, Reading, clean_mask, describe_person, distinct, refine
+from edit_your_motion.people.finders.blazepose_detector import decode, lay_anchors, merge_overlapping, overlap
+from edit_your_motion.people.finders.contract import PeopleBackend, PersonDetection, PersonSegmenter
+from edit_your_motion.people.finders.region import Region, tile
 from edit_your_motion.people.keypoints import BODY_JOINTS
-from edit_your_motion.people.region import Region, tile
 
 TURNED = Region(70.0, 45.0, 50.0, 0.7)
 

@@ -15,13 +15,13 @@ import pytest
 import torch
 import yaml
 
-from edit_your_motion import session
 from edit_your_motion.cli import app, main
 from edit_your_motion.config import EditConfig, dump_config, parse_config
 from edit_your_motion.errors import ModelFileError
+from edit_your_motion.jobs import session
+from edit_your_motion.jobs.session import run_tune
 from edit_your_motion.person import load_person
-from edit_your_motion.progress import SilentProgress
-from edit_your_motion.session import run_tune
+from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.video import probe
 from synthetic_clip import SyntheticClip, film, short_edit, write_clip
 
@@ -65,7 +65,7 @@ def no_detector(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(people: object) -> None:
         raise ModelFileError("no model files in this test")
 
-    monkeypatch.setattr("edit_your_motion.finding.open_backend", refuse)
+    monkeypatch.setattr("edit_your_motion.people.generated_frames.open_backend", refuse)
 
 
 def test_edit_then_apply(run: Run, walk: SyntheticClip, config: EditConfig, file: Path, tmp_path: Path) -> None:

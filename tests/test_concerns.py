@@ -9,10 +9,10 @@ from scipy.spatial.transform import Rotation
 
 from edit_your_motion.config import AlignmentConfig
 from edit_your_motion.errors import PersonError
-from edit_your_motion.people.concerns import describe_cuts, describe_motion, describe_person
-from edit_your_motion.people.gaps import find_fillable, longest_run
+from edit_your_motion.people.clip_warnings import describe_cuts, describe_motion, describe_person
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
 from edit_your_motion.people.plausibility import find_implausible
+from edit_your_motion.people.tracking.gaps import find_fillable, longest_run
 from stick_figure import ADULT, CHILD, JOINT, LANKY, Build, Camera, make_motion, perform
 
 LEGS = ("right_knee", "left_knee", "right_ankle", "left_ankle")

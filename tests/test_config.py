@@ -18,8 +18,7 @@ from edit_your_motion.config import (
     merge,
     parse_config,
 )
-from edit_your_motion.errors import ConfigError
-from edit_your_motion.wording import counted
+from edit_your_motion.errors import ConfigError, counted
 
 KINDS = [TuneConfig, ApplyConfig, EditConfig, PrepareConfig]
 OTHER_THAN_DEFAULT = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edit_your_motion.people.cropping import crop_around, touches_cut, uncut
-from edit_your_motion.people.placing import fit_masks
+from edit_your_motion.people.frame_mapping import fit_masks
 from edit_your_motion.video import Fit
 
 

@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from dataset_folders import as_pictures, write_disco, write_motion_editor, write_pictures, write_table, write_tiktok
-from edit_your_motion.benchmark.split import load_split
 from edit_your_motion.cli.staging import stage
 from edit_your_motion.datasets import clip as clip_module
 from edit_your_motion.datasets.case import Case, CaseList, Dataset
@@ -20,11 +19,12 @@ from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.datasets.config import CasesConfig
 from edit_your_motion.datasets.folder import find_clip, find_clips
 from edit_your_motion.datasets.people_files import read_keypoints, read_masks
+from edit_your_motion.datasets.split import load_split
 from edit_your_motion.errors import ConfigError, InputError, PersonError, VideoError
+from edit_your_motion.people.formats.keypoints_file import save_keypoints
+from edit_your_motion.people.formats.mask_files import list_masks
 from edit_your_motion.people.keypoints import BODY_JOINTS
-from edit_your_motion.people.keypoints_file import save_keypoints
-from edit_your_motion.people.mask_files import list_masks
-from edit_your_motion.preparation import PreparedClip
+from edit_your_motion.people.preparation import PreparedClip
 from edit_your_motion.stage import Pair, render_clip
 from edit_your_motion.video import write_video
 from synthetic_clip import film

@@ -7,8 +7,8 @@ import torch
 from diffusers import DDIMScheduler
 
 from edit_your_motion.diffusion.ddim import denoising_loss, guide, invert, rescaling, sample, signal_levels
-from edit_your_motion.prediction import noise_of_velocity
-from edit_your_motion.tiny import make_scheduler
+from edit_your_motion.models.prediction_type import noise_of_velocity
+from edit_your_motion.models.tiny import make_scheduler
 from tiny_network import load_network, random_clip, scheduler
 
 pytestmark = pytest.mark.law

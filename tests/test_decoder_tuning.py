@@ -6,8 +6,8 @@ from torch import Tensor
 
 from edit_your_motion.config import DecoderConfig
 from edit_your_motion.errors import CheckpointError
-from edit_your_motion.progress import SilentProgress
-from edit_your_motion.tiny import make_vae
+from edit_your_motion.models.tiny import make_vae
+from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.tuning.decoder import decoder_weights, gradient_distance, tune_decoder
 
 pytestmark = pytest.mark.law

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 import edit_your_motion
-from edit_your_motion.draws import Draws, initialised
 from edit_your_motion.errors import CheckpointError
+from edit_your_motion.runtime.random import Draws, initialised
 
 pytestmark = pytest.mark.law
 

@@ -11,20 +11,21 @@ import torch
 import yaml
 
 from dataset_folders import as_pictures, write_pictures, write_tiktok
-from edit_your_motion.benchmark import evaluation, people_in_streams, pooling
-from edit_your_motion.benchmark.dataset_scores import explain_gaps, nobody
-from edit_your_motion.benchmark.evaluation import EvaluationConfig, evaluate_subjects
-from edit_your_motion.benchmark.evaluation_report import format_set, summarise_set, write_set_report
-from edit_your_motion.benchmark.people_in_streams import follow_in_stream, loop_stream
+from edit_your_motion.benchmark import pooling
+from edit_your_motion.benchmark.datasets.scores import explain_gaps, nobody
+from edit_your_motion.benchmark.evaluation import people_in_streams
+from edit_your_motion.benchmark.evaluation import run as evaluation
+from edit_your_motion.benchmark.evaluation.people_in_streams import follow_in_stream, loop_stream
+from edit_your_motion.benchmark.evaluation.report import format_set, summarise_set, write_set_report
+from edit_your_motion.benchmark.evaluation.run import EvaluationConfig, evaluate_subjects
+from edit_your_motion.benchmark.evaluation.subjects import Subject, find_subjects, find_subjects_of, fit_stream, stream
 from edit_your_motion.benchmark.pooling import Pooled, pool_distances
-from edit_your_motion.benchmark.subjects import Subject, find_subjects, find_subjects_of, fit_stream, stream
 from edit_your_motion.cli import main
 from edit_your_motion.datasets.catalogue import open_dataset
 from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.datasets.config import CasesConfig
 from edit_your_motion.edit import loop_frames
 from edit_your_motion.errors import ConfigError, InputError, ModelFileError, VideoError
-from edit_your_motion.finding import find_person
 from edit_your_motion.metrics import (
     METRICS,
     ClipEncoder,
@@ -40,8 +41,9 @@ from edit_your_motion.metrics import (
     psnr,
     resize_frames,
 )
-from edit_your_motion.people.keypoints_file import save_keypoints
-from edit_your_motion.progress import SilentProgress
+from edit_your_motion.people.formats.keypoints_file import save_keypoints
+from edit_your_motion.people.generated_frames import find_person
+from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.video import Fit, fit_frame, write_video
 from synthetic_clip import film
 from test_benchmark_paired import Upright

@@ -15,12 +15,12 @@ import torch
 from safetensors import SafetensorError
 
 from edit_your_motion.errors import DiskFullError, InputError
-from edit_your_motion.files import explain_failure, write_text, written_whole
-from edit_your_motion.output import write_picture
-from edit_your_motion.people.keypoints_file import save_keypoints
-from edit_your_motion.preparation import save_masks
+from edit_your_motion.jobs.output_folder import write_picture
+from edit_your_motion.models.tiny import make_base
+from edit_your_motion.people.formats.keypoints_file import save_keypoints
+from edit_your_motion.people.preparation import save_masks
 from edit_your_motion.pretrain.samples import write_sheet
-from edit_your_motion.tiny import make_base
+from edit_your_motion.storage.files import explain_failure, write_text, written_whole
 from edit_your_motion.tuning.checkpoints import save_tensors
 from edit_your_motion.video import write_video
 from synthetic_clip import film

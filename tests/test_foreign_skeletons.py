@@ -16,11 +16,11 @@ from PIL import Image, ImageDraw
 
 from edit_your_motion.config import PeopleConfig, VideoConfig
 from edit_your_motion.errors import PersonError
+from edit_your_motion.people.formats.skeleton_pictures import read_skeletons
 from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.preparation import Canvas, prepare_skeletons, prepare_source, save_masks
 from edit_your_motion.people.skeleton import DRAWN, JOINT_COLOURS, LIMBS
-from edit_your_motion.people.skeleton_reading import read_skeletons
-from edit_your_motion.preparation import Canvas, prepare_skeletons, prepare_source, save_masks
-from edit_your_motion.progress import SilentProgress
+from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.video import Video
 from stick_figure import ADULT, Camera, make_motion, perform
 

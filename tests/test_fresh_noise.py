@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from edit_your_motion.background import people_cells
-from edit_your_motion.fresh_noise import FreshPerson
+from edit_your_motion.sampling.fresh_noise import FreshPerson
+from edit_your_motion.sampling.kept_background import people_cells
 from test_background import SIDE, column, standing_at
 
 pytestmark = pytest.mark.law

@@ -30,29 +30,30 @@ from safetensors.torch import save_file
 import test_loras
 import test_single_file
 import test_tables
-from edit_your_motion.benchmark.dataset_config import DatasetConfig
-from edit_your_motion.benchmark.evaluation_config import EvaluationConfig
-from edit_your_motion.benchmark.paired_config import PairedConfig
-from edit_your_motion.benchmark.paired_summary import load_failures
-from edit_your_motion.benchmark.split import load_split
-from edit_your_motion.benchmark.study_scores import read_study
-from edit_your_motion.benchmark.sweep_summary import write_sweep
-from edit_your_motion.benchmark.table_files import write_tables
-from edit_your_motion.benchmark.tables import read_findings
-from edit_your_motion.benchmark.variants import load_variants
+from edit_your_motion.benchmark.datasets.config import DatasetConfig
+from edit_your_motion.benchmark.evaluation.config import EvaluationConfig
+from edit_your_motion.benchmark.methods.variants import load_variants
+from edit_your_motion.benchmark.paired.config import PairedConfig
+from edit_your_motion.benchmark.paired.summary import load_failures
+from edit_your_motion.benchmark.sweep.summary import write_sweep
+from edit_your_motion.benchmark.tables.files import write_tables
+from edit_your_motion.benchmark.tables.study_scores import read_study
+from edit_your_motion.benchmark.tables.tables import read_findings
 from edit_your_motion.config import EditConfig, TuneConfig, dump_config, load_config, parse_config
 from edit_your_motion.datasets.config import CasesConfig
+from edit_your_motion.datasets.split import load_split
 from edit_your_motion.datasets.wild import read_wild
 from edit_your_motion.errors import EditYourMotionError
 from edit_your_motion.metrics import Lpips
 from edit_your_motion.metrics.lpips_weights import read_flax_weights
 from edit_your_motion.metrics.resnet3d import ResNet3D
 from edit_your_motion.metrics.video_features import load_resnet3d
-from edit_your_motion.people.openpose_format import write_openpose
-from edit_your_motion.people.precomputed import load_precomputed, load_ready_keypoints, load_ready_masks
+from edit_your_motion.models.loading import load_base
+from edit_your_motion.people.formats.openpose import write_openpose
+from edit_your_motion.people.formats.precomputed import load_precomputed, load_ready_keypoints, load_ready_masks
+from edit_your_motion.people.preparation import load_prepared, save_prepared
 from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.person import Person, load_person
-from edit_your_motion.preparation import load_prepared, save_prepared
 from edit_your_motion.pretrain import PretrainConfig
 from edit_your_motion.pretrain.frames import load_shard
 from edit_your_motion.stage.bvh import read_bvh
@@ -62,7 +63,6 @@ from edit_your_motion.study.report import report_study, to_json
 from edit_your_motion.study.table import list_rows, read_table, write_table
 from edit_your_motion.tuning.checkpoints import TuningState, load_state, save_state
 from edit_your_motion.video import probe, read_video
-from edit_your_motion.weights import load_base
 from imagined_study import answer_all, imagine, prefer_ours
 from mutations import damage
 from synthetic_clip import film

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from edit_your_motion.weights import load_base
+from edit_your_motion.models.loading import load_base
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 

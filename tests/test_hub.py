@@ -12,7 +12,7 @@ from time import monotonic
 import pytest
 
 from edit_your_motion.errors import CheckpointError
-from edit_your_motion.weights import load_architecture, load_base
+from edit_your_motion.models.loading import load_architecture, load_base
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 BASE, CONTROLNET = "somebody/base", "somebody/controlnet"

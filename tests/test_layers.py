@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from edit_your_motion.layers.camera import align_frames, follow_camera, stands_still, warp
-from edit_your_motion.layers.fill import fill_smoothly, fill_with_patches
-from edit_your_motion.layers.matte import composite, make_matte
-from edit_your_motion.layers.plate import Plate, make_plate
+from edit_your_motion.compositing.camera_motion import align_frames, follow_camera, stands_still, warp
+from edit_your_motion.compositing.clean_plate import Plate, make_plate
+from edit_your_motion.compositing.inpainting import fill_smoothly, fill_with_patches
+from edit_your_motion.compositing.matte import composite, make_matte
 from edit_your_motion.people.keypoints import Keypoints
 
 SIDE = 96

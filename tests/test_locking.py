@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edit_your_motion.errors import FolderInUseError, InputError
-from edit_your_motion.locking import held
+from edit_your_motion.storage.locking import held
 
 HOLDER = """
 import sys, time

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from edit_your_motion.backbone import Backbone
 from edit_your_motion.config import EditConfig, parse_config
 from edit_your_motion.edit import apply_motion, tune_person
 from edit_your_motion.errors import ConfigError, ModelFileError
+from edit_your_motion.jobs.session import run_edit
+from edit_your_motion.models.backbone import Backbone
+from edit_your_motion.models.loading import load_base
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.person import Person, load_person
-from edit_your_motion.progress import SilentProgress
-from edit_your_motion.session import run_edit
-from edit_your_motion.weights import load_base
+from edit_your_motion.runtime.progress import SilentProgress
 from synthetic_clip import SyntheticClip, film, short_edit, write_clip
 
 pytestmark = pytest.mark.law
@@ -121,7 +121,7 @@ def test_the_record_and_the_person_say_why_and_when_a_stage_stopped(
     def refuse(people: object) -> None:
         raise ModelFileError("no model files in this test")
 
-    monkeypatch.setattr("edit_your_motion.finding.open_backend", refuse)
+    monkeypatch.setattr("edit_your_motion.people.generated_frames.open_backend", refuse)
     watched = {"enabled": True, "every": 1, "patience": 1, "improvement": 0.9, "draws": 1}
     tuning = {"early_stopping": watched, "motion": {"iterations": 3}, "appearance": {"iterations": 0}}
     changed = parse_config(EditConfig, config.model_dump(), {"tuning": tuning})

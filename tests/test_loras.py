@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from edit_your_motion.errors import CheckpointError
-from edit_your_motion.weights import Base, load_base
+from edit_your_motion.models.loading import Base, load_base
 
 Tensors = dict[str, torch.Tensor]
 RANK, ALPHA = 3, 1.5

@@ -9,8 +9,8 @@ from jaxtyping import Bool, Int
 from PIL import Image
 
 from edit_your_motion.errors import PersonError
-from edit_your_motion.people.mask_files import list_masks, read_masks
-from edit_your_motion.people.precomputed import load_precomputed
+from edit_your_motion.people.formats.mask_files import list_masks, read_masks
+from edit_your_motion.people.formats.precomputed import load_precomputed
 from edit_your_motion.video import write_video
 
 FRAMES, HEIGHT, WIDTH = 5, 72, 96

@@ -23,9 +23,11 @@ from edit_your_motion.config import (
     VideoConfig,
     WindowsConfig,
 )
-from edit_your_motion.dry_run import OperationCounter, run_dry
 from edit_your_motion.errors import ConfigError, OutOfMemoryError
-from edit_your_motion.memory import (
+from edit_your_motion.jobs.session import _fit
+from edit_your_motion.models.loading import load_architecture
+from edit_your_motion.runtime.dry_run import OperationCounter, run_dry
+from edit_your_motion.runtime.memory_plan import (
     MARGIN,
     OVERHEAD,
     Means,
@@ -37,9 +39,7 @@ from edit_your_motion.memory import (
     make_plan,
     parse_bytes,
 )
-from edit_your_motion.session import _fit
 from edit_your_motion.video import write_video
-from edit_your_motion.weights import load_architecture
 from tiny_network import load_network, random_clip, wake
 
 SHAPE = (12, 128, 128)
@@ -124,7 +124,7 @@ def test_a_loaded_person_lies_beside_the_network(rehearsal: Rehearsal) -> None:
 
 
 def test_the_plan_is_told(rehearsal: Rehearsal, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, logger="edit_your_motion.memory"):
+    with caplog.at_level(logging.INFO, logger="edit_your_motion.runtime.memory_plan"):
         made = make_plan(rehearsal, WINDOWS, cpu("100GB"))
     assert caplog.messages == [made.describe()]
     assert "100.00 GB" in made.describe()

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from edit_your_motion.backbone import Backbone
-from edit_your_motion.benchmark.methods import METHODS, Method, choose_methods, scale_tuning
+from edit_your_motion.benchmark.methods.catalogue import METHODS, Method, choose_methods, scale_tuning
 from edit_your_motion.config import EditConfig, StageConfig, parse_config
 from edit_your_motion.edit import apply_motion, tune_person
 from edit_your_motion.errors import ConfigError
+from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.nn.motion_attention import MotionAttention
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.nn.video_unet import InflatedTransformerBlock, VideoUNet
-from edit_your_motion.progress import SilentProgress
+from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.tuning.loop import trainable
 from synthetic_clip import film
 from tiny_network import load_network, load_unet, random_clip, wake

@@ -13,10 +13,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from edit_your_motion import model_files
 from edit_your_motion.errors import CheckpointError, ModelFileError, VideoError
 from edit_your_motion.metrics import Lpips, load_lpips, lpips, lpips_neighbours, lpips_source, lpips_unit_range
 from edit_your_motion.metrics.lpips_weights import read_flax_weights
+from edit_your_motion.models import downloads as model_files
 
 VGG16_POOLS_BEFORE = (2, 4, 7, 10)
 VGG16_FEATURES_AFTER = (1, 3, 6, 9, 12)
@@ -231,7 +231,7 @@ def test_published_weights_have_the_known_properties(published: Lpips) -> None:
 
 
 def test_published_weights_are_converted_once(published: Lpips, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edit_your_motion.model_files.obtain", lambda *_, **__: pytest.fail("converted again"))
+    monkeypatch.setattr("edit_your_motion.models.downloads.obtain", lambda *_, **__: pytest.fail("converted again"))
     again = load_lpips(published.backbone)
     for name, tensor in published.state_dict().items():
         assert torch.equal(again.state_dict()[name], tensor), name

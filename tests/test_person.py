@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from edit_your_motion.backbone import Backbone
 from edit_your_motion.config import ApplyConfig, BaseConfig, SamplingConfig
 from edit_your_motion.edit import Edit, apply_motion, tune_person
 from edit_your_motion.errors import CheckpointError, DiskFullError, EditYourMotionError, InputError
+from edit_your_motion.models.backbone import Backbone
+from edit_your_motion.models.tiny import make_base, make_controlnet
 from edit_your_motion.person import CONFIG, LATENTS, PARAMETERS, SOURCE, Person, is_person, load_person
-from edit_your_motion.progress import SilentProgress
-from edit_your_motion.tiny import make_base, make_controlnet
+from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors, save_tensors
 from edit_your_motion.tuning.loop import tuned_parameters
 from synthetic_clip import film, short_tune, write_clip
@@ -205,7 +205,7 @@ def test_an_interrupted_save_leaves_the_old_person(
     if fails_at == "last move":
         monkeypatch.setattr(os, "replace", fail_at_the_last_move)
     else:
-        place = "tuning.checkpoints.save_file" if fails_at == "tensors" else "preparation.Image.Image.save"
+        place = "tuning.checkpoints.save_file" if fails_at == "tensors" else "people.preparation.Image.Image.save"
         monkeypatch.setattr(f"edit_your_motion.{place}", fail)
     with pytest.raises(DiskFullError, match="no room"):
         replace(person, losses=[1.0]).save(saved)

@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 
 from edit_your_motion import EditYourMotionPipeline, TuneConfig
-from edit_your_motion.background import people_cells
 from edit_your_motion.config import ApplyConfig, EditConfig, parse_config
 from edit_your_motion.errors import CheckpointError, ConfigError, OutOfMemoryError
 from edit_your_motion.nn.video_unet import VideoUNet
-from edit_your_motion.preparation import PreparedClip
-from edit_your_motion.progress import SilentProgress
+from edit_your_motion.people.preparation import PreparedClip
+from edit_your_motion.runtime.progress import SilentProgress
+from edit_your_motion.sampling.kept_background import people_cells
 from synthetic_clip import SyntheticClip, film, short_edit, write_clip
 
 pytestmark = pytest.mark.law

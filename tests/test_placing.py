@@ -11,11 +11,11 @@ from PIL import Image
 
 from edit_your_motion.config import PeopleConfig, VideoConfig
 from edit_your_motion.errors import PersonError
+from edit_your_motion.people.formats.keypoints_file import save_keypoints
+from edit_your_motion.people.formats.openpose import write_openpose
+from edit_your_motion.people.frame_mapping import Placement, pick_frames
 from edit_your_motion.people.keypoints import Keypoints
-from edit_your_motion.people.keypoints_file import save_keypoints
-from edit_your_motion.people.openpose_format import write_openpose
-from edit_your_motion.people.placing import Placement, pick_frames
-from edit_your_motion.preparation import (
+from edit_your_motion.people.preparation import (
     Canvas,
     PreparedClip,
     choose_canvas,
@@ -23,7 +23,7 @@ from edit_your_motion.preparation import (
     prepare_source,
     save_prepared,
 )
-from edit_your_motion.progress import SilentProgress
+from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.video import Fit, choose_frames, read_video
 from synthetic_clip import JOINTS
 

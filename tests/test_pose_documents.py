@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from edit_your_motion.errors import PersonError
-from edit_your_motion.people.joint_layouts import COCO_JOINTS
+from edit_your_motion.people.formats.joint_layouts import COCO_JOINTS
+from edit_your_motion.people.formats.pose_files import read_poses
+from edit_your_motion.people.formats.precomputed import load_precomputed
 from edit_your_motion.people.keypoints import BODY_JOINTS
-from edit_your_motion.people.pose_files import read_poses
-from edit_your_motion.people.precomputed import load_precomputed
 
 FRAMES, HEIGHT, WIDTH = 6, 360, 640
 SHAPE = {"height": HEIGHT, "width": WIDTH}

@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from edit_your_motion.errors import ConfigError, PersonError
+from edit_your_motion.people.formats.keypoints_file import save_keypoints
+from edit_your_motion.people.formats.openpose import write_openpose
+from edit_your_motion.people.formats.precomputed import load_precomputed
+from edit_your_motion.people.formats.skeleton_pictures import read_skeletons
 from edit_your_motion.people.keypoints import Keypoints
-from edit_your_motion.people.keypoints_file import save_keypoints
-from edit_your_motion.people.openpose_format import write_openpose
-from edit_your_motion.people.precomputed import load_precomputed
 from edit_your_motion.people.skeleton import draw_skeleton
-from edit_your_motion.people.skeleton_reading import read_skeletons
 from stick_figure import ADULT, Camera, make_motion, perform
 
 

@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edit_your_motion import preparation
 from edit_your_motion.config import PeopleConfig, VideoConfig
 from edit_your_motion.errors import ConfigError, PersonError, VideoError
-from edit_your_motion.people.backends import OnFrame, PersonDetection
-from edit_your_motion.people.keypoints_file import save_keypoints
-from edit_your_motion.pipeline import as_source
-from edit_your_motion.preparation import (
+from edit_your_motion.people import preparation
+from edit_your_motion.people.finders.contract import OnFrame, PersonDetection
+from edit_your_motion.people.formats.keypoints_file import save_keypoints
+from edit_your_motion.people.preparation import (
     Canvas,
     PreparedClip,
     choose_canvas,
@@ -28,7 +27,8 @@ from edit_your_motion.preparation import (
     prepare_source,
     save_prepared,
 )
-from edit_your_motion.progress import SilentProgress
+from edit_your_motion.pipeline import as_source
+from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.video import Video, read_video, write_video
 from synthetic_clip import SyntheticClip, film, ready_people, write_clip
 

@@ -13,10 +13,11 @@ from PIL import Image
 from pydantic import ValidationError
 from transformers import CLIPTokenizer
 
-from edit_your_motion.backbone import Backbone
-from edit_your_motion.draws import Draws
 from edit_your_motion.errors import CheckpointError, ConfigError, ModelFileError
 from edit_your_motion.metrics import Lpips
+from edit_your_motion.models.backbone import Backbone
+from edit_your_motion.models.loading import load_base
+from edit_your_motion.models.tiny import make_scheduler
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
 from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.pretrain import PretrainConfig, export, pretrain
@@ -43,10 +44,9 @@ from edit_your_motion.pretrain.samples import to_pixels
 from edit_your_motion.pretrain.start import start_predictor, start_vae
 from edit_your_motion.pretrain.tokenizer import train_tokenizer
 from edit_your_motion.pretrain.vae import VaeTraining, build_vae, decode, distance_from, encode, enlarge
-from edit_your_motion.progress import SilentProgress
-from edit_your_motion.tiny import make_scheduler
+from edit_your_motion.runtime.progress import SilentProgress
+from edit_your_motion.runtime.random import Draws
 from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors
-from edit_your_motion.weights import load_base
 
 pytest.importorskip("numba")
 

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from edit_your_motion.benchmark.published import load_published
-from edit_your_motion.benchmark.split import load_split
+from edit_your_motion.datasets.split import load_split
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.metrics import METRICS
+from edit_your_motion.metrics.published import load_published
 
 OURS = "Edit-Your-Motion"
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch.nn.functional import linear
 
-from edit_your_motion import rounding
-from edit_your_motion.draws import Draws
-from edit_your_motion.placing import ALIGNMENT, placed
-from edit_your_motion.rounding import SETTING, STRICT
+from edit_your_motion.models.loading import load_base
+from edit_your_motion.runtime import matmul_rounding as rounding
+from edit_your_motion.runtime.matmul_rounding import SETTING, STRICT
+from edit_your_motion.runtime.random import Draws
+from edit_your_motion.runtime.tensor_placement import ALIGNMENT, placed
 from edit_your_motion.tuning.checkpoints import load_tensors, save_tensors
-from edit_your_motion.weights import load_base
 
 pytestmark = pytest.mark.law
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from edit_your_motion.errors import MissingExtraError, ModelFileError
-from edit_your_motion.people.backends import PeopleBackend, load_backend
+from edit_your_motion.people.finders.backends import load_backend
+from edit_your_motion.people.finders.contract import PeopleBackend
+from edit_your_motion.people.finders.rtmlib import Rtmlib, load_rtmlib, to_openpose
 from edit_your_motion.people.keypoints import BODY_JOINTS
-from edit_your_motion.people.rtmlib import Rtmlib, load_rtmlib, to_openpose
 
 COCO = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",

@@ -17,7 +17,6 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from edit_your_motion import session
 from edit_your_motion.config import ApplyConfig, EditConfig, load_config, parse_config
 from edit_your_motion.errors import (
     CheckpointError,
@@ -30,11 +29,12 @@ from edit_your_motion.errors import (
     PersonError,
     VideoError,
 )
-from edit_your_motion.locking import held
-from edit_your_motion.people.keypoints_file import save_keypoints
+from edit_your_motion.jobs import session
+from edit_your_motion.jobs.session import EditResult, run_apply, run_edit, run_prepare, run_tune
+from edit_your_motion.people.formats.keypoints_file import save_keypoints
 from edit_your_motion.person import Person, load_person
-from edit_your_motion.progress import SilentProgress
-from edit_your_motion.session import EditResult, run_apply, run_edit, run_prepare, run_tune
+from edit_your_motion.runtime.progress import SilentProgress
+from edit_your_motion.storage.locking import held
 from edit_your_motion.video import probe, read_video
 from synthetic_clip import SyntheticClip, film, short_edit, write_clip
 
@@ -54,7 +54,7 @@ def no_detector(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     if "people_models" in request.fixturenames:
         return
 
-    for module in ("preparation", "finding"):
+    for module in ("people.preparation", "people.generated_frames"):
         monkeypatch.setattr(f"edit_your_motion.{module}.open_backend", refuse)
 
 
@@ -77,7 +77,7 @@ def config(checkpoints: Path, source: SyntheticClip, reference: SyntheticClip) -
 def finished(config: EditConfig, source: SyntheticClip, tmp_path_factory: pytest.TempPathFactory) -> EditResult:
     """An edit that is left as it is."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edit_your_motion.finding.open_backend", refuse)
+        patch.setattr("edit_your_motion.people.generated_frames.open_backend", refuse)
         return run_edit(config, tmp_path_factory.mktemp("edit") / "deep" / "er", SILENT, truth=source.video)
 
 
@@ -504,7 +504,7 @@ def test_what_can_be_known_early_comes_early(
     config: EditConfig, tmp_path: Path, values: dict[str, object], error: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session.Backbone, "load", None)
-    monkeypatch.setattr("edit_your_motion.foresight.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("edit_your_motion.jobs.early_checks.importlib.util.find_spec", lambda name: None)
     with pytest.raises(EditYourMotionError, match=error):
         run_edit(parse_config(EditConfig, config.model_dump(), values), tmp_path / "edit", SILENT)
     assert not list(tmp_path.iterdir())

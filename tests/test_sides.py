@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
-from edit_your_motion.people.sides import keep_sides, swap_sides
+from edit_your_motion.people.tracking.left_right import keep_sides, swap_sides
 from stick_figure import film_turn
 
 FRAMES = 12

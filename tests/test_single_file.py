@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from edit_your_motion.errors import CheckpointError, ModelFileError
+from edit_your_motion.models.loading import Base, load_architecture, load_base
+from edit_your_motion.models.tiny import make_controlnet, make_scheduler, make_text_encoder, make_unet, make_vae
 from edit_your_motion.models.tokenizers import CLIP_MERGES, clip_tokenizer, make_tokenizer
-from edit_your_motion.tiny import make_controlnet, make_scheduler, make_text_encoder, make_unet, make_vae
-from edit_your_motion.weights import Base, load_architecture, load_base
 
 Tensors = dict[str, torch.Tensor]
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -241,7 +241,7 @@ def test_other_kinds_of_files_are_named(folder: Path, tmp_path: Path, start: byt
 
 
 def test_clip_s_tokenizer_is_made_of_its_merges(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from edit_your_motion.model_files import fetch
+    from edit_your_motion.models.downloads import fetch
 
     try:
         fetch(CLIP_MERGES)

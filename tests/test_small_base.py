@@ -4,11 +4,11 @@ from pathlib import Path
 
 import torch
 
-from edit_your_motion.backbone import Backbone
 from edit_your_motion.config import OPENPOSE_CONTROLNET, NetworkConfig
-from edit_your_motion.progress import SilentProgress
+from edit_your_motion.models.backbone import Backbone
+from edit_your_motion.models.loading import SMALL, SMALL_FOLDER, load_base
+from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.stage import Scene, render_clip
-from edit_your_motion.weights import SMALL, SMALL_FOLDER, load_base
 
 LARGEST = 80 * 10**6
 

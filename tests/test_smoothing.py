@@ -7,7 +7,7 @@ import pytest
 
 from edit_your_motion.errors import ConfigError, PersonError
 from edit_your_motion.people.keypoints import Keypoints
-from edit_your_motion.people.smoothing import (
+from edit_your_motion.people.tracking.smoothing import (
     SmoothingConfig,
     fill_mask_gaps,
     frame_times,

@@ -14,7 +14,7 @@ from edit_your_motion.config import SolverName
 from edit_your_motion.diffusion.ddim import Predict, guide, invert, sample
 from edit_your_motion.diffusion.solvers import SOLVERS
 from edit_your_motion.errors import CheckpointError, ConfigError
-from edit_your_motion.tiny import make_scheduler
+from edit_your_motion.models.tiny import make_scheduler
 from tiny_network import load_network, random_clip
 
 pytestmark = pytest.mark.law

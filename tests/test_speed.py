@@ -10,7 +10,6 @@ import torch
 from diffusers import ControlNetModel
 from torch import nn
 
-from edit_your_motion.backbone import Backbone
 from edit_your_motion.config import (
     AppearanceStageConfig,
     BaseConfig,
@@ -20,15 +19,16 @@ from edit_your_motion.config import (
     RuntimeConfig,
     StageConfig,
 )
-from edit_your_motion.dry_run import OperationCounter
-from edit_your_motion.nn.compilation import REPEATED, compile_layers
+from edit_your_motion.models.backbone import Backbone
+from edit_your_motion.models.loading import load_base
 from edit_your_motion.nn.conditions import text_attentions
-from edit_your_motion.nn.frozen import FrozenConv2d, FrozenLinear, store
 from edit_your_motion.nn.motion_attention import SiteMotionAttention
 from edit_your_motion.nn.noise_predictor import NoisePredictor
-from edit_your_motion.progress import SilentProgress
+from edit_your_motion.runtime.compilation import REPEATED, compile_layers
+from edit_your_motion.runtime.dry_run import OperationCounter
+from edit_your_motion.runtime.progress import SilentProgress
+from edit_your_motion.runtime.weight_storage import FrozenConv2d, FrozenLinear, store
 from edit_your_motion.tuning.loop import Tuning, trainable, tune
-from edit_your_motion.weights import load_base
 from tiny_network import load_network, random_clip, scheduler, short_tuning, wake
 
 T = torch.tensor([500])

@@ -13,20 +13,21 @@ import numpy as np
 import pytest
 import torch
 
-from edit_your_motion.backbone import Backbone
-from edit_your_motion.benchmark import paired, prefix_tuning
-from edit_your_motion.benchmark.paired import load_cell, run_paired
-from edit_your_motion.benchmark.paired_config import PairedConfig
-from edit_your_motion.benchmark.pairs import PAIRS
+from edit_your_motion.benchmark import prefix_tuning
+from edit_your_motion.benchmark.paired import run as paired
+from edit_your_motion.benchmark.paired.config import PairedConfig
+from edit_your_motion.benchmark.paired.pairs import PAIRS
+from edit_your_motion.benchmark.paired.run import load_cell, run_paired
 from edit_your_motion.benchmark.prefix_tuning import PrefixTuning
-from edit_your_motion.benchmark.surface import load_cells, measured_everywhere, survey
-from edit_your_motion.benchmark.surface_plot import _ticks, draw_surface
-from edit_your_motion.benchmark.sweep import Grid, name_cell, published_grid, run_sweep
-from edit_your_motion.benchmark.sweep_summary import describe_optimum, write_sweep
+from edit_your_motion.benchmark.sweep.run import Grid, name_cell, published_grid, run_sweep
+from edit_your_motion.benchmark.sweep.summary import describe_optimum, write_sweep
+from edit_your_motion.benchmark.sweep.surface import load_cells, measured_everywhere, survey
+from edit_your_motion.benchmark.sweep.surface_plot import _ticks, draw_surface
 from edit_your_motion.config import EditConfig, merge, parse_config
 from edit_your_motion.edit import tune_person
 from edit_your_motion.errors import ConfigError, InputError
-from edit_your_motion.progress import Advance, SilentProgress
+from edit_your_motion.models.backbone import Backbone
+from edit_your_motion.runtime.progress import Advance, SilentProgress
 from edit_your_motion.tuning.loop import Tuning, tune
 from synthetic_clip import film
 from test_benchmark_paired import Upright, short_config, stub_lpips, write_cell

@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 from cyclopts.exceptions import CycloptsError
 
-from edit_your_motion.benchmark.measured import read_measured
-from edit_your_motion.benchmark.methods import METHODS
-from edit_your_motion.benchmark.published import load_published
-from edit_your_motion.benchmark.table_files import JSON, LATEX, MARKDOWN, PAGE, TRACE, write_tables
-from edit_your_motion.benchmark.table_formats import escape_tex, format_number
-from edit_your_motion.benchmark.tables import (
+from edit_your_motion.benchmark.methods.catalogue import METHODS
+from edit_your_motion.benchmark.tables.files import JSON, LATEX, MARKDOWN, PAGE, TRACE, write_tables
+from edit_your_motion.benchmark.tables.formats import escape_tex, format_number
+from edit_your_motion.benchmark.tables.measured import read_measured
+from edit_your_motion.benchmark.tables.tables import (
     Findings,
     Number,
     Printed,
@@ -31,6 +30,7 @@ from edit_your_motion.benchmark.tables import (
 from edit_your_motion.cli import app
 from edit_your_motion.errors import InputError
 from edit_your_motion.metrics import METRICS, MetricGap, MetricValue, Report, bootstrap_mean
+from edit_your_motion.metrics.published import load_published
 
 PAIRS = [f"pair{index}" for index in range(9)]
 COUNTS = ("100", "200")

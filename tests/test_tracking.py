@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from edit_your_motion.errors import PersonError
-from edit_your_motion.people.appearance import add_looks, compare_looks
-from edit_your_motion.people.backends import PersonDetection
-from edit_your_motion.people.blazepose import BlazePose
-from edit_your_motion.people.tracking import Track, compare_bodies, follow_person
+from edit_your_motion.people.finders.blazepose import BlazePose
+from edit_your_motion.people.finders.contract import PersonDetection
+from edit_your_motion.people.tracking.appearance import add_looks, compare_looks
+from edit_your_motion.people.tracking.tracker import Track, compare_bodies, follow_person
 from edit_your_motion.video import Fit, read_video
 
 HEIGHT, WIDTH = 60, 200

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from edit_your_motion.backbone import Backbone
+from edit_your_motion.benchmark.methods.variants import load_variants
 from edit_your_motion.benchmark.prefix_tuning import KeptTuning
-from edit_your_motion.benchmark.variants import load_variants
 from edit_your_motion.config import EditConfig, parse_config
 from edit_your_motion.edit import tune_person
 from edit_your_motion.errors import ConfigError, InputError
-from edit_your_motion.measurement import Recorder
-from edit_your_motion.progress import SilentProgress
+from edit_your_motion.models.backbone import Backbone
+from edit_your_motion.runtime.profiling import Recorder
+from edit_your_motion.runtime.progress import SilentProgress
 from synthetic_clip import film, short_edit, write_clip
 
 OPTIONS = Path(__file__).resolve().parents[1] / "benchmarks" / "options.yaml"

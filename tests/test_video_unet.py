@@ -8,10 +8,10 @@ from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
 
 from edit_your_motion.config import AppearanceStageConfig, MotionStageConfig
 from edit_your_motion.errors import CheckpointError
+from edit_your_motion.models.prediction_type import noise_of_velocity
+from edit_your_motion.models.tiny import make_base, make_controlnet, make_scheduler
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.nn.video_unet import PARTS, VideoUNet
-from edit_your_motion.prediction import noise_of_velocity
-from edit_your_motion.tiny import make_base, make_controlnet, make_scheduler
 from edit_your_motion.tuning.loop import trainable
 from tiny_network import TEXT_WIDTH, load_network, load_unet, random_clip, wake
 

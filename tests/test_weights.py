@@ -12,11 +12,11 @@ from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModel
 
-from edit_your_motion.backbone import Backbone
 from edit_your_motion.config import BaseConfig, RuntimeConfig
 from edit_your_motion.errors import CheckpointError, ConfigError
-from edit_your_motion.tiny import make_base, make_controlnet, make_text_encoder
-from edit_your_motion.weights import PARTS, Base, load_base
+from edit_your_motion.models.backbone import Backbone
+from edit_your_motion.models.loading import PARTS, Base, load_base
+from edit_your_motion.models.tiny import make_base, make_controlnet, make_text_encoder
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 

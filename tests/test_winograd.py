@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from edit_your_motion.backbone import Backbone
 from edit_your_motion.config import (
     AppearanceStageConfig,
     ApplyConfig,
@@ -24,13 +23,15 @@ from edit_your_motion.config import (
     WindowsConfig,
     parse_config,
 )
-from edit_your_motion.dry_run import OperationCounter, run_dry
 from edit_your_motion.errors import ConfigError, OutOfMemoryError
-from edit_your_motion.memory import MARGIN, Means, Rehearsal, _candidates, follow, make_plan
-from edit_your_motion.nn import winograd
-from edit_your_motion.nn.frozen import FrozenConv2d, store
+from edit_your_motion.models.backbone import Backbone
+from edit_your_motion.models.loading import load_architecture
 from edit_your_motion.nn.noise_predictor import NoisePredictor
-from edit_your_motion.nn.winograd import (
+from edit_your_motion.runtime import winograd
+from edit_your_motion.runtime.dry_run import OperationCounter, run_dry
+from edit_your_motion.runtime.memory_plan import MARGIN, Means, Rehearsal, _candidates, follow, make_plan
+from edit_your_motion.runtime.weight_storage import FrozenConv2d, store
+from edit_your_motion.runtime.winograd import (
     MOST_WORK,
     WinogradConv2d,
     convolve,
@@ -40,7 +41,6 @@ from edit_your_motion.nn.winograd import (
     use_winograd,
 )
 from edit_your_motion.tuning.loop import trainable
-from edit_your_motion.weights import load_architecture
 from tiny_network import load_network, random_clip, wake
 
 pytestmark = pytest.mark.law

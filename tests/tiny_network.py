@@ -6,9 +6,9 @@ from diffusers import ControlNetModel, DDIMScheduler, MotionAdapter, UNet2DCondi
 from torch import nn
 
 from edit_your_motion.config import AppearanceStageConfig, MotionStageConfig, TuningConfig
-from edit_your_motion.draws import Draws, initialised
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.nn.video_unet import VideoUNet
+from edit_your_motion.runtime.random import Draws, initialised
 from edit_your_motion.tuning.clip import TuningClip
 
 TEXT_WIDTH = 32

@@ -6,14 +6,8 @@ The public names below are loaded when they are first used, so that importing th
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from edit_your_motion import rounding
-
 if TYPE_CHECKING:
-    from edit_your_motion.config import (
-        ApplyConfig,
-        EditConfig,
-        TuneConfig,
-    )
+    from edit_your_motion.config import ApplyConfig, EditConfig, TuneConfig
     from edit_your_motion.edit import Edit, apply_motion, tune_person
     from edit_your_motion.errors import (
         CheckpointError,
@@ -29,17 +23,18 @@ if TYPE_CHECKING:
         ResourceError,
         VideoError,
     )
+    from edit_your_motion.models.tiny import make_base, make_controlnet, make_motion_adapter
     from edit_your_motion.people.alignment import align
     from edit_your_motion.people.keypoints import Keypoints
+    from edit_your_motion.people.preparation import PreparedClip
     from edit_your_motion.people.skeleton import draw_skeleton
     from edit_your_motion.person import Person
     from edit_your_motion.pipeline import EditOutput, EditYourMotionPipeline
-    from edit_your_motion.preparation import PreparedClip
-    from edit_your_motion.progress import Progress
-    from edit_your_motion.tiny import make_base, make_controlnet, make_motion_adapter
+    from edit_your_motion.runtime.progress import Progress
     from edit_your_motion.video import Video, read_video, write_video
 
-rounding.ask_for_same_digits()  # before torch multiplies for the first time
+# Before torch multiplies for the first time.
+import_module("edit_your_motion.runtime.matmul_rounding").ask_for_same_digits()
 
 __version__ = "0.1.0.dev0"
 
@@ -65,9 +60,9 @@ _HOMES = {
     "people.skeleton": ("draw_skeleton",),
     "person": ("Person",),
     "pipeline": ("EditOutput", "EditYourMotionPipeline"),
-    "preparation": ("PreparedClip",),
-    "progress": ("Progress",),
-    "tiny": ("make_base", "make_controlnet", "make_motion_adapter"),
+    "people.preparation": ("PreparedClip",),
+    "runtime.progress": ("Progress",),
+    "models.tiny": ("make_base", "make_controlnet", "make_motion_adapter"),
     "video": ("Video", "read_video", "write_video"),
 }
 """The module that each public name lives in."""

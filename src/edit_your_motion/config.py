@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edit_your_motion.errors import ConfigError
-from edit_your_motion.parsing import read_yaml
+from edit_your_motion.storage.parsing import read_yaml
 
 STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 OPENPOSE_CONTROLNET = "lllyasviel/sd-controlnet-openpose"

@@ -11,24 +11,24 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from edit_your_motion.backbone import Backbone, explain_memory
-from edit_your_motion.background import find_reach, keep_background, people_cells
+from edit_your_motion.compositing.matte import composite, make_matte
 from edit_your_motion.config import ApplyConfig, TuneConfig, WindowsConfig
 from edit_your_motion.diffusion.ddim import OnStep, Predict, Rescale, guide, invert, rescaling, sample, signal_levels
 from edit_your_motion.diffusion.windows import check_windows, cover
 from edit_your_motion.errors import CheckpointError
-from edit_your_motion.finding import find_masks
-from edit_your_motion.fresh_noise import FreshPerson
-from edit_your_motion.layers.matte import composite, make_matte
-from edit_your_motion.moved_latents import move_person
+from edit_your_motion.models.backbone import Backbone, explain_memory
 from edit_your_motion.nn.conditions import Conditions
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.people.alignment import align_as
+from edit_your_motion.people.generated_frames import find_masks
 from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.preparation import PreparedClip
 from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.person import FIRST_CONVOLUTION, Person
-from edit_your_motion.preparation import PreparedClip
-from edit_your_motion.progress import Advance, Progress
+from edit_your_motion.runtime.progress import Advance, Progress
+from edit_your_motion.sampling.fresh_noise import FreshPerson
+from edit_your_motion.sampling.kept_background import find_reach, keep_background, people_cells
+from edit_your_motion.sampling.moved_latents import move_person
 from edit_your_motion.tuning.clip import TuningClip
 from edit_your_motion.tuning.decoder import decoder_weights, tune_decoder
 from edit_your_motion.tuning.loop import OnTuningStep, Tuning, tune, tuned_parameters

@@ -74,3 +74,8 @@ class FolderInUseError(ResourceError):
 
 class OutOfMemoryError(ResourceError):
     """Memory ran out; the message names the settings to lower."""
+
+
+def counted(count: int, noun: str) -> str:
+    """The count with its noun, for messages: "1 frame", "2 frames"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

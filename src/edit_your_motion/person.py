@@ -12,15 +12,14 @@ from torch import Tensor
 
 from edit_your_motion import __version__
 from edit_your_motion.config import TuneConfig, dump_config, load_config, parse_config
-from edit_your_motion.errors import CheckpointError, ConfigError, InputError
-from edit_your_motion.files import written_whole
+from edit_your_motion.errors import CheckpointError, ConfigError, InputError, counted
 from edit_your_motion.nn.noise_predictor import NoisePredictor
-from edit_your_motion.parsing import parse_json
-from edit_your_motion.preparation import PreparedClip, load_prepared, save_prepared
+from edit_your_motion.people.preparation import PreparedClip, load_prepared, save_prepared
+from edit_your_motion.storage.files import written_whole
+from edit_your_motion.storage.parsing import parse_json
 from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors, save_tensors
 from edit_your_motion.tuning.early_stopping import StageEnd
 from edit_your_motion.tuning.loop import tuned_parameters
-from edit_your_motion.wording import counted
 
 CONFIG, PARAMETERS, DECODER, LATENTS, SOURCE, CARD = (
     "config.yaml",

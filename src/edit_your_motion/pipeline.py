@@ -12,14 +12,14 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from edit_your_motion.backbone import Backbone, as_pictures
 from edit_your_motion.config import ApplyConfig, BaseConfig, RuntimeConfig, TuneConfig, parse_config
 from edit_your_motion.edit import apply_motion, tune_person
 from edit_your_motion.errors import ConfigError, VideoError
+from edit_your_motion.models.backbone import Backbone, as_pictures
 from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.preparation import PreparedClip, choose_canvas, foresee, prepare_reference, prepare_source
 from edit_your_motion.person import Person, is_person, load_person
-from edit_your_motion.preparation import PreparedClip, choose_canvas, foresee, prepare_reference, prepare_source
-from edit_your_motion.progress import Progress, SilentProgress
+from edit_your_motion.runtime.progress import Progress, SilentProgress
 from edit_your_motion.tuning.loop import OnTuningStep
 from edit_your_motion.video import Video
 

@@ -17,23 +17,23 @@ import numpy as np
 from jaxtyping import UInt8
 
 from edit_your_motion import __version__
-from edit_your_motion.backbone import Backbone
-from edit_your_motion.benchmark.external import ExternalMethod
-from edit_your_motion.benchmark.methods import Method
-from edit_your_motion.benchmark.motion_editor import apply_in_two_branches
+from edit_your_motion.benchmark.methods.catalogue import Method
+from edit_your_motion.benchmark.methods.external import ExternalMethod
+from edit_your_motion.benchmark.methods.motion_editor import apply_in_two_branches
 from edit_your_motion.benchmark.provenance import commit_of_package
 from edit_your_motion.config import EditConfig, PeopleConfig, TuneConfig, dump_config, parse_config
-from edit_your_motion.draws import Draws
 from edit_your_motion.edit import apply_motion, loop_frames, tune_person
 from edit_your_motion.errors import DiskFullError, EditYourMotionError, InputError
-from edit_your_motion.files import write_text
-from edit_your_motion.measurement import PhaseRecord, Recorder
-from edit_your_motion.parsing import parse_json
+from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.people.alignment import align_as
 from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.preparation import PreparedClip
 from edit_your_motion.person import Person
-from edit_your_motion.preparation import PreparedClip
-from edit_your_motion.progress import Advance, Progress
+from edit_your_motion.runtime.profiling import PhaseRecord, Recorder
+from edit_your_motion.runtime.progress import Advance, Progress
+from edit_your_motion.runtime.random import Draws
+from edit_your_motion.storage.files import write_text
+from edit_your_motion.storage.parsing import parse_json
 from edit_your_motion.video import write_video
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from edit_your_motion.errors import InputError
-from edit_your_motion.people.keypoints_file import read_json
+from edit_your_motion.people.formats.keypoints_file import read_json
 
 
 def read_document(path: Path, what: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from edit_your_motion.errors import InputError, MissingExtraError, ModelFileErro
 from edit_your_motion.metrics import METRICS, FeatureNetworks, Frames, MetricGap, MetricValue, frechet_distance
 from edit_your_motion.metrics.frechet import FewClipsWarning
 from edit_your_motion.metrics.video_features import CLIP_FRAMES, ClipEncoder, encode_clips, load_i3d, load_resnet3d
-from edit_your_motion.progress import Progress
+from edit_your_motion.runtime.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from edit_your_motion.backbone import Backbone
 from edit_your_motion.config import TuneConfig
 from edit_your_motion.edit import tune_person
-from edit_your_motion.files import write_text, written_whole
-from edit_your_motion.measurement import PhaseRecord, Recorder
-from edit_your_motion.parsing import parse_json
+from edit_your_motion.models.backbone import Backbone
+from edit_your_motion.people.preparation import PreparedClip
 from edit_your_motion.person import Person
-from edit_your_motion.preparation import PreparedClip
-from edit_your_motion.progress import Progress
+from edit_your_motion.runtime.profiling import PhaseRecord, Recorder
+from edit_your_motion.runtime.progress import Progress
+from edit_your_motion.storage.files import write_text, written_whole
+from edit_your_motion.storage.parsing import parse_json
 from edit_your_motion.tuning.loop import TuningStep
 
 STAGES = "tune, stage"

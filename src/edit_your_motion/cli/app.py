@@ -26,7 +26,7 @@ from edit_your_motion.cli import (
 from edit_your_motion.cli.printing import console
 from edit_your_motion.config import explain
 from edit_your_motion.errors import EditYourMotionError
-from edit_your_motion.heap import keep_freed_memory
+from edit_your_motion.runtime.allocator import keep_freed_memory
 
 SHORT_FORMS = {
     "--base": "--model.base",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cyclopts import App
 
-from edit_your_motion.benchmark.paired_config import PairedConfig
+from edit_your_motion.benchmark.paired.config import PairedConfig
 from edit_your_motion.cli.benchmarking_data import SUMMARIES, MethodNames, make_command
 from edit_your_motion.cli.printing import show
 from edit_your_motion.cli.settings import PairedFlags, resolve
@@ -54,12 +54,12 @@ def paired(
     verbose
         Say more.
     """
-    from edit_your_motion.benchmark.external import parse_external
-    from edit_your_motion.benchmark.methods import METHODS, choose_methods
-    from edit_your_motion.benchmark.paired import run_paired
-    from edit_your_motion.benchmark.paired_summary import format_summary, summarise, write_sheets, write_summary
-    from edit_your_motion.benchmark.pairs import PAIRS, choose_pairs
-    from edit_your_motion.benchmark.variants import load_variants
+    from edit_your_motion.benchmark.methods.catalogue import METHODS, choose_methods
+    from edit_your_motion.benchmark.methods.external import parse_external
+    from edit_your_motion.benchmark.methods.variants import load_variants
+    from edit_your_motion.benchmark.paired.pairs import PAIRS, choose_pairs
+    from edit_your_motion.benchmark.paired.run import run_paired
+    from edit_your_motion.benchmark.paired.summary import format_summary, summarise, write_sheets, write_summary
     from edit_your_motion.cli.progress import set_up_output
 
     resolved = resolve(PairedConfig, config, settings)

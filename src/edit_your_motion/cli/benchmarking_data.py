@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter
 
-from edit_your_motion.benchmark.dataset_config import DatasetConfig
+from edit_your_motion.benchmark.datasets.config import DatasetConfig
 from edit_your_motion.cli.printing import show
 from edit_your_motion.cli.settings import DatasetFlags, resolve
 
@@ -92,15 +92,15 @@ def run_on_data(
     verbose: bool,
 ) -> None:
     """Makes what is missing, then tables and sheets of all that is there; exits with 1 if a cell failed."""
-    from edit_your_motion.benchmark.dataset import run_dataset
-    from edit_your_motion.benchmark.dataset_summary import (
+    from edit_your_motion.benchmark.datasets.run import run_dataset
+    from edit_your_motion.benchmark.datasets.summary import (
         format_dataset_summary,
         summarise_dataset,
         write_dataset_sheets,
         write_dataset_summary,
     )
-    from edit_your_motion.benchmark.external import parse_external
-    from edit_your_motion.benchmark.methods import METHODS, choose_methods
+    from edit_your_motion.benchmark.methods.catalogue import METHODS, choose_methods
+    from edit_your_motion.benchmark.methods.external import parse_external
     from edit_your_motion.cli.progress import set_up_output
     from edit_your_motion.datasets.catalogue import choose_cases, open_dataset
 

@@ -6,19 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from edit_your_motion.cli.printing import show
-from edit_your_motion.cli.settings import (
-    ApplyFlags,
-    EditFlags,
-    PrepareConfig,
-    PrepareFlags,
-    TuneFlags,
-    resolve,
-)
+from edit_your_motion.cli.settings import ApplyFlags, EditFlags, PrepareConfig, PrepareFlags, TuneFlags, resolve
 from edit_your_motion.config import ApplyConfig, EditConfig, TuneConfig
-from edit_your_motion.wording import counted
+from edit_your_motion.errors import counted
 
 if TYPE_CHECKING:
-    from edit_your_motion.session import EditResult
+    from edit_your_motion.jobs.session import EditResult
 
 
 def edit(
@@ -61,7 +54,7 @@ def edit(
     """
     resolved = resolve(EditConfig, config, settings, source=source, reference=reference)
     from edit_your_motion.cli.progress import set_up_output
-    from edit_your_motion.session import run_edit
+    from edit_your_motion.jobs.session import run_edit
 
     progress = set_up_output(quiet=quiet, verbose=verbose)
     result = run_edit(resolved, output, progress, truth=truth, restart=restart)
@@ -99,7 +92,7 @@ def tune(
     """
     resolved = resolve(TuneConfig, config, settings, quiet=quiet, source=source)
     from edit_your_motion.cli.progress import set_up_output
-    from edit_your_motion.session import run_tune
+    from edit_your_motion.jobs.session import run_tune
 
     run_tune(resolved, output, set_up_output(quiet=quiet, verbose=verbose), restart=restart)
     if not quiet:
@@ -144,7 +137,7 @@ def apply(
     """
     resolved = resolve(ApplyConfig, config, settings, quiet=quiet, reference=reference)
     from edit_your_motion.cli.progress import set_up_output
-    from edit_your_motion.session import run_apply
+    from edit_your_motion.jobs.session import run_apply
 
     progress = set_up_output(quiet=quiet, verbose=verbose)
     moved = {"base": base, "controlnet": controlnet}
@@ -183,8 +176,8 @@ def prepare(
     """
     resolved = resolve(PrepareConfig, config, settings, quiet=quiet)
     from edit_your_motion.cli.progress import set_up_output
-    from edit_your_motion.output import describe_people
-    from edit_your_motion.session import run_prepare
+    from edit_your_motion.jobs.output_folder import describe_people
+    from edit_your_motion.jobs.session import run_prepare
 
     progress = set_up_output(quiet=quiet, verbose=verbose)
     clip = run_prepare(video, resolved.video, resolved.people, output, progress)

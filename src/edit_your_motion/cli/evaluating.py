@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from edit_your_motion.benchmark.evaluation_config import EvaluationConfig
+from edit_your_motion.benchmark.evaluation.config import EvaluationConfig
 from edit_your_motion.cli.printing import show
 from edit_your_motion.cli.settings import EvaluationFlags, resolve
 from edit_your_motion.errors import ConfigError
@@ -66,9 +66,9 @@ def evaluate(
         raise ConfigError(
             "expected --dataset with --data, and then no --against, --source, --reference or --prompt, which it knows"
         )
-    from edit_your_motion.benchmark.evaluation import evaluate_subjects
-    from edit_your_motion.benchmark.evaluation_report import format_set, write_set_report
-    from edit_your_motion.benchmark.subjects import find_subjects, find_subjects_of
+    from edit_your_motion.benchmark.evaluation.report import format_set, write_set_report
+    from edit_your_motion.benchmark.evaluation.run import evaluate_subjects
+    from edit_your_motion.benchmark.evaluation.subjects import find_subjects, find_subjects_of
     from edit_your_motion.cli.progress import set_up_output
     from edit_your_motion.datasets.catalogue import open_dataset
 

@@ -27,8 +27,8 @@ def doctor() -> None:
     import torch
 
     from edit_your_motion import __version__
-    from edit_your_motion.backbone import choose_device, choose_dtype
-    from edit_your_motion.model_files import MODEL_FILES, cache_folder
+    from edit_your_motion.models.backbone import choose_device, choose_dtype
+    from edit_your_motion.models.downloads import MODEL_FILES, cache_folder
 
     rows: list[tuple[str, str]] = []
     missing: list[str] = []
@@ -69,7 +69,7 @@ def doctor() -> None:
 @models.default
 def list_models() -> None:
     """List every model file."""
-    from edit_your_motion.model_files import MODEL_FILES
+    from edit_your_motion.models.downloads import MODEL_FILES
 
     for file in MODEL_FILES.values():
         state = "here" if file.path.is_file() else "absent"
@@ -88,10 +88,10 @@ def fetch(*names: str) -> None:
     names
         Which ones; all of them without a name.
     """
-    from edit_your_motion import model_files
+    from edit_your_motion.models import downloads
 
-    for name in names or model_files.MODEL_FILES:
-        sys.stdout.write(f"{name}: {model_files.fetch(name)}\n")
+    for name in names or downloads.MODEL_FILES:
+        sys.stdout.write(f"{name}: {downloads.fetch(name)}\n")
 
 
 def _advise(memory: float) -> str:

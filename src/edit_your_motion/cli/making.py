@@ -13,7 +13,7 @@ def config(*, output: Path | None = None) -> None:
         File to write instead of printing.
     """
     from edit_your_motion.config import EditConfig, dump_config
-    from edit_your_motion.files import write_text
+    from edit_your_motion.storage.files import write_text
 
     text = dump_config(EditConfig())
     if output is None:
@@ -35,7 +35,7 @@ def tiny(folder: Path, /, *, widths: tuple[int, int, int, int] = (32, 64, 64, 64
         Of the random weights.
     """
     from edit_your_motion.cli.progress import set_up_output
-    from edit_your_motion.tiny import make_base, make_controlnet
+    from edit_your_motion.models.tiny import make_base, make_controlnet
 
     set_up_output(quiet=False, verbose=False)
     base = make_base(folder / "base", widths=widths, seed=seed)

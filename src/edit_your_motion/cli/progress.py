@@ -11,8 +11,8 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from edit_your_motion.cli.printing import console
-from edit_your_motion.progress import Advance, SilentProgress
-from edit_your_motion.progress import Progress as AnyProgress
+from edit_your_motion.runtime.progress import Advance, SilentProgress
+from edit_your_motion.runtime.progress import Progress as AnyProgress
 
 
 class TerminalProgress:

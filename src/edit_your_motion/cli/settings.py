@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from pydantic import create_model
 
-from edit_your_motion.benchmark.dataset_config import DatasetConfig
-from edit_your_motion.benchmark.evaluation_config import EvaluationConfig
-from edit_your_motion.benchmark.paired_config import PairedConfig
+from edit_your_motion.benchmark.datasets.config import DatasetConfig
+from edit_your_motion.benchmark.evaluation.config import EvaluationConfig
+from edit_your_motion.benchmark.paired.config import PairedConfig
 from edit_your_motion.cli.printing import console
 from edit_your_motion.config import (
     AnyConfig,

@@ -53,10 +53,10 @@ def stage(
         Of the looks: 1, those of the paired benchmark, or 2, with more variety, and captions that name all of it.
     """
     from edit_your_motion.datasets.tiktok import write_tiktok_clip
-    from edit_your_motion.files import write_text
-    from edit_your_motion.people.keypoints_file import save_keypoints
-    from edit_your_motion.preparation import save_masks
+    from edit_your_motion.people.formats.keypoints_file import save_keypoints
+    from edit_your_motion.people.preparation import save_masks
     from edit_your_motion.stage import Pair, render_clip, render_pair
+    from edit_your_motion.storage.files import write_text
     from edit_your_motion.video import write_video
 
     for number in range(seed, seed + pairs):

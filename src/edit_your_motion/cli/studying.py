@@ -7,7 +7,7 @@ from typing import Literal
 from cyclopts import App
 
 from edit_your_motion.cli.printing import console, show
-from edit_your_motion.wording import counted
+from edit_your_motion.errors import counted
 
 study = App(name="study", help="Ask people which of two results they prefer (Eq. 18).")
 
@@ -71,7 +71,7 @@ def make(
         Say nothing but errors.
     """
     from edit_your_motion.cli.progress import TerminalProgress
-    from edit_your_motion.progress import SilentProgress
+    from edit_your_motion.runtime.progress import SilentProgress
     from edit_your_motion.study.collection import collect_study, find_origins, load_prompts
     from edit_your_motion.study.definition import FILE, paper_questions, write_consent
 

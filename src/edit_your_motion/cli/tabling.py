@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from cyclopts import Parameter
 
-from edit_your_motion.benchmark.paired_config import PairedConfig
+from edit_your_motion.benchmark.paired.config import PairedConfig
 from edit_your_motion.cli.printing import show
 from edit_your_motion.cli.settings import PairedFlags, SweepFlags, resolve
 
@@ -47,10 +47,15 @@ def ablate(
     verbose
         Say more.
     """
-    from edit_your_motion.benchmark.ablation import choose_ablations, compare_ablations, format_ablation, write_ablation
-    from edit_your_motion.benchmark.paired import run_paired
-    from edit_your_motion.benchmark.paired_summary import summarise, write_sheets, write_summary
-    from edit_your_motion.benchmark.pairs import PAIRS, choose_pairs
+    from edit_your_motion.benchmark.paired.pairs import PAIRS, choose_pairs
+    from edit_your_motion.benchmark.paired.run import run_paired
+    from edit_your_motion.benchmark.paired.summary import summarise, write_sheets, write_summary
+    from edit_your_motion.benchmark.tables.ablation import (
+        choose_ablations,
+        compare_ablations,
+        format_ablation,
+        write_ablation,
+    )
     from edit_your_motion.cli.progress import set_up_output
 
     resolved = resolve(PairedConfig, config, settings)
@@ -100,9 +105,9 @@ def sweep(
     verbose
         Say more.
     """
-    from edit_your_motion.benchmark.pairs import PAIRS, choose_pairs
-    from edit_your_motion.benchmark.sweep import Grid, published_grid, run_sweep
-    from edit_your_motion.benchmark.sweep_summary import format_sweep, write_sweep
+    from edit_your_motion.benchmark.paired.pairs import PAIRS, choose_pairs
+    from edit_your_motion.benchmark.sweep.run import Grid, published_grid, run_sweep
+    from edit_your_motion.benchmark.sweep.summary import format_sweep, write_sweep
     from edit_your_motion.cli.progress import set_up_output
 
     resolved = resolve(PairedConfig, config, settings)
@@ -129,8 +134,8 @@ def tables(*folders: Path, output: Path = Path("tables"), quiet: bool = False) -
     quiet
         Say nothing but errors.
     """
-    from edit_your_motion.benchmark.table_files import MARKDOWN, PAGE, write_tables
-    from edit_your_motion.benchmark.tables import read_findings
+    from edit_your_motion.benchmark.tables.files import MARKDOWN, PAGE, write_tables
+    from edit_your_motion.benchmark.tables.tables import read_findings
 
     write_tables(output, read_findings(folders))
     if not quiet:

@@ -5,8 +5,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
-from edit_your_motion.benchmark.choice import choose
 from edit_your_motion.datasets.case import CaseList
+from edit_your_motion.datasets.choice import choose
 from edit_your_motion.datasets.config import CasesConfig
 from edit_your_motion.datasets.motion_editor import read_motion_editor
 from edit_your_motion.datasets.paired_folder import read_paired

@@ -12,8 +12,8 @@ from jaxtyping import Bool, Int, UInt8
 
 from edit_your_motion.datasets.people_files import count_keypoints, count_masks, read_keypoints, read_masks
 from edit_your_motion.errors import InputError, VideoError
+from edit_your_motion.people.frame_mapping import pick_frames
 from edit_your_motion.people.keypoints import Keypoints
-from edit_your_motion.people.placing import pick_frames
 from edit_your_motion.video import Video, VideoInfo, probe
 from edit_your_motion.video.clip import require_source
 from edit_your_motion.video.containers import iterate_container

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.errors import InputError, VideoError
-from edit_your_motion.people.openpose_format import sorted_by_number
+from edit_your_motion.people.formats.openpose import sorted_by_number
 from edit_your_motion.video.pictures import SUFFIXES
 
 VIDEOS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif")

@@ -25,7 +25,7 @@ from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.datasets.config import CasesConfig
 from edit_your_motion.datasets.folder import find_clip, first_of, has_pictures, require_clip
 from edit_your_motion.errors import InputError, VideoError
-from edit_your_motion.people.openpose_format import sorted_by_number
+from edit_your_motion.people.formats.openpose import sorted_by_number
 
 SOURCES = ("images", "source", "source_images")
 REFERENCES = ("target_images", "reference", "target", "reference_images")

@@ -12,8 +12,8 @@ from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.datasets.config import CasesConfig
 from edit_your_motion.datasets.folder import first_of
 from edit_your_motion.errors import InputError
-from edit_your_motion.people.keypoints_file import read_json
-from edit_your_motion.people.openpose_format import sorted_by_number
+from edit_your_motion.people.formats.keypoints_file import read_json
+from edit_your_motion.people.formats.openpose import sorted_by_number
 
 _CLIPS = ("source", "reference", "truth")
 

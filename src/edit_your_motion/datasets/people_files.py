@@ -6,11 +6,11 @@ import numpy as np
 from jaxtyping import Bool
 
 from edit_your_motion.errors import PersonError
+from edit_your_motion.people.formats.mask_files import list_masks
+from edit_your_motion.people.formats.mask_files import read_masks as read_mask_files
+from edit_your_motion.people.formats.precomputed import load_ready_keypoints
+from edit_your_motion.people.frame_mapping import Placement
 from edit_your_motion.people.keypoints import Keypoints
-from edit_your_motion.people.mask_files import list_masks
-from edit_your_motion.people.mask_files import read_masks as read_mask_files
-from edit_your_motion.people.placing import Placement
-from edit_your_motion.people.precomputed import load_ready_keypoints
 from edit_your_motion.video import Fit
 from edit_your_motion.video.pictures import SUFFIXES
 

@@ -21,15 +21,15 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from edit_your_motion.benchmark.split import Split, load_split
 from edit_your_motion.datasets.case import Case, CaseList
 from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.datasets.config import CasesConfig
 from edit_your_motion.datasets.folder import first_of, has_pictures
+from edit_your_motion.datasets.split import Split, load_split
 from edit_your_motion.errors import InputError
-from edit_your_motion.files import written_whole
+from edit_your_motion.people.formats.openpose import sorted_by_number, write_openpose
 from edit_your_motion.people.keypoints import Keypoints
-from edit_your_motion.people.openpose_format import sorted_by_number, write_openpose
+from edit_your_motion.storage.files import written_whole
 
 MASKS = ("masks", "groundsam", "groundsam_vis")
 KEYPOINTS = ("openpose_json", "openpose", "keypoints", "poses")

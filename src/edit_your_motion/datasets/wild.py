@@ -24,7 +24,7 @@ from edit_your_motion.datasets.case import Case, CaseList
 from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.datasets.config import CasesConfig
 from edit_your_motion.errors import InputError
-from edit_your_motion.parsing import read_yaml
+from edit_your_motion.storage.parsing import read_yaml
 
 TABLES = ("cases.csv", "cases.yaml", "cases.yml")
 LARGEST_TABLE = 4 << 20

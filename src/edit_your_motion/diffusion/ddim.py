@@ -11,7 +11,7 @@ from torch import Tensor
 
 from edit_your_motion.config import SolverName
 from edit_your_motion.diffusion.solvers import SOLVERS, OnStep, Predict
-from edit_your_motion.prediction import velocity_schedule
+from edit_your_motion.models.prediction_type import velocity_schedule
 
 __all__ = ["OnStep", "Predict", "Rescale", "denoising_loss", "guide", "invert", "rescaling", "sample", "signal_levels"]
 

@@ -21,7 +21,7 @@ from edit_your_motion.metrics.frames import Frames, check_readable_again, descri
 from edit_your_motion.metrics.inputs import FeatureNetworks, PersonMasks, PersonPoses
 from edit_your_motion.metrics.report import MetricGap, MetricValue, Report
 from edit_your_motion.metrics.session import GapError, Session
-from edit_your_motion.progress import Advance, SilentProgress
+from edit_your_motion.runtime.progress import Advance, SilentProgress
 
 Phase: TypeAlias = Callable[[str, int], AbstractContextManager[Advance]]
 """Announces a phase by its name and number of steps; see `Progress.phase`."""

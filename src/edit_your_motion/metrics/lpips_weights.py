@@ -11,10 +11,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from edit_your_motion import model_files
 from edit_your_motion.errors import CheckpointError
-from edit_your_motion.files import written_whole
 from edit_your_motion.metrics.lpips import Backbone, Lpips
+from edit_your_motion.models import downloads
+from edit_your_motion.storage.files import written_whole
 
 # The private function that pickled arrays name; its module moved between NumPy 1 and 2, so an array is asked for it.
 _RECONSTRUCT = np.zeros(0).__reduce__()[0]
@@ -38,7 +38,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def load_lpips(
-    backbone: Backbone = "alexnet", *, allow_fetch: bool = False, progress: model_files.Progress | None = None
+    backbone: Backbone = "alexnet", *, allow_fetch: bool = False, progress: downloads.Progress | None = None
 ) -> Lpips:
     """LPIPS v0.1 with its published weights, on the CPU.
 
@@ -51,10 +51,10 @@ def load_lpips(
         ModelFileError: the weights are absent or cannot be fetched; the message names the command that fetches them.
         CheckpointError: the weights do not fit the network.
     """
-    file = model_files.describe(f"lpips-{backbone}")
+    file = downloads.describe(f"lpips-{backbone}")
     converted = file.path.with_name(f"lpips-{backbone}.safetensors")
     if not _is_conversion_of(converted, file.sha256):
-        original = model_files.obtain(file.name, allow_fetch=allow_fetch, progress=progress)
+        original = downloads.obtain(file.name, allow_fetch=allow_fetch, progress=progress)
         weights = read_flax_weights(original, backbone)
         with written_whole(converted) as temporary:
             save_file(weights, temporary, {"sha256": file.sha256})

@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float64
 
 from edit_your_motion.errors import InputError, PersonError
 from edit_your_motion.people.keypoints import Keypoints
-from edit_your_motion.people.sides import swap_sides
+from edit_your_motion.people.tracking.left_right import swap_sides
 
 
 def pck(

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from edit_your_motion.errors import InputError
-from edit_your_motion.files import write_text
-from edit_your_motion.parsing import parse_json
+from edit_your_motion.storage.files import write_text
+from edit_your_motion.storage.parsing import parse_json
 
 Better: TypeAlias = Literal["lower", "higher"]
 

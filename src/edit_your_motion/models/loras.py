@@ -12,7 +12,7 @@ from torch import Tensor
 from edit_your_motion.errors import CheckpointError
 from edit_your_motion.models.networks import digest_of
 from edit_your_motion.models.tensor_files import first_line, read_file, read_metadata, shortened
-from edit_your_motion.parsing import parse_json
+from edit_your_motion.storage.parsing import parse_json
 
 LAYER = re.compile(
     r"(?P<module>.+?)[._](?:lora_linear_layer[._]|lora[._])(?P<side>A|B|down|up)(?:\.\w+)?\.weight|(?P<scaled>.+)\.alpha"

@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from edit_your_motion.errors import CheckpointError
-from edit_your_motion.parsing import parse_json
+from edit_your_motion.storage.parsing import parse_json
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 

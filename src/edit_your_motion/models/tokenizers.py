@@ -11,7 +11,7 @@ from huggingface_hub import try_to_load_from_cache
 from transformers import CLIPTokenizer
 
 from edit_your_motion.errors import CheckpointError, ModelFileError
-from edit_your_motion.model_files import obtain
+from edit_your_motion.models.downloads import obtain
 from edit_your_motion.models.hub import find
 from edit_your_motion.models.tensor_files import first_line
 

@@ -9,10 +9,10 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from edit_your_motion.errors import CheckpointError
+from edit_your_motion.models.prediction_type import noise_of_velocity
 from edit_your_motion.nn.conditions import Conditions, Text, project_text, take_text, text_attentions
 from edit_your_motion.nn.skeleton_guidance import embed_skeletons, predict_residuals
 from edit_your_motion.nn.video_unet import VideoUNet
-from edit_your_motion.prediction import noise_of_velocity
 
 
 class NoisePredictor(nn.Module):

@@ -18,12 +18,16 @@ from torch import Tensor, nn
 
 from edit_your_motion.config import Part, Recomputation, Recompute
 from edit_your_motion.errors import CheckpointError
+from edit_your_motion.nn.baselines.motion_editor import (
+    CausalTemporalAttention,
+    MotionEditorAdapter,
+    SiteMotionEditorAdapter,
+)
 from edit_your_motion.nn.conditions import Text, TextAttentionProcessor
 from edit_your_motion.nn.motion_attention import MotionAttention, SiteMotionAttention
-from edit_your_motion.nn.motion_editor import CausalTemporalAttention, MotionEditorAdapter, SiteMotionEditorAdapter
-from edit_your_motion.nn.recomputation import recompute
 from edit_your_motion.nn.recurrent_causal_attention import FrameAttention, FrameAttentionKind, copied
 from edit_your_motion.nn.temporal_attention import TemporalAttention
+from edit_your_motion.runtime.gradient_checkpointing import recompute
 
 PARTS: tuple[Part, ...] = get_args(Part)
 

@@ -13,14 +13,14 @@ from torch.nn.functional import max_pool2d
 from transformers import CLIPTokenizer
 
 from edit_your_motion.diffusion.ddim import Predict, sample
-from edit_your_motion.draws import Draws, initialised
-from edit_your_motion.prediction import noise_of_velocity, velocity_schedule
+from edit_your_motion.models.prediction_type import noise_of_velocity, velocity_schedule
+from edit_your_motion.models.tiny import make_scheduler, make_text_encoder, make_unet
 from edit_your_motion.pretrain.config import PretrainConfig
 from edit_your_motion.pretrain.frames import FrameShard
 from edit_your_motion.pretrain.latents import Examples, LatentPool, examples_of, tokenize
 from edit_your_motion.pretrain.start import start_predictor
 from edit_your_motion.pretrain.vae import SHOWN, decode
-from edit_your_motion.tiny import make_scheduler, make_text_encoder, make_unet
+from edit_your_motion.runtime.random import Draws, initialised
 
 
 class PicturePredictor(nn.Module):

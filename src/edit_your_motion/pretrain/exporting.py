@@ -6,13 +6,13 @@ from pathlib import Path
 from transformers import CLIPTokenizer
 
 from edit_your_motion.errors import CheckpointError
-from edit_your_motion.files import written_whole
+from edit_your_motion.models.tiny import MODEL_INDEX, make_scheduler
 from edit_your_motion.pretrain.diffusion import DiffusionTraining, PicturePredictor
 from edit_your_motion.pretrain.latents import encoder_digest, find_scaling_factor, made_with
 from edit_your_motion.pretrain.loop import checkpoint_file, load_average
 from edit_your_motion.pretrain.pipeline import LATENTS, TOKENIZER, read_config
 from edit_your_motion.pretrain.vae import VaeTraining, build_vae
-from edit_your_motion.tiny import MODEL_INDEX, make_scheduler
+from edit_your_motion.storage.files import written_whole
 
 BASE, CONTROLNET, RECORD = "base", "controlnet", "training.json"
 

@@ -16,11 +16,11 @@ from jaxtyping import Bool, Float32, UInt8
 from torch import Tensor
 
 from edit_your_motion.errors import CheckpointError
-from edit_your_motion.parsing import parse_json
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
 from edit_your_motion.pretrain.camera import film
 from edit_your_motion.pretrain.config import PicturesConfig
-from edit_your_motion.progress import Progress
+from edit_your_motion.runtime.progress import Progress
+from edit_your_motion.storage.parsing import parse_json
 from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors, save_tensors
 
 SLOTS = 8

@@ -18,7 +18,7 @@ from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.pretrain.config import PicturesConfig
 from edit_your_motion.pretrain.frames import FrameShard, load_shard
 from edit_your_motion.pretrain.vae import encode, encoder_of
-from edit_your_motion.progress import Progress
+from edit_your_motion.runtime.progress import Progress
 from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors, save_tensors
 
 

@@ -15,13 +15,13 @@ from jaxtyping import UInt8
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from edit_your_motion.draws import Draws
 from edit_your_motion.errors import ConfigError
-from edit_your_motion.files import explained, write_text
-from edit_your_motion.parsing import parse_json
 from edit_your_motion.pretrain.config import TrainingConfig
 from edit_your_motion.pretrain.samples import write_sheet
-from edit_your_motion.progress import Progress
+from edit_your_motion.runtime.progress import Progress
+from edit_your_motion.runtime.random import Draws
+from edit_your_motion.storage.files import explained, write_text
+from edit_your_motion.storage.parsing import parse_json
 from edit_your_motion.tuning.checkpoints import TuningState, load_state, save_state
 
 logger = logging.getLogger(__name__)

@@ -6,10 +6,9 @@ import torch
 from diffusers import AutoencoderKL
 from transformers import CLIPTokenizer
 
-from edit_your_motion.backbone import choose_device, choose_dtype
 from edit_your_motion.config import dump_config, load_config, parse_config
 from edit_your_motion.errors import CheckpointError, ConfigError
-from edit_your_motion.files import write_text, written_whole
+from edit_your_motion.models.backbone import choose_device, choose_dtype
 from edit_your_motion.pretrain.config import PretrainConfig
 from edit_your_motion.pretrain.diffusion import DiffusionTraining
 from edit_your_motion.pretrain.frames import FramePool, FrameShard, held_out_shard, load_shard, render_shards
@@ -17,7 +16,8 @@ from edit_your_motion.pretrain.latents import LatentPool, encode_shards, find_sc
 from edit_your_motion.pretrain.loop import Workshop, train
 from edit_your_motion.pretrain.tokenizer import train_tokenizer
 from edit_your_motion.pretrain.vae import VaeTraining
-from edit_your_motion.progress import Progress, SilentProgress
+from edit_your_motion.runtime.progress import Progress, SilentProgress
+from edit_your_motion.storage.files import write_text, written_whole
 
 CONFIG = "config.yaml"
 FRAMES, LATENTS, TOKENIZER = "frames", "latents", "tokenizer"

@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from edit_your_motion.files import written_whole
+from edit_your_motion.storage.files import written_whole
 
 
 def to_pixels(frames: UInt8[np.ndarray, "b h w 3"] | UInt8[Tensor, "b h w 3"]) -> Float[Tensor, "b 3 h w"]:

@@ -10,13 +10,13 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
-from edit_your_motion.draws import Draws, initialised
 from edit_your_motion.metrics import load_lpips
+from edit_your_motion.models.tiny import make_vae
 from edit_your_motion.pretrain.config import PretrainConfig
 from edit_your_motion.pretrain.frames import FramePool, FrameShard
 from edit_your_motion.pretrain.samples import to_pictures, to_pixels
 from edit_your_motion.pretrain.start import load_anchor, start_vae
-from edit_your_motion.tiny import make_vae
+from edit_your_motion.runtime.random import Draws, initialised
 from edit_your_motion.tuning.decoder import gradient_distance
 
 SHOWN = 8

@@ -7,14 +7,7 @@ import numpy as np
 
 from edit_your_motion.stage.colours import COLOURS, EYE_COLOURS, SKIN_TONES, Cloth, Colour
 from edit_your_motion.stage.garments import SLEEVES, Bottom, Footwear, Top
-from edit_your_motion.stage.identity import (
-    TUCKED,
-    Identity,
-    Portrait,
-    pick_colour,
-    pick_two_colours,
-    sample_build,
-)
+from edit_your_motion.stage.identity import TUCKED, Identity, Portrait, pick_colour, pick_two_colours, sample_build
 
 _HAIR = {
     True: {"short": 6, "crop": 4, "bald": 2, "curls": 2, "afro": 1, "bob": 1.5, "long": 1, "bun": 0.5, "ponytail": 0.5},

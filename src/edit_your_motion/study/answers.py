@@ -17,7 +17,7 @@ from pydantic_core import ArgsKwargs
 
 from edit_your_motion.config import explain
 from edit_your_motion.errors import DiskFullError, InputError
-from edit_your_motion.files import is_full
+from edit_your_motion.storage.files import is_full
 from edit_your_motion.study.definition import Study
 from edit_your_motion.study.plan import Comparison, Side, plan_comparisons, seed_of
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from edit_your_motion.config import load_config
 from edit_your_motion.errors import ConfigError, InputError
-from edit_your_motion.files import written_whole
-from edit_your_motion.progress import Progress
+from edit_your_motion.runtime.progress import Progress
+from edit_your_motion.storage.files import written_whole
 from edit_your_motion.study.definition import CLIPS, FILE, Study, parse_study, save_study
 from edit_your_motion.study.playback import add_clip
 

@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from edit_your_motion.config import Section, dump_config, explain, load_config
 from edit_your_motion.errors import ConfigError, InputError
-from edit_your_motion.files import write_text
+from edit_your_motion.storage.files import write_text
 
 FILE = "study.yaml"
 CLIPS = "clips"

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from edit_your_motion.errors import InputError
-from edit_your_motion.files import written_whole
+from edit_your_motion.storage.files import written_whole
 from edit_your_motion.study.definition import LARGEST_CLIP, digest_file
 from edit_your_motion.video import read_video, write_video
 from edit_your_motion.video.clip import require_source

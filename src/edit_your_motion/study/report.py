@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edit_your_motion.benchmark.published import load_published
 from edit_your_motion.errors import InputError
-from edit_your_motion.files import write_text
 from edit_your_motion.metrics.bootstrap import Interval
+from edit_your_motion.metrics.published import load_published
 from edit_your_motion.metrics.study import preference_score, preference_score_of_people
+from edit_your_motion.storage.files import write_text
 from edit_your_motion.study.definition import Study
 from edit_your_motion.study.marks import MARKS, Mark
 from edit_your_motion.study.table import Row

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edit_your_motion.errors import InputError
-from edit_your_motion.files import written_whole
+from edit_your_motion.storage.files import written_whole
 from edit_your_motion.study.answers import Answer, AnswerBook
 from edit_your_motion.study.marks import MARKS, Mark, mark_participants
 from edit_your_motion.study.plan import SIDES

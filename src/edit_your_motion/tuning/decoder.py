@@ -11,9 +11,9 @@ from torch.nn.functional import avg_pool2d, mse_loss
 from torch.nn.utils import clip_grad_norm_
 
 from edit_your_motion.config import DecoderConfig
-from edit_your_motion.draws import Draws
 from edit_your_motion.errors import CheckpointError
-from edit_your_motion.progress import Progress
+from edit_your_motion.runtime.progress import Progress
+from edit_your_motion.runtime.random import Draws
 
 EDGES = 0.1
 """Weight of the differences between neighbouring pixels."""

@@ -7,8 +7,8 @@ from typing import Literal
 from torch import Tensor
 
 from edit_your_motion.config import EarlyStoppingConfig, Section
-from edit_your_motion.draws import Draws
 from edit_your_motion.errors import ConfigError
+from edit_your_motion.runtime.random import Draws
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from torch.optim import Optimizer
 
 from edit_your_motion.config import Recomputation, StageConfig, TuningConfig
 from edit_your_motion.diffusion.ddim import denoising_loss
-from edit_your_motion.draws import Draws
 from edit_your_motion.errors import ConfigError, MissingExtraError
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.nn.video_unet import VideoUNet
-from edit_your_motion.progress import Progress, SilentProgress
+from edit_your_motion.runtime.progress import Progress, SilentProgress
+from edit_your_motion.runtime.random import Draws
 from edit_your_motion.tuning.checkpoints import TuningState, load_state, save_state
 from edit_your_motion.tuning.clip import TuningClip
 from edit_your_motion.tuning.early_stopping import Evaluation, StageEnd, has_stalled, held_out_draws, split_frames

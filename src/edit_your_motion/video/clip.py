@@ -10,8 +10,7 @@ import numpy as np
 from einops import repeat
 from jaxtyping import UInt8
 
-from edit_your_motion.errors import ConfigError, VideoError
-from edit_your_motion.wording import counted
+from edit_your_motion.errors import ConfigError, VideoError, counted
 
 # What lies beyond these is no clip but a damaged or hostile file: pixels, frames per second, seconds.
 LARGEST_SIDE = 16384

@@ -11,12 +11,11 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
-from edit_your_motion.errors import VideoError
+from edit_your_motion.errors import VideoError, counted
 from edit_your_motion.video.clip import LARGEST_RATE, LONGEST, STILL_RATE, TimedFrame, VideoInfo, check_sides
 from edit_your_motion.video.orientation import read_orientation
 from edit_your_motion.video.rendering import read_colours, read_peak, render
 from edit_your_motion.video.tracks import choose_track, decode_frames
-from edit_your_motion.wording import counted
 
 # Containers that hold their own data. FFmpeg's other formats include playlists that open further files and addresses,
 # and text that it draws as a picture: nothing that a stranger's file should get to choose.

@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from edit_your_motion.errors import ConfigError, VideoError
+from edit_your_motion.errors import ConfigError, VideoError, counted
 from edit_your_motion.video.clip import LARGEST_RATE, TimedFrame, Video, VideoInfo, require_source
 from edit_your_motion.video.containers import iterate_container, probe_container
 from edit_your_motion.video.fit import Fit, fit_frame
 from edit_your_motion.video.pictures import is_picture, iterate_folder, iterate_picture, probe_folder, probe_picture
-from edit_your_motion.wording import counted
 
 LARGEST_CLIP = 4 * 2**30
 MOST_FRAMES = 20_000

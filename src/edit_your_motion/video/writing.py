@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from edit_your_motion.errors import ConfigError
-from edit_your_motion.files import written_whole
+from edit_your_motion.storage.files import written_whole
 from edit_your_motion.video.clip import LONGEST, Video
 from edit_your_motion.video.pictures import is_picture
 from edit_your_motion.video.sound import Sound, read_sound

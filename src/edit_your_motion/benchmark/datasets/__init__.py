@@ -1,0 +1,1 @@
+"""Benchmarks on data sets of real people's clips."""

@@ -1,0 +1,31 @@
+"""What is the same for every cell of a benchmark on a data set."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from edit_your_motion.benchmark.evaluation.config import NetworksConfig
+from edit_your_motion.config import EditConfig, Section
+from edit_your_motion.datasets.config import CasesConfig
+
+
+class DatasetConfig(Section):
+    """What is the same for every method and case."""
+
+    cases: CasesConfig = CasesConfig()
+    size: str = Field(
+        "auto",
+        description="Of edits and truth: '256' (a square), '512x768', or 'auto' (the source's shape, as many pixels as "
+        "the base was trained on).",
+    )
+    fit: Literal["crop", "pad"] = Field("crop", description="How frames of another shape are brought to the size.")
+    people: Literal["ready", "detected"] = Field(
+        "ready", description="Keypoints and masks: the data set's own where it has them, or the people backend's."
+    )
+    share: float = Field(1.0, gt=0, le=10, description="Of every method's tuning iterations; below 1 for a quick look.")
+    rate: float = Field(
+        1.0, gt=0, le=1000, description="Times every method's learning rates, which are those of Stable Diffusion 1.5."
+    )
+    clip_stride: int = Field(1, ge=1, le=1000, description="Frames between the starts of FID-VID's and FVD's clips.")
+    networks: NetworksConfig = NetworksConfig()
+    edit: EditConfig = Field(EditConfig(), description="Settings that methods change; clips and prompts come from us.")

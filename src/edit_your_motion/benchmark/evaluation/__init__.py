@@ -1,0 +1,1 @@
+"""Measuring clips, whoever made them."""

@@ -1,0 +1,1 @@
+"""Methods under test: changes of an edit's configuration, recipes and outputs of other projects."""

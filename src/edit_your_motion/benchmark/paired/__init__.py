@@ -1,0 +1,1 @@
+"""The paired benchmark: edits of rendered people whose truth is known."""

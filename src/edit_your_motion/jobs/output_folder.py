@@ -1,0 +1,152 @@
+"""The folder that an edit leaves: videos to watch, a sheet to look at, and the record of how it was made."""
+
+import json
+import os
+import platform
+import sys
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from edit_your_motion.config import Section, TuneConfig, dump_config
+from edit_your_motion.edit import Edit, loop_frames
+from edit_your_motion.jobs.scores import Scores
+from edit_your_motion.people.formats.keypoints_file import save_keypoints
+from edit_your_motion.people.preparation import PreparedClip
+from edit_your_motion.people.preview import alignment_preview, comparison_frames, contact_sheet
+from edit_your_motion.people.skeleton import draw_skeleton
+from edit_your_motion.people.tracking.smoothing import jitter
+from edit_your_motion.person import Person
+from edit_your_motion.runtime.memory_plan import Plan
+from edit_your_motion.runtime.profiling import PhaseRecord
+from edit_your_motion.storage.files import write_text, written_whole
+from edit_your_motion.tuning.early_stopping import StageEnd
+from edit_your_motion.video import write_video
+
+PACKAGES = ("edit-your-motion", "torch", "diffusers", "transformers", "numpy", "av")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """How an edit was made, as ``run.json`` has it.
+
+    Args:
+        config: the full configuration.
+        device: what computed, in words.
+        phases: seconds, peak memory and steps of each.
+        scores: whatever was measured.
+        warnings: what a user should be told.
+        losses: of every step of tuning.
+        stages: how each stage of tuning ended.
+        plan: what was done to fit into the memory asked for; None where nothing was asked.
+    """
+
+    config: Section
+    device: str
+    phases: dict[str, PhaseRecord]
+    scores: Scores
+    warnings: tuple[str, ...]
+    losses: list[float]
+    stages: tuple[StageEnd, ...] = ()
+    plan: Plan | None = None
+
+
+def write_edit(folder: Path, person: Person, reference: PreparedClip, edit: Edit, *, sound: bool = False) -> None:
+    """Writes ``edited.mp4``, ``comparison.mp4``, ``sheet.png``, ``alignment.png`` and ``skeletons.json``.
+
+    Args:
+        folder: where; made if it is absent.
+        person: who was edited.
+        reference: whose motion it is.
+        edit: the result.
+        sound: whether the reference's sound goes along.
+
+    Raises:
+        DiskFullError: if there is no room; each file is there whole or not at all.
+    """
+    (folder / "run.json").unlink(missing_ok=True)
+    fps = reference.video.fps
+    source = person.source.video.frames[loop_frames(len(person.source), len(edit.frames))]
+    rows = [
+        ("source", source),
+        ("reference", reference.video.frames),
+        ("aligned skeleton", draw_skeleton(edit.skeletons)),
+        ("edited", edit.frames),
+    ]
+    write_video(folder / "edited.mp4", edit.frames, fps, sound=reference.video if sound else None)
+    write_video(folder / "comparison.mp4", comparison_frames(rows), fps)
+    write_picture(folder / "sheet.png", contact_sheet(rows))
+    preview = alignment_preview(
+        person.source.video.frames, person.source.keypoints, reference.video.frames, reference.keypoints, edit.skeletons
+    )
+    write_picture(folder / "alignment.png", preview)
+    save_keypoints(folder / "skeletons.json", edit.skeletons)
+
+
+def write_picture(path: Path, picture: np.ndarray) -> None:
+    """Writes a picture, whole or not at all."""
+    with written_whole(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="PNG")
+
+
+def write_config(folder: Path, config: Section) -> None:
+    """Writes ``config.yaml``, which reruns the same edit: ``eym edit --config config.yaml``."""
+    write_text(folder / "config.yaml", dump_config(config))
+
+
+def write_record(folder: Path, record: RunRecord, clips: dict[str, PreparedClip]) -> None:
+    """Writes ``run.json``; the last file of an edit, so that its presence means the edit is complete.
+
+    Args:
+        folder: where.
+        record: how the edit was made.
+        clips: source and reference, whose people are described.
+    """
+    config = record.config.model_dump(mode="json")
+    if isinstance(record.config, TuneConfig):
+        config["model"]["controlnet"] = record.config.model.used_controlnet
+    content: dict[str, Any] = {
+        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "machine": {"device": record.device, "processors": os.cpu_count(), "threads": torch.get_num_threads()},
+        "config": config,
+        "people": {name: describe_people(clip) for name, clip in clips.items()},
+        "phases": {name: asdict(phase) for name, phase in record.phases.items()},
+        "scores": {name: {key: _finite(value) for key, value in part.items()} for name, part in record.scores.items()},
+        "warnings": record.warnings,
+        "losses": record.losses,
+        "stages": [stage.model_dump(mode="json") for stage in record.stages],
+        "memory": None if record.plan is None else record.plan.record(),
+    }
+    write_text(folder / "run.json", json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def describe_people(clip: PreparedClip) -> dict[str, float | int]:
+    """Share of frames with the person, mean share of the picture that the mask covers, jitter of the keypoints (px)."""
+    return {
+        "frames": len(clip),
+        "found": clip.found,
+        "mask_area": float(clip.masks.mean()),
+        "jitter": jitter(clip.keypoints),
+        "jitter_before_smoothing": clip.raw_jitter,
+    }
+
+
+def _finite(value: float) -> float | None:
+    """The value as JSON can have it: the PSNR of equal frames is infinite."""
+    return value if isfinite(value) else None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,366 @@
+"""Whole jobs from files to folders, resumable: what the command line and other faces call."""
+
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from edit_your_motion.config import ApplyConfig, BaseConfig, EditConfig, PeopleConfig, Section, TuneConfig, VideoConfig
+from edit_your_motion.edit import Edit, apply_motion, other_parts, tune_person
+from edit_your_motion.errors import ConfigError
+from edit_your_motion.jobs.early_checks import (
+    check_clip,
+    check_folder,
+    check_given,
+    check_people,
+    check_reference,
+    check_source,
+)
+from edit_your_motion.jobs.identity import describe_changes, digest_inputs
+from edit_your_motion.jobs.output_folder import RunRecord, write_config, write_edit, write_picture, write_record
+from edit_your_motion.jobs.scores import Scores, score_edit
+from edit_your_motion.models.backbone import Backbone
+from edit_your_motion.models.loading import load_architecture
+from edit_your_motion.people.preparation import (
+    PreparedClip,
+    choose_canvas,
+    foresee,
+    prepare_reference,
+    prepare_skeletons,
+    prepare_source,
+    save_prepared,
+)
+from edit_your_motion.people.preview import contact_sheet, overlay_skeleton
+from edit_your_motion.people.skeleton import draw_skeleton
+from edit_your_motion.person import Person, check_place, is_person, load_person
+from edit_your_motion.runtime.memory_plan import Plan, Rehearsal, follow, make_plan
+from edit_your_motion.runtime.profiling import Recorder
+from edit_your_motion.runtime.progress import Progress
+from edit_your_motion.storage.files import name_beside
+from edit_your_motion.storage.locking import held
+from edit_your_motion.video import Fit, read_video, write_video
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT = "tuning.safetensors"
+
+AnyTuning = TypeVar("AnyTuning", TuneConfig, EditConfig)
+
+
+@dataclass(frozen=True, eq=False)
+class EditResult:
+    """A finished edit.
+
+    Args:
+        folder: where its files are.
+        edit: the frames.
+        scores: whatever was measured.
+    """
+
+    folder: Path
+    edit: Edit
+    scores: Scores
+
+
+def run_edit(
+    config: EditConfig, folder: Path, progress: Progress, *, truth: Path | None = None, restart: bool = False
+) -> EditResult:
+    """Tunes a person on the source and gives them the reference's motion.
+
+    Called again on the same folder, it goes on where it stopped; a person tuned before is not tuned again.
+
+    Args:
+        config: everything; source, prompt, and a reference or its keypoints are needed.
+        folder: where results go.
+        progress: is told how far it is.
+        truth: a video of the same person truly doing that motion, to score the edit against.
+        restart: start over: throw away the person, finished or not, that `folder` holds.
+
+    Raises:
+        ConfigError: if something needed is missing, or `folder` holds an edit with other settings.
+    """
+    check_given(config)
+    check_source(config)
+    check_reference(config, truth)
+    check_folder(folder)
+    with held(folder):
+        return _edit(config, folder, Recorder(progress), truth, restart)
+
+
+def run_tune(config: TuneConfig, folder: Path, progress: Progress, *, restart: bool = False) -> Person:
+    """Tunes a person on the source and saves only what was tuned, with the source's inversion.
+
+    Args:
+        config: everything; source and prompt are needed.
+        folder: of the person.
+        progress: is told how far it is.
+        restart: start over: throw away the person, finished or not, that `folder` holds.
+
+    Raises:
+        ConfigError: if something needed is missing, or `folder` holds a person with other settings.
+        InputError: if `folder` holds something else.
+    """
+    check_given(config)
+    check_source(config)
+    check_folder(folder)
+    with held(folder):
+        config, _ = _fit(config)
+        inputs = digest_inputs(config)
+        if not restart and (person := _tuned_before(folder, config, inputs)):
+            logger.info("%s is tuned already", folder)
+            return person
+        check_place(folder)
+        recorder = Recorder(progress)
+        backbone = _load(config, recorder)
+        unfinished = name_beside(folder, f"{folder.name}.unfinished")
+        clip = _prepare(backbone, config, recorder)
+        person = _tune(backbone, clip, config, inputs, unfinished, folder, recorder, restart)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        return person
+
+
+def run_apply(
+    person_folder: Path,
+    config: ApplyConfig,
+    folder: Path,
+    progress: Progress,
+    *,
+    truth: Path | None = None,
+    base: str | None = None,
+    controlnet: str | None = None,
+    other_base: bool = False,
+) -> EditResult:
+    """Gives a tuned person a reference's motion; nothing is tuned.
+
+    Args:
+        person_folder: from `run_tune`, or ``person`` in the folder of `run_edit`.
+        config: everything; the reference or its keypoints are needed.
+        folder: where results go.
+        progress: is told how far it is.
+        truth: a video of the same person truly doing that motion, to score the edit against.
+        base: where the base that the person was tuned on lies now; None for where it lay then.
+        controlnet: where its ControlNet lies now.
+        other_base: go on, with a warning, where that is not the base that the person was tuned on.
+
+    Raises:
+        ConfigError: if there is no reference.
+        CheckpointError: if `person_folder` is no tuned person.
+    """
+    check_given(config)
+    person = load_person(person_folder)
+    check_reference(config, truth)
+    check_folder(folder)
+    with held(folder):
+        recorder = Recorder(progress)
+        reference = _read_reference(config, recorder)
+        moved = {"base": base, "controlnet": controlnet}
+        places = {name: place for name, place in moved.items() if place is not None}
+        model = person.config.model.model_copy(update=places)
+        config, plan = _fit_applying(config, person, model)
+        warnings = foresee(config.alignment, reference, person.source)
+        backbone = _load(person.config.model_copy(update={"runtime": config.runtime, "model": model}), recorder)
+        if other_base and (parts := other_parts(backbone, person)):
+            told = f"the person was tuned on another base; what is another: {', '.join(parts)}"
+            logger.warning("%s", told)
+            warnings += (told,)
+            person = replace(person, base_digests=backbone.base.digests)
+        true_frames = _read_truth(truth, config, person.config, person.source)
+        write_config(folder, config)
+        return _apply(backbone, person, reference, config, config, folder, recorder, true_frames, plan, warnings)
+
+
+def run_prepare(
+    path: str, video: VideoConfig, people: PeopleConfig, folder: Path, progress: Progress, *, multiple: int = 64
+) -> PreparedClip:
+    """Finds the person in a video and writes frames, keypoints, masks and a preview, to correct and to give back.
+
+    Args:
+        path: the video.
+        video: frames and size.
+        people: how to find the person.
+        folder: where results go.
+        progress: is told how far it is.
+        multiple: what the sides are to be multiples of, pixels; 64 for Stable Diffusion 1.5.
+    """
+    check_clip(path, video, video.start, still=True)
+    check_people(people, people.keypoints, people.masks)
+    check_folder(folder)
+    with held(folder):
+        canvas = choose_canvas(path, video, multiple, native_side=512)
+        clip = prepare_source(path, canvas, video, people, progress).with_plate()
+        save_prepared(folder, clip)
+        frames = clip.video.frames
+        skeletons = draw_skeleton(clip.keypoints)
+        write_video(folder / "skeleton.mp4", skeletons, clip.video.fps)
+        masked = frames * clip.masks[..., None]
+        rows = [
+            ("frames", frames),
+            ("keypoints", overlay_skeleton(frames, clip.keypoints)),
+            ("mask", masked),
+            ("clean plate", clip.without_person()),
+        ]
+        write_picture(folder / "preview.png", contact_sheet(rows))
+        return clip
+
+
+def _edit(config: EditConfig, folder: Path, recorder: Recorder, truth: Path | None, restart: bool) -> EditResult:
+    """`run_edit`, once the folder is ours."""
+    config, plan = _fit(config)
+    tuning, place = config.for_tuning(), folder / "person"
+    inputs = digest_inputs(tuning)
+    tuned_before = None if restart else _tuned_before(place, tuning, inputs)
+    backbone = _load(tuning, recorder)
+    # All clips first: whatever is wrong with them should come out before the long part.
+    clip = tuned_before.source if tuned_before else _prepare(backbone, tuning, recorder)
+    if config.sampling.background == "plate":
+        clip = clip.with_plate()
+    reference = _read_reference(config, recorder)
+    warnings = foresee(config.alignment, reference, clip)
+    true_frames = _read_truth(truth, config, tuning, clip)
+    write_config(folder, config)
+    if tuned_before is None:
+        with held(place):  # against a tuning of its own to the same place
+            person = _tune(backbone, clip, tuning, inputs, folder, place, recorder, restart)
+    else:
+        person = tuned_before
+    return _apply(
+        backbone, person, reference, config, config.for_applying(), folder, recorder, true_frames, plan, warnings
+    )
+
+
+def _read_reference(config: ApplyConfig, recorder: Recorder) -> PreparedClip:
+    """The reference, found in a video, or ready skeletons alone."""
+    people, video = config.people, config.video
+    if config.reference is not None:
+        return prepare_reference(config.reference, video.frames, video, people, recorder)
+    assert people.reference_keypoints is not None
+    return prepare_skeletons(people.reference_keypoints, video.frames, video, people.reference_person)
+
+
+def _tuned_before(folder: Path, config: TuneConfig, inputs: Mapping[str, str]) -> Person | None:
+    """The person in `folder`, if there is one, who must have been tuned on these inputs with this configuration."""
+    if not is_person(folder):
+        return None
+    person = load_person(folder)
+    if not person.inputs:
+        raise ConfigError(
+            f"{folder} holds a person who does not say what they were tuned on, so whether {config.source} is still "
+            f"the same cannot be told; give them motions with 'eym apply {folder} REFERENCE', tune them anew with "
+            "--restart, or choose another --output"
+        )
+    if changes := describe_changes(person.config, person.inputs, config, inputs):
+        raise ConfigError(
+            f"{folder} holds a person that was tuned with other settings or on something else: {'; '.join(changes)}; "
+            "choose another --output, or --restart"
+        )
+    return person
+
+
+def _fit(config: AnyTuning) -> tuple[AnyTuning, Plan | None]:
+    """The configuration as it fits into the memory that it names, and the plan for that."""
+    if config.runtime.memory is None:
+        return config, None
+    architecture = load_architecture(config.model.base, config.model.controlnet, vae=config.model.vae)
+    assert config.source is not None
+    canvas = choose_canvas(config.source, config.video, architecture.side_multiple, architecture.native_side)
+    shape = (config.video.frames, canvas.height, canvas.width)
+    rehearsal = Rehearsal(architecture, config.network, config.tuning, config.runtime, shape)
+    plan = make_plan(rehearsal, config.windows, config.runtime)
+    return follow(plan, config), plan
+
+
+def _fit_applying(config: ApplyConfig, person: Person, model: BaseConfig) -> tuple[ApplyConfig, Plan | None]:
+    """The same where nothing is tuned."""
+    if config.runtime.memory is None:
+        return config, None
+    architecture = load_architecture(model.base, model.controlnet, vae=model.vae)
+    height, width = person.source.video.frames.shape[1:3]
+    shape = (config.video.frames, height, width)
+    kept = sum(tensor.nbytes for part in (person.parameters, person.decoder) for tensor in part.values())
+    rehearsal = Rehearsal(architecture, person.config.network, None, config.runtime, shape, person=kept)
+    plan = make_plan(rehearsal, config.windows, config.runtime)
+    return follow(plan, config), plan
+
+
+def _load(config: TuneConfig, recorder: Recorder) -> Backbone:
+    with recorder.phase("load", 1) as advance:
+        backbone = Backbone.load(config.model, config.runtime)
+        advance()
+    recorder.device = backbone.device
+    return backbone
+
+
+def _prepare(backbone: Backbone, config: TuneConfig, recorder: Recorder) -> PreparedClip:
+    assert config.source is not None
+    canvas = choose_canvas(config.source, config.video, backbone.base.side_multiple, backbone.base.native_side)
+    return prepare_source(config.source, canvas, config.video, config.people, recorder)
+
+
+def _read_truth(
+    path: Path | None, config: ApplyConfig, tuning: TuneConfig, source: PreparedClip
+) -> UInt8[np.ndarray, "f h w 3"] | None:
+    """The frames of the truth that go with the reference's: chosen as those, fitted as the source's."""
+    if path is None:
+        return None
+    video, (height, width) = config.video, source.video.frames.shape[1:3]
+    return read_video(
+        path,
+        start=video.reference_start,
+        frames=video.frames,
+        stride=video.stride,
+        fps=video.fps,
+        fit=Fit(height, width, tuning.video.fit, source.place),
+    ).frames
+
+
+def _tune(
+    backbone: Backbone,
+    clip: PreparedClip,
+    config: TuneConfig,
+    inputs: Mapping[str, str],
+    workplace: Path,
+    folder: Path,
+    recorder: Recorder,
+    restart: bool,
+) -> Person:
+    """Tunes, keeping an unfinished state in `workplace`, and saves the person to `folder`."""
+    checkpoint = workplace / CHECKPOINT
+    if restart:
+        checkpoint.unlink(missing_ok=True)
+        if is_person(folder):
+            shutil.rmtree(folder)
+    person = replace(tune_person(backbone, clip, config, recorder, checkpoint=checkpoint), inputs=inputs)
+    person.save(folder)
+    checkpoint.unlink(missing_ok=True)
+    return person
+
+
+def _apply(
+    backbone: Backbone,
+    person: Person,
+    reference: PreparedClip,
+    config: Section,
+    applying: ApplyConfig,
+    folder: Path,
+    recorder: Recorder,
+    truth: UInt8[np.ndarray, "f h w 3"] | None,
+    plan: Plan | None,
+    warnings: tuple[str, ...],
+) -> EditResult:
+    """Samples, writes every file of an edit, and scores it."""
+    edit = apply_motion(backbone, person, reference, applying, recorder)
+    write_edit(folder, person, reference, edit, sound=applying.video.sound)
+    scores = score_edit(edit, person, applying.people, truth, recorder)
+    clips = {"source": person.source, "reference": reference}
+    warnings += tuple(f"{name}: {warning}" for name, clip in clips.items() for warning in clip.warnings)
+    device = backbone.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    record = RunRecord(config, name, recorder.phases, scores, warnings, person.losses, person.stages, plan)
+    write_record(folder, record, clips)
+    return EditResult(folder, edit, scores)

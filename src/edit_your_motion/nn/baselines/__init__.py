@@ -1,0 +1,1 @@
+"""Mechanisms of other projects, to compare with."""

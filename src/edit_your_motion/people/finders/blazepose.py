@@ -1,0 +1,352 @@
+"""People by BlazePose: keypoints and masks of everybody in a frame, on one CPU core.
+
+The networks are MediaPipe's published files; what reads them (anchors, regions, heatmaps, tracking) is ours.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, UInt8
+from PIL import Image
+from scipy import ndimage
+from scipy.special import expit
+
+from edit_your_motion.errors import ConfigError
+from edit_your_motion.models.downloads import Progress, obtain
+from edit_your_motion.people.finders.blazepose_detector import SIZE, decode, lay_anchors, merge_overlapping
+from edit_your_motion.people.finders.contract import OnFrame, PersonDetection, hide_outside
+from edit_your_motion.people.finders.region import Region, tile
+
+MODELS = ("full", "heavy", "lite")
+LANDMARK_SIZE = 256
+BODY_LANDMARKS = 33
+CENTRE, TOP = 33, 34
+NOSE, LEFT_EAR, RIGHT_EAR, LEFT_SHOULDER, RIGHT_SHOULDER = 0, 7, 8, 11, 12
+OPENPOSE_SOURCES = (NOSE, LEFT_SHOULDER, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7)
+"""Which landmark each OpenPose joint takes; the neck is put between the shoulders afterwards."""
+FACE_JOINTS = (0, 14, 15)
+REGION_MARGIN = 1.25
+DETECTOR_SCORE = 0.2
+"""Low, since the landmark network judges afterwards: the detector is unsure of small people beside large ones."""
+TILE_PARTS = (2, 4)
+TILE_QUALITY = 0.75
+TILE_OVERLAP = 0.4
+TILE_FRAMES = 8
+"""While nobody is seen, the tiles are searched in every so many frames only."""
+ARRIVAL_FRAMES = 32
+"""In every so many frames the large tiles are searched for people who have come since."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the landmark network sees in a region.
+
+    Args:
+        points: x, y, z of 39 landmarks in pixels of the picture; z grows away from the camera.
+        confidence: of each landmark, [0, 1]: that it is in the picture and in sight.
+        score: that there is a person, [0, 1].
+        mask: how much each cell of the region belongs to the person, [0, 1].
+        region: where all this was read.
+    """
+
+    points: Float[np.ndarray, "39 3"]
+    confidence: Float[np.ndarray, "39"]
+    score: float
+    mask: Float[np.ndarray, "256 256"]
+    region: Region
+
+    @cached_property
+    def next_region(self) -> Region:
+        """Where to look for the same person again."""
+        return Region.about(self.points[CENTRE, :2], self.points[TOP, :2], REGION_MARGIN)
+
+    @property
+    def quality(self) -> float:
+        """How sure the network is of the whole body, [0, 1]: the score alone is near 1 for half a body too."""
+        return self.score * float(self.confidence[:BODY_LANDMARKS].mean())
+
+    def distance(self, other: "Reading") -> float:
+        """The mean distance of the two bodies' landmarks in units of the larger region's side."""
+        apart = np.linalg.norm(self.points[:BODY_LANDMARKS, :2] - other.points[:BODY_LANDMARKS, :2], axis=1)
+        return float(apart.mean() / max(self.region.side, other.region.side))
+
+    def covers(self, places: Float[np.ndarray, "n 2"]) -> Bool[np.ndarray, "n"]:
+        """Which points of the picture, pixels, lie in this person's mask."""
+        size = len(self.mask)
+        cells = np.floor(self.region.from_picture(places) * size).astype(int)
+        inside = ((cells >= 0) & (cells < size)).all(axis=1)
+        columns, rows = np.clip(cells, 0, size - 1).T
+        return inside & (self.mask[rows, columns] > 0.5)
+
+    def share_inside(self, other: "Reading") -> float:
+        """The share of this person's mask that lies in the other's, [0, 1]."""
+        cells = np.argwhere(self.mask > 0.5)[:, ::-1]
+        inside = other.covers(self.region.to_picture((cells + 0.5) / len(self.mask)))
+        return float(inside.sum() / max(len(cells), 1))
+
+    def overlap(self, other: "Reading") -> float:
+        """The largest share of one's mask, or of this one's landmarks, in the other's mask, [0, 1]."""
+        landmarks = float(other.covers(self.points[:BODY_LANDMARKS, :2]).mean())
+        return max(self.share_inside(other), other.share_inside(self), landmarks)
+
+
+class BlazePose:
+    """Finds people with BlazePose's detector and reads each one's keypoints and mask.
+
+    Args:
+        model: one of `MODELS`; "heavy" is more exact and slower than "full", "lite" the opposite.
+        fetch: download the model files if they are absent.
+        num_threads: that the networks may use.
+        min_score: a region that the landmark network scores lower holds nobody; [0, 1].
+        progress: told of downloads.
+
+    Raises:
+        ConfigError: there is no such model.
+        ModelFileError: a model file is absent and may not be, or cannot be, fetched.
+    """
+
+    name = "blazepose"
+
+    def __init__(
+        self,
+        model: str = "full",
+        *,
+        fetch: bool = False,
+        num_threads: int = 1,
+        min_score: float = 0.5,
+        progress: Progress | None = None,
+    ) -> None:
+        if model not in MODELS:
+            raise ConfigError(f"expected a BlazePose model of {', '.join(MODELS)}, got '{model}'")
+        from ai_edge_litert.interpreter import Interpreter
+
+        self.min_score = min_score
+        paths = [
+            obtain(name, allow_fetch=fetch, progress=progress) for name in ("pose-detection", f"pose-landmark-{model}")
+        ]
+        self._detector, self._landmarker = (Interpreter(str(path), num_threads=num_threads) for path in paths)
+        with _without_notices():
+            for network in (self._detector, self._landmarker):
+                network.allocate_tensors()
+        self._anchors = lay_anchors()
+
+    def detect(
+        self, frames: UInt8[np.ndarray, "f h w 3"], *, on_frame: OnFrame | None = None
+    ) -> list[list[PersonDetection]]:
+        """The people in each frame, with masks; a person found in one frame is looked for there in the next.
+
+        Args:
+            frames: of one shot, in order.
+            on_frame: called after each frame with how many are done and how many there are.
+        """
+        people: list[list[PersonDetection]] = []
+        readings: list[Reading] = []
+        empty = 0
+        for number, frame in enumerate(frames):
+            regions = [reading.next_region for reading in readings]
+            arrivals = number % ARRIVAL_FRAMES == 0
+            readings = self.read_people(frame, regions, search_tiles=empty % TILE_FRAMES == 0, arrivals=arrivals)
+            empty = 0 if readings else empty + 1
+            people.append([describe_person(reading, *frame.shape[:2]) for reading in readings])
+            if on_frame is not None:
+                on_frame(len(people), len(frames))
+        return people
+
+    def segment(
+        self, frame: UInt8[np.ndarray, "h w 3"], box: Float32[np.ndarray, "4"]
+    ) -> Bool[np.ndarray, "h w"] | None:
+        """The pixels of the person in the box (left, top, right, bottom); None if nobody is there."""
+        picture = Image.fromarray(frame)
+        left, top, right, bottom = map(float, box)
+        region = Region((left + right) / 2, (top + bottom) / 2, REGION_MARGIN * max(right - left, bottom - top, 1.0))
+        reading = self._read(picture, region)
+        # A box says nothing about where the hips are; the first reading does.
+        better = reading and self._read(picture, reading.next_region)
+        return describe_person(better, *frame.shape[:2]).mask if better else None
+
+    def read_people(
+        self,
+        frame: UInt8[np.ndarray, "h w 3"],
+        regions: list[Region],
+        *,
+        search_tiles: bool = True,
+        arrivals: bool = False,
+    ) -> list[Reading]:
+        """Everybody in a frame, best first.
+
+        The detector looks at every frame; over 24 frames of each of three clips its regions were read as exactly as
+        those that follow from the frame before, and they do not drift.
+
+        Args:
+            frame: the picture.
+            regions: where people were before; read where the detector sees nobody now.
+            search_tiles: let the detector look at parts of the frame too: at a few where nobody was known before, and
+                at some fifty where then nobody, or only small people, are found.
+            arrivals: let it look at a few parts in any case.
+        """
+        picture = Image.fromarray(frame)
+        height, width = frame.shape[:2]
+        readings = self._read_all(picture, self._search(picture, Region.around(height, width)))
+        lost = [region for region in regions if not any(region.is_near(reading.region) for reading in readings)]
+        readings = distinct([*readings, *self._read_all(picture, lost)])
+        for parts in TILE_PARTS:
+            # The detector is blind to people much smaller than its picture, and misses some beside others.
+            large = parts == TILE_PARTS[0]
+            small_people = all(reading.region.side < max(height, width) / TILE_PARTS[0] for reading in readings)
+            wanted = search_tiles and (not readings or (not regions and (large or small_people)))
+            if wanted or (arrivals and large):
+                found = [region for part in tile(height, width, parts) for region in self._search(picture, part)]
+                sure: list[Reading] = []
+                for region in found:
+                    # Tiles overlap by half, so that most people are found several times.
+                    if not any(region.is_near(reading.region) for reading in sure):
+                        sure += [one for one in self._read_all(picture, [region]) if one.quality > TILE_QUALITY]
+                # A tile may cut a body and so show another one, wherever its joints, in the whole one's place.
+                extra = distinct(sure, suspicious=np.inf, shared=TILE_OVERLAP)
+                known = tuple(readings)
+                readings += [one for one in extra if all(one.overlap(other) < TILE_OVERLAP for other in known)]
+        return readings
+
+    def _search(self, picture: Image.Image, region: Region) -> list[Region]:
+        """The regions that hold the people whom the detector sees in a region of the picture."""
+        crop = region.crop(picture, SIZE)
+        raw_points, raw_scores = _run_network(self._detector, crop.astype(np.float32) / 127.5 - 1)
+        points, scores = decode(raw_points[0], raw_scores[0, :, 0], self._anchors)
+        sure = scores > DETECTOR_SCORE
+        alignments = [region.to_picture(found[2:4]) for found, _ in merge_overlapping(points[sure], scores[sure])]
+        return [Region.about(centre, top, REGION_MARGIN) for centre, top in alignments]
+
+    def _read_all(self, picture: Image.Image, regions: list[Region]) -> list[Reading]:
+        """What is read in the regions, each person once, best first."""
+        return distinct([reading for region in regions if (reading := self._read(picture, region))])
+
+    def _read(self, picture: Image.Image, region: Region) -> Reading | None:
+        """What the landmark network sees in a region; None if nobody."""
+        if region.side < 1:
+            return None
+        crop = region.crop(picture, LANDMARK_SIZE)
+        landmarks, score, mask, heatmap, _ = _run_network(self._landmarker, crop.astype(np.float32) / 255)
+        if float(score[0, 0]) < self.min_score:
+            return None
+        values = landmarks.reshape(39, 5).astype(np.float64)
+        places = refine(values[:, :2] / LANDMARK_SIZE, heatmap[0])
+        depth = values[:, 2:3] / LANDMARK_SIZE * region.side
+        return Reading(
+            points=np.concatenate([region.to_picture(places), depth], axis=1),
+            confidence=expit(values[:, 3:]).min(axis=1),
+            score=float(score[0, 0]),
+            mask=expit(mask[0, :, :, 0]),
+            region=region,
+        )
+
+
+def refine(
+    places: Float[np.ndarray, "n 2"], heatmap: Float[np.ndarray, "s s n"], reach: int = 3, sure: float = 0.5
+) -> Float[np.ndarray, "n 2"]:
+    """The landmarks moved to the centre of mass of their heatmaps nearby.
+
+    Args:
+        places: x, y in units of the region.
+        heatmap: logits, one layer for each landmark.
+        reach: how many cells away a heatmap counts.
+        sure: a landmark whose heatmap stays below this nearby is left where it is.
+    """
+    size = len(heatmap)
+    cells = np.arange(size)
+    near = np.abs(cells - np.floor(places * size)[..., None]) <= reach
+    weights = expit(heatmap).transpose(2, 0, 1) * near[:, 1, :, None] * near[:, 0, None, :]
+    total = np.maximum(weights.sum(axis=(1, 2)), 1e-9)
+    across = (weights.sum(axis=1) @ cells) / total
+    down = (weights.sum(axis=2) @ cells) / total
+    use = weights.max(axis=(1, 2)) >= sure
+    return np.where(use[:, None], np.stack([across, down], axis=1) / size, places)
+
+
+def distinct(
+    readings: list[Reading], closest: float = 0.1, suspicious: float = 0.2, shared: float = 0.7
+) -> list[Reading]:
+    """The readings without those of a person who is read better by another, best first.
+
+    Args:
+        readings: several of the same person may be among them.
+        closest: bodies nearer to each other than this (see `Reading.distance`) are the same.
+        suspicious: and so are those nearer than this ...
+        shared: ... if they overlap (see `Reading.overlap`) by more than this: a body read upside down.
+    """
+    kept: list[Reading] = []
+    for reading in sorted(readings, key=lambda reading: -reading.quality):
+        if not any(
+            reading.distance(other) < closest
+            or (reading.distance(other) < suspicious and reading.overlap(other) > shared)
+            for other in kept
+        ):
+            kept.append(reading)
+    return kept
+
+
+def describe_person(reading: Reading, height: int, width: int) -> PersonDetection:
+    """A reading as keypoints, box and mask on a frame of `height` x `width`."""
+    body = to_openpose(reading.points[:BODY_LANDMARKS], reading.confidence[:BODY_LANDMARKS])
+    mask = reading.region.paste(clean_mask(reading.mask), height, width)
+    spots = reading.points[:BODY_LANDMARKS, :2]
+    box = np.clip([*spots.min(axis=0), *spots.max(axis=0)], 0, [width, height, width, height])
+    return PersonDetection(box.astype(np.float32), reading.score, hide_outside(body, height, width), mask=mask)
+
+
+def to_openpose(points: Float[np.ndarray, "33 3"], confidence: Float[np.ndarray, "33"]) -> Float32[np.ndarray, "18 3"]:
+    """BlazePose's landmarks as OpenPose-18 with confidences.
+
+    The network is as sure of a face seen from behind as of one seen from the front, so nose and eyes are hidden when
+    the nose lies further away than the ears.
+    """
+    source = list(OPENPOSE_SOURCES)
+    body = np.concatenate([points[source, :2], confidence[source, None]], axis=1)
+    shoulders = [LEFT_SHOULDER, RIGHT_SHOULDER]
+    body[1] = [*points[shoulders, :2].mean(axis=0), confidence[shoulders].min()]
+    if points[NOSE, 2] > points[[LEFT_EAR, RIGHT_EAR], 2].mean():
+        body[list(FACE_JOINTS), 2] = 0
+    return body.astype(np.float32)
+
+
+def clean_mask(mask: Float[np.ndarray, "s s"], smallest: float = 0.05, hole: int = 16) -> Float[np.ndarray, "s s"]:
+    """A soft mask without specks and pinholes.
+
+    Args:
+        mask: [0, 1].
+        smallest: parts below this share of the largest part are specks.
+        hole: holes of at most this many cells are pinholes; larger ones are gaps between arm and body.
+    """
+    parts, count = ndimage.label(mask > 0.5)
+    if count == 0:
+        return mask
+    areas = np.bincount(parts.ravel())[1:]
+    specks = np.isin(parts, np.flatnonzero(areas < smallest * areas.max()) + 1)
+    gaps, _ = ndimage.label(mask <= 0.5)
+    sizes = np.bincount(gaps.ravel(), weights=(mask <= 0.5).ravel())
+    pinholes = np.isin(gaps, np.flatnonzero((sizes > 0) & (sizes <= hole)))
+    return np.where(specks, 0.0, np.where(pinholes, 1.0, mask))
+
+
+def _run_network(network: Any, picture: Float32[np.ndarray, "s s 3"]) -> list[np.ndarray]:
+    network.set_tensor(network.get_input_details()[0]["index"], picture[None])
+    network.invoke()
+    return [network.get_tensor(output["index"]) for output in network.get_output_details()]
+
+
+@contextmanager
+def _without_notices() -> Iterator[None]:
+    """Keeps off standard error what LiteRT writes there past Python; its errors come as exceptions all the same."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

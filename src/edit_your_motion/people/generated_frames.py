@@ -1,0 +1,59 @@
+"""The person in frames that were generated."""
+
+import logging
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from edit_your_motion.config import PeopleConfig
+from edit_your_motion.errors import MissingExtraError, ModelFileError, PersonError
+from edit_your_motion.people.finders.contract import PeopleBackend
+from edit_your_motion.people.preparation import DETECTION_SIDE, open_backend
+from edit_your_motion.people.tracking.appearance import add_looks
+from edit_your_motion.people.tracking.tracker import Track, follow_person
+from edit_your_motion.runtime.progress import Progress
+from edit_your_motion.video import Fit, fit_frame
+
+logger = logging.getLogger(__name__)
+
+
+def find_masks(
+    frames: UInt8[np.ndarray, "f h w 3"], people: PeopleConfig, progress: Progress
+) -> Bool[np.ndarray, "f h w"] | None:
+    """The person's pixels in generated frames; None, with a warning, if nobody or no backend can be found.
+
+    Args:
+        frames: on a canvas of any size.
+        people: which backend.
+        progress: is told of each frame.
+    """
+    backend = open_finder(people)
+    track = None if backend is None else find_person(frames, backend, progress, phase="find the edited person")
+    return None if track is None else track.masks
+
+
+def open_finder(people: PeopleConfig) -> PeopleBackend | None:
+    """The people backend for looking at what was made; None, with a warning, if it cannot be had."""
+    try:
+        return open_backend(people)
+    except (ModelFileError, MissingExtraError) as error:
+        logger.warning("nobody was looked for in the edited frames: %s", error)
+        return None
+
+
+def find_person(
+    frames: UInt8[np.ndarray, "f h w 3"], backend: PeopleBackend, progress: Progress, phase: str = "score"
+) -> Track | None:
+    """The person in generated frames, on their canvas; None, with a warning, if nobody can be made out."""
+    height, width = frames.shape[1:3]
+    zoom = max(1, -(-DETECTION_SIDE // min(height, width)))
+    large = np.stack([fit_frame(frame, Fit(height * zoom, width * zoom)) for frame in frames])
+    with progress.phase(phase, len(frames)) as advance:
+        detections = backend.detect(large, on_frame=lambda done, total: advance())
+    try:
+        track = follow_person(add_looks(large, detections), height * zoom, width * zoom)
+    except PersonError:
+        logger.warning("nobody was found in the edited frames")
+        return None
+    keypoints = track.keypoints.mapped(np.full(2, 1 / zoom), np.zeros(2), height, width)
+    return Track(keypoints, track.masks[:, zoom // 2 :: zoom, zoom // 2 :: zoom], track.found, track.people)

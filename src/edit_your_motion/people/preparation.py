@@ -1,0 +1,623 @@
+"""From a file to what the method works on: frames at the working size, one person's keypoints and mask in each."""
+
+import json
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Int, UInt8
+from PIL import Image
+
+from edit_your_motion.compositing.clean_plate import Plate, make_plate
+from edit_your_motion.config import AlignmentConfig, PeopleConfig, VideoConfig
+from edit_your_motion.errors import ConfigError, PersonError, VideoError
+from edit_your_motion.people.agreement import compare
+from edit_your_motion.people.between_frames import Passage, pass_through
+from edit_your_motion.people.clip_warnings import (
+    describe_cuts,
+    describe_motion,
+    describe_person,
+    list_numbers,
+    suggest_range,
+)
+from edit_your_motion.people.cropping import crop_around, touches_cut, uncut
+from edit_your_motion.people.finders.backends import load_backend
+from edit_your_motion.people.finders.contract import PeopleBackend, PersonDetection
+from edit_your_motion.people.formats.keypoints_file import load_keypoints, read_json, save_keypoints
+from edit_your_motion.people.formats.precomputed import load_ready_keypoints, load_ready_masks
+from edit_your_motion.people.frame_mapping import Placement, fit_keypoints, fit_masks, pick_frames
+from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.parents import raise_parents
+from edit_your_motion.people.skeleton import DRAWN, draw_skeleton
+from edit_your_motion.people.tracking.appearance import add_looks
+from edit_your_motion.people.tracking.gaps import LONGEST_GAP, MOST_FILLED, find_fillable, longest_run
+from edit_your_motion.people.tracking.left_right import keep_sides
+from edit_your_motion.people.tracking.smoothing import (
+    SmoothingConfig,
+    fill_mask_gaps,
+    frame_times,
+    jitter,
+    steady_keypoints,
+)
+from edit_your_motion.people.tracking.tracker import MAX_GAP, Track, follow_person
+from edit_your_motion.runtime.progress import Progress
+from edit_your_motion.storage.files import write_text, written_whole
+from edit_your_motion.video import (
+    Fit,
+    Video,
+    VideoInfo,
+    choose_frames,
+    fit_frame,
+    locate_frames,
+    parse_size,
+    probe,
+    read_video,
+    repeat_frames,
+    write_video,
+)
+from edit_your_motion.video.writing import CONTAINERS
+
+logger = logging.getLogger(__name__)
+
+FINDING = "finding.json"
+"""Beside keypoints and masks that were prepared: how they were."""
+
+Source = str | Path | Video
+"""A file or folder, or frames in memory."""
+
+PLATE = "plate"
+"""The folder of a prepared clip that has its clean plate."""
+
+DETECTION_SIDE = 512
+"""People are looked for in pictures whose short side has at least so many pixels, whatever the working size."""
+
+LEAST_SEEN = 0.25
+"""Share of a reference's frames that must show the person: with fewer there is no motion to take."""
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedClip:
+    """A clip and the person in it.
+
+    Args:
+        video: frames at the working size.
+        keypoints: of the person, on the frames' canvas.
+        masks: the person's pixels.
+        found: share of the frames in which the person was found, before gaps were filled, [0, 1].
+        raw_jitter: of the keypoints as they were found, pixels; see `jitter`.
+        warnings: what a user should be told.
+        place: of the crop that brought the frames to their size, see `Fit`.
+        plate: the place without the person; None where nobody has asked for it yet, see `without_person`.
+    """
+
+    video: Video
+    keypoints: Keypoints
+    masks: Bool[np.ndarray, "f h w"]
+    found: float = 1.0
+    raw_jitter: float = 0.0
+    warnings: tuple[str, ...] = ()
+    place: tuple[float, float] = (0.5, 0.5)
+    plate: Plate | None = None
+
+    def __len__(self) -> int:
+        return len(self.video.frames)
+
+    def take(self, frames: Int[np.ndarray, " g"]) -> "PreparedClip":
+        """The frames with these indices, in this order."""
+        video = replace(self.video, frames=self.video.frames[frames])
+        plate = None if self.plate is None else self.plate.take(frames)
+        return replace(self, video=video, keypoints=self.keypoints.take(frames), masks=self.masks[frames], plate=plate)
+
+    def with_plate(self) -> "PreparedClip":
+        """The same with its clean plate, made from the frames unless it is there."""
+        return self if self.plate is not None else replace(self, plate=make_plate(self.video.frames, self.masks))
+
+    def without_person(self) -> UInt8[np.ndarray, "f h w 3"]:
+        """The frames without the person."""
+        plate = self.with_plate().plate
+        assert plate is not None
+        return plate.put_under(self.video.frames, self.masks)
+
+    def repeated(self, count: int) -> "PreparedClip":
+        """A clip of a single frame, `count` frames long."""
+        return replace(
+            self,
+            video=repeat_frames(self.video, count),
+            keypoints=self.keypoints.take(np.zeros(count, int)),
+            masks=self.masks.repeat(count, axis=0),
+        )
+
+
+MIDDLE = (0.5, 0.5)
+"""The place of a crop that cuts off as much on both sides."""
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The size to work at, pixels, and how frames of another shape are brought to it: see `Fit`.
+
+    A crop without a place is laid around the person.
+    """
+
+    height: int
+    width: int
+    how: Literal["crop", "pad"] = "crop"
+    warnings: tuple[str, ...] = ()
+    place: tuple[float, float] | None = None
+
+    def fit(self, zoom: int = 1) -> Fit:
+        """How frames, and with them keypoints and masks, get onto the canvas, or onto one so many times as large."""
+        return Fit(self.height * zoom, self.width * zoom, self.how, self.place or MIDDLE)
+
+
+def choose_canvas(source: Source, config: VideoConfig, multiple: int, native_side: int) -> Canvas:
+    """The working size that the configuration asks for.
+
+    Args:
+        source: the video to be edited.
+        config: has the size and the fit.
+        multiple: what the networks need both sides to be multiples of, pixels.
+        native_side: side of the square that the base was trained on, pixels; "auto" keeps to its area.
+    """
+    info = _probe(source)
+    height, width = parse_size(config.size, (info.height, info.width), multiple, native_side**2)
+    wanted = config.size.strip().lower()
+    asked = wanted in {"auto", f"{width}x{height}", str(width) if width == height else ""}
+    warning = f"the size {config.size} became {width}x{height}: sides are multiples of {multiple}"
+    return Canvas(height, width, config.fit, () if asked else (warning,))
+
+
+def prepare_source(
+    source: Source, canvas: Canvas, video: VideoConfig, people: PeopleConfig, progress: Progress
+) -> PreparedClip:
+    """The person to be edited, on the canvas.
+
+    Raises:
+        VideoError: if the file cannot be read or is too short.
+        PersonError: if nobody is found, or in too few frames, or ready keypoints or masks do not fit the frames.
+    """
+    info, side = _probe(source), min(canvas.height, canvas.width)
+    still = info.frames == 1
+    count = 1 if still else video.frames
+    # No larger than the source, which would be blurred on the way there and back.
+    zoom = math.ceil(min(DETECTION_SIDE, max(side, min(info.height, info.width))) / side)
+    large = uncut(info.height, info.width, canvas.fit(zoom))
+    whole = _read(source, video, video.start, count, large, progress)
+    chosen = _Chosen(source, video, video.start, count, large)
+    placement = Placement(info.height, info.width, canvas.fit(), info.pixel_aspect)
+    sought = _Sought(
+        people.person,
+        people.keypoints,
+        people.masks,
+        chosen,
+        placement,
+        aims=canvas.place is None,
+        mask_label=people.mask_label,
+    )
+    clip = _find_person(whole, sought, people, progress)
+    _check_masks(clip, source, video)
+    cuts = describe_cuts(whole.frames, whole.fps, video.start, "--video.start")
+    person = describe_person(clip.keypoints, clip.masks)
+    clip = _with_concerns(clip, source, (*info.warnings, *canvas.warnings, *_say_cut(clip, placement), *cuts, *person))
+    if people.plate is not None:
+        clip = replace(clip, plate=load_plate(people.plate, replace(canvas.fit(), place=clip.place), len(clip)))
+    return clip.repeated(video.frames) if still and video.frames > 1 else clip
+
+
+def prepare_reference(
+    source: Source, frames: int, video: VideoConfig, people: PeopleConfig, progress: Progress
+) -> PreparedClip:
+    """The person whose motion is wanted, in frames of the reference's own shape.
+
+    Args:
+        source: the reference.
+        frames: how many to take.
+        video: start, rate and stride.
+        people: how to find the person.
+        progress: is told how far it is.
+
+    Raises:
+        VideoError: if the file cannot be read or is too short.
+        PersonError: if nobody is found, or in hardly any frame, or ready keypoints do not fit the frames.
+    """
+    info = _probe(source)
+    scale = DETECTION_SIDE / min(info.height, info.width)
+    fit = Fit(2 * round(info.height * scale / 2), 2 * round(info.width * scale / 2))
+    clip = _read(source, video, video.reference_start, frames, fit, progress)
+    chosen = _Chosen(source, video, video.reference_start, frames, fit)
+    placement = Placement(info.height, info.width, fit, info.pixel_aspect)
+    sought = _Sought(
+        people.reference_person, people.reference_keypoints, None, chosen, placement, aims=False, needs_masks=False
+    )
+    found = _find_person(clip, sought, people, progress)
+    there = np.asarray(found.keypoints.visible(DRAWN).any(axis=1))
+    if there.mean() < LEAST_SEEN:
+        raise PersonError(
+            f"expected the person in at least {LEAST_SEEN:.0%} of the {frames} frames of {_name(source)}, got "
+            f"{there.sum()}; {_suggest(there, clip, video.reference_start, '--video.reference-start')}"
+        )
+    concerns = describe_cuts(clip.frames, clip.fps, video.reference_start, "--video.reference-start")
+    return _with_concerns(found, source, (*info.warnings, *concerns, *describe_person(found.keypoints, found.masks)))
+
+
+def prepare_skeletons(path: Path, frames: int, video: VideoConfig, person: int | None) -> PreparedClip:
+    """A reference of which there are keypoints only, or a skeleton video; its frames are the skeletons.
+
+    Args:
+        path: keypoints in whatever form `load_precomputed` reads, or a skeleton video.
+        frames: how many to take.
+        video: start and stride; its rate is that of keypoints that know none (30 unless given).
+        person: which of the people in the file, from 1 from the left; None for the largest.
+
+    Raises:
+        PersonError: if there are no keypoints, or too few frames of them.
+    """
+    warnings: list[str] = []
+    keypoints = load_ready_keypoints(path, person=person, on_warning=warnings.append)
+    rate = Fraction(video.fps or 30).limit_denominator(1000)
+    if path.suffix.lower() in CONTAINERS:
+        rate = probe(path).fps
+    chosen = _nearest_frame(video.reference_start, rate) + video.stride * np.arange(frames)
+    if chosen[-1] >= len(keypoints):
+        raise PersonError(
+            f"expected keypoints of frame {chosen[-1] + 1} in {path}, it has {len(keypoints)}; "
+            "lower --video.frames, --video.stride or --video.reference-start"
+        )
+    keypoints = raise_parents(keypoints.take(chosen))
+    masks = np.zeros((frames, keypoints.height, keypoints.width), bool)
+    found = float(keypoints.visible(DRAWN).any(axis=1).mean())
+    clip = PreparedClip(Video(draw_skeleton(keypoints), rate / video.stride), keypoints, masks, found)
+    return _with_concerns(clip, path, (*warnings, *describe_person(keypoints)))
+
+
+def foresee(config: AlignmentConfig, reference: PreparedClip, source: PreparedClip) -> tuple[str, ...]:
+    """What is wrong with a reference's motion for a source's person, told at once: before the long part.
+
+    Raises:
+        PersonError: if the two cannot be aligned.
+    """
+    concerns = describe_motion(config, reference.keypoints, source.keypoints)
+    warnings = tuple(f"alignment: {concern}" for concern in concerns)
+    for warning in warnings:
+        logger.warning("%s", warning)
+    return warnings
+
+
+def save_prepared(folder: Path, clip: PreparedClip) -> None:
+    """Writes keypoints, masks and frames of a clip, to look at, correct by hand, and give back."""
+    save_keypoints(folder / "keypoints.json", clip.keypoints)
+    save_masks(folder / "masks", clip.masks)
+    finding = {"found": clip.found, "raw_jitter": clip.raw_jitter, "warnings": clip.warnings, "place": clip.place}
+    write_text(folder / FINDING, json.dumps(finding, indent=2))
+    write_video(folder / "frames.mp4", clip.video.frames, clip.video.fps, crf=8)
+    if clip.plate is not None:
+        _save_pictures(folder / PLATE, clip.plate.places)
+
+
+def save_masks(folder: Path, masks: Bool[np.ndarray, "f h w"]) -> None:
+    """Writes one picture a frame, the person white on black; a folder of before is replaced as a whole."""
+    _save_pictures(folder, masks.astype(np.uint8) * 255)
+
+
+def _save_pictures(folder: Path, pictures: UInt8[np.ndarray, "f h w *c"]) -> None:
+    with written_whole(folder) as part:
+        part.mkdir()
+        for index, picture in enumerate(pictures):
+            Image.fromarray(picture).save(part / f"{index:05d}.png")
+
+
+def load_plate(path: Path, fit: Fit, frames: int) -> Plate:
+    """A ready clean plate: a picture for a camera that stands still, else as many pictures as the source has frames.
+
+    Args:
+        path: a picture, a video, or a folder of pictures.
+        fit: how pictures of another shape are brought to the working size: as the source's frames are.
+        frames: how many the source has.
+
+    Raises:
+        VideoError: if it cannot be read.
+        PersonError: if it has another number of pictures.
+    """
+    places = read_video(path, fit=fit).frames
+    if len(places) not in {1, frames}:
+        raise PersonError(
+            f"expected a clean plate of one picture, or of {frames} as the source has frames, got {len(places)} "
+            f"in {path}"
+        )
+    return Plate(places)
+
+
+def load_prepared(folder: Path) -> PreparedClip:
+    """What `save_prepared` wrote.
+
+    Raises:
+        VideoError: if the frames are missing or damaged.
+        PersonError: if keypoints or masks are missing, damaged, or of other frames.
+    """
+    video = read_video(folder / "frames.mp4")
+    keypoints = load_keypoints(folder / "keypoints.json")
+    masks = load_ready_masks(folder / "masks", label=255)
+    if masks.shape[1:] != (keypoints.height, keypoints.width):
+        raise PersonError(
+            f"expected masks of {keypoints.width}x{keypoints.height} as the keypoints in {folder}, "
+            f"got {masks.shape[2]}x{masks.shape[1]}"
+        )
+    frames = video.frames[:, : keypoints.height, : keypoints.width]  # the encoder pads odd sides
+    if not len(frames) == len(keypoints) == len(masks):
+        raise PersonError(
+            f"expected as many frames as keypoints and masks in {folder}, got {len(frames)}, {len(keypoints)} and "
+            f"{len(masks)}"
+        )
+    plate = None
+    if (folder / PLATE).is_dir():
+        plate = load_plate(folder / PLATE, Fit(keypoints.height, keypoints.width), len(frames))
+    return PreparedClip(replace(video, frames=frames), keypoints, masks, **_load_finding(folder / FINDING), plate=plate)
+
+
+def _load_finding(path: Path) -> dict[str, Any]:
+    """How the person was found, as arguments of `PreparedClip`."""
+    content = read_json(path)
+    try:
+        across, down = map(float, content.get("place", MIDDLE))
+        return {
+            "place": (across, down),
+            "found": float(content["found"]),
+            "raw_jitter": float(content["raw_jitter"]),
+            "warnings": tuple(map(str, content["warnings"])),
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise PersonError(f"expected found, raw_jitter and warnings in {path}, got {error!r}") from error
+
+
+def _read(source: Source, video: VideoConfig, start: float, count: int, fit: Fit, progress: Progress) -> Video:
+    with progress.phase(f"read {_name(source)}", count) as advance:
+        if not isinstance(source, Video):
+            stride, rate = video.stride, video.fps
+            return read_video(
+                source, start=start, frames=count, stride=stride, fps=rate, fit=fit, on_frame=lambda _: advance()
+            )
+        if video.fps is not None:
+            raise ConfigError(
+                f"video.fps chooses among the frames of a file, got frames in memory at {float(source.fps):g} frames "
+                "per second; leave it out, or use video.stride"
+            )
+        frames = source.frames[_nearest_frame(start, source.fps) :: video.stride][:count]
+        if len(frames) < count:
+            raise VideoError(
+                f"expected {count} frames from {start:g} s on with stride {video.stride}, got {len(frames)}"
+            )
+        return replace(
+            source, frames=np.stack([fit_frame(frame, fit) for frame in frames]), fps=source.fps / video.stride
+        )
+
+
+def _nearest_frame(start: float, fps: Fraction) -> int:
+    """The index of the frame nearest to `start` seconds, the later one of two, as `read_video` chooses."""
+    return math.floor(Fraction(start).limit_denominator(10**6) * fps + Fraction(1, 2))
+
+
+def _with_concerns(clip: PreparedClip, source: Source, concerns: tuple[str, ...]) -> PreparedClip:
+    """The clip with all that a user should be told of it, which is told at once."""
+    clip = replace(clip, warnings=(*clip.warnings, *concerns))
+    for warning in clip.warnings:
+        logger.warning("%s: %s", _name(source), warning)
+    return clip
+
+
+def _check_masks(clip: PreparedClip, source: Source, video: VideoConfig) -> None:
+    """Passes a clip of which every frame has a mask."""
+    there = np.asarray(clip.masks.any(axis=(1, 2)))
+    if not there.all():
+        raise PersonError(
+            f"expected a mask of the person in every frame of {_name(source)}, got empty ones in frames "
+            f"{list_numbers(np.flatnonzero(~there) + 1)}; gaps of up to {LONGEST_GAP:g} s are filled in up to "
+            f"{MOST_FILLED:.0%} of the frames; {_suggest(there, clip.video, video.start, '--video.start')}, or give "
+            "masks (--people.masks)"
+        )
+
+
+def _suggest(there: Bool[np.ndarray, " f"], video: Video, start: float, flag: str) -> str:
+    """How to take the frames in which the person is."""
+    return f"take the frames that show them: {suggest_range(longest_run(there), video.fps, start, flag)}"
+
+
+def _probe(source: Source) -> VideoInfo:
+    if not isinstance(source, Video):
+        return probe(source)
+    count, height, width = source.frames.shape[:3]
+    return VideoInfo(count, source.fps, width, height, source.duration, has_audio=False)
+
+
+def _name(source: Source) -> str:
+    return "frames" if isinstance(source, Video) else Path(source).name
+
+
+@dataclass(frozen=True)
+class _Sought:
+    """Whom to find in a clip, and what is known of them already.
+
+    Args:
+        person: which one, from the left, from 1; None for the largest.
+        keypoints: ready keypoints.
+        masks: ready masks.
+        chosen: the clip's frames.
+        placement: where they are.
+        aims: whether a crop goes where the person is.
+        needs_masks: whether masks are of use.
+        mask_label: which label of the masks is the person.
+    """
+
+    person: int | None
+    keypoints: Path | None
+    masks: Path | None
+    chosen: "_Chosen"
+    placement: Placement
+    aims: bool = True
+    needs_masks: bool = True
+    mask_label: int | None = None
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The frames that were taken of a source, and the size at which people are looked for in them."""
+
+    source: Source
+    video: VideoConfig
+    start: float
+    count: int
+    fit: Fit
+
+    def pick(self, available: int, path: Path) -> Int[np.ndarray, " f"]:
+        """Which of so many ready frames go with them."""
+        if available == self.count:
+            return np.arange(available)
+        stride = self.video.stride
+        if isinstance(self.source, Video):
+            indices = self._of_memory(self.source)
+        else:
+            indices = choose_frames(self.source, self.count, start=self.start, stride=stride, fps=self.video.fps)
+        return pick_frames(available, indices, _probe(self.source).frames, str(path))
+
+    def pass_through(self, rate: float) -> Passage:
+        """They and those between them, about `rate` a second."""
+        start, fps = self.start, self.video.fps
+        if isinstance(self.source, Video):
+            times = frame_times(len(self.source.frames), self.source.fps)
+            return pass_through(self.source, self._of_memory(self.source), times, start=start, fps=fps, rate=rate)
+        path = Path(self.source)
+        times, chosen = locate_frames(path, self.count, start=start, stride=self.video.stride, fps=fps)
+        return pass_through(path, chosen, times, start=start, fps=fps, rate=rate)
+
+    def _of_memory(self, source: Video) -> Int[np.ndarray, " f"]:
+        return _nearest_frame(self.start, source.fps) + self.video.stride * np.arange(self.count)
+
+
+def _find_person(whole: Video, sought: _Sought, people: PeopleConfig, progress: Progress) -> PreparedClip:
+    """The person on the canvas: from what is ready, else found in frames of which nothing is cut off yet."""
+    said: list[str] = []
+    keypoints, masks = _load_ready(sought, said.append)
+    found = 1.0 if keypoints is None else float(keypoints.visible(DRAWN).any(axis=1).mean())
+    raw_jitter = 0.0
+    warnings: tuple[str, ...] = tuple(said)
+    track, place = None, sought.placement
+    if keypoints is None or (masks is None and sought.needs_masks):
+        passage = sought.chosen.pass_through(people.rate)
+        followed = _follow(whole, passage, sought, people, progress)
+        steadied = _steady(followed.keypoints, passage, people)
+        track = followed.take(passage.rows)
+        found, warnings = float(track.found.mean()), (*warnings, *track.warnings)
+    if sought.aims:
+        place = replace(place, fit=_aim(sought, keypoints, masks, track))
+    fit = place.fit
+    small = replace(whole, frames=np.stack([fit_frame(frame, fit) for frame in whole.frames]))
+    if keypoints is not None:
+        keypoints = place.place_keypoints(keypoints, str(sought.keypoints))
+    if masks is not None:
+        masks = place.place_masks(masks, str(sought.masks))
+    if track is not None:
+        if keypoints is None:
+            keypoints = fit_keypoints(steadied, fit)
+            raw_jitter = jitter(fit_keypoints(track.keypoints, fit))
+        if masks is None:
+            masks = fit_masks(track.masks, fit)
+            seen = np.asarray(masks.any(axis=(1, 2)))
+            if people.fill_gaps and seen.any():
+                fillable = find_fillable(seen, small.fps)
+                masks = fill_mask_gaps(masks) & (seen | fillable)[:, None, None]
+    assert keypoints is not None
+    if masks is None:
+        masks = np.zeros(small.frames.shape[:3], bool)
+    elif sought.keypoints is not None or sought.masks is not None:
+        warnings = (*warnings, *compare(keypoints, masks))
+    return PreparedClip(small, raise_parents(keypoints), masks, found, raw_jitter, tuple(warnings), fit.place)
+
+
+def _aim(
+    sought: _Sought, keypoints: Keypoints | None, masks: Bool[np.ndarray, "f h w"] | None, track: Track | None
+) -> Fit:
+    """The crop around the person: as what is ready was cropped, else around what is known of them in whole pictures."""
+    place = sought.placement
+    if place.fit.how == "pad":
+        return place.fit
+    sizes: dict[Path, tuple[int, int]] = {}
+    if sought.keypoints is not None and keypoints is not None:
+        sizes[sought.keypoints] = (keypoints.height, keypoints.width)
+    if sought.masks is not None and masks is not None:
+        sizes[sought.masks] = (masks.shape[1], masks.shape[2])
+    for path, (height, width) in sizes.items():
+        if not place.is_of_the_picture(height, width, str(path)):
+            prepared = path.parent / FINDING
+            return replace(place.fit, place=_load_finding(prepared)["place"] if prepared.is_file() else MIDDLE)
+    pixels = masks if masks is not None or track is None else track.masks
+    return place.fit if pixels is None else crop_around(pixels, place.fit)
+
+
+def _say_cut(clip: PreparedClip, place: Placement) -> tuple[str, ...]:
+    """A warning where a crop cuts the person."""
+    fit = replace(place.fit, place=clip.place)
+    cut = np.flatnonzero(touches_cut(clip.masks, place.height, place.width, fit)) + 1
+    if not len(cut) or fit.how == "pad":
+        return ()
+    return (
+        f"the crop to {fit.width}x{fit.height} cuts the person off in frames {list_numbers(cut)}: --video.fit pad "
+        "keeps the whole picture, --video.size another shape of it",
+    )
+
+
+def _load_ready(
+    sought: _Sought, on_warning: Callable[[str], None]
+) -> tuple[Keypoints | None, Bool[np.ndarray, "f h w"] | None]:
+    """The ready keypoints and masks of the frames in question, as they are; each None where none are given."""
+    keypoints, masks, place = None, None, sought.placement
+    if sought.keypoints is not None:
+        keypoints = load_ready_keypoints(
+            sought.keypoints, height=place.height, width=place.width, person=sought.person, on_warning=on_warning
+        )
+        keypoints = keypoints.take(sought.chosen.pick(len(keypoints), sought.keypoints))
+    if sought.masks is not None:
+        masks = load_ready_masks(sought.masks, sought.mask_label)
+        masks = masks[sought.chosen.pick(len(masks), sought.masks)]
+    return keypoints, masks
+
+
+def open_backend(people: PeopleConfig) -> PeopleBackend:
+    """The people backend of the configuration; it may download what it lacks, as a command that needs it was given."""
+    if people.backend == "rtmlib":
+        return load_backend("rtmlib", detector=people.detector, pose=people.pose, fetch=True)
+    if people.backend == "blazepose":
+        return load_backend("blazepose", model=people.model, fetch=True)
+    return load_backend(people.backend)
+
+
+def _follow(clip: Video, passage: Passage, sought: _Sought, people: PeopleConfig, progress: Progress) -> Track:
+    """The person through the frames of a passage; masks in the clip's own frames alone."""
+    backend = open_backend(people)
+    kept = np.isin(np.arange(len(passage)), passage.rows)
+    detections: list[list[PersonDetection]] = []
+    with progress.phase("find the person", len(passage)) as advance:
+        for batch in passage.read(clip, sought.chosen.fit):
+            found = backend.detect(batch, on_frame=lambda done, total: advance())
+            for seen in add_looks(batch, found):
+                detections.append(
+                    list(seen) if kept[len(detections)] else [replace(person, mask=None) for person in seen]
+                )
+    height, width = clip.frames.shape[1:3]
+    max_gap = round(MAX_GAP * len(passage) / len(clip.frames))
+    name = clip.source or "frames"
+    try:
+        return follow_person(detections, height, width, person=sought.person, max_gap=max_gap, kept=kept)
+    except PersonError as error:
+        raise PersonError(f"{name}: {error}") from error
+
+
+def _steady(keypoints: Keypoints, passage: Passage, people: PeopleConfig) -> Keypoints:
+    """The keypoints of a passage as steadied, of the clip's own frames."""
+    if people.keep_sides:
+        keypoints = keep_sides(keypoints, times=passage.times)
+    smoothing = SmoothingConfig(smooth=people.smooth, fill_gaps=people.fill_gaps)
+    return steady_keypoints(keypoints, smoothing, times=passage.times).take(passage.rows)

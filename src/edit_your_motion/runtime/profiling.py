@@ -1,0 +1,92 @@
+"""Seconds and peak memory of each phase."""
+
+import ctypes
+import gc
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from edit_your_motion.runtime.progress import Advance, Progress
+
+
+@dataclass(frozen=True)
+class PhaseRecord:
+    """What one phase took.
+
+    Args:
+        seconds: of wall-clock time.
+        peak_memory: highest memory in use while it ran, bytes: of the GPU where one is used, else of the process.
+        steps: how many it had.
+    """
+
+    seconds: float
+    peak_memory: int
+    steps: int
+
+
+@dataclass
+class Recorder:
+    """Passes progress on to `progress` and records what every phase took.
+
+    Args:
+        progress: who is told.
+        device: whose memory is watched.
+        phases: the records so far, in order; phases of one name are added up.
+    """
+
+    progress: Progress
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    phases: dict[str, PhaseRecord] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str, total: int) -> Iterator[Advance]:
+        """Announces a phase and records it when it ends, also when it fails."""
+        reset_peak_memory(self.device)
+        start = time.perf_counter()
+        try:
+            with self.progress.phase(name, total) as advance:
+                yield advance
+        finally:
+            seconds, peak = time.perf_counter() - start, peak_memory(self.device)
+            if earlier := self.phases.get(name):
+                seconds, peak = seconds + earlier.seconds, max(peak, earlier.peak_memory)
+                total += earlier.steps
+            self.phases[name] = PhaseRecord(seconds, peak, total)
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Begins a new watch over the highest memory in use."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    _give_back_memory()
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return  # not Linux, or not allowed: the peak is then that of the whole process so far
+
+
+def _give_back_memory() -> None:
+    """Returns what was freed to the system, where the C library can: otherwise it still counts as in use."""
+    gc.collect()
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "malloc_trim"):
+        library.malloc_trim(0)
+
+
+def peak_memory(device: torch.device) -> int:
+    """Highest memory in use since the watch began, bytes."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        status = Path("/proc/self/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) * 1024
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,1 @@
+"""What goes beyond the paper while sampling, and is off by default."""
