@@ -22,11 +22,11 @@ DIGEST = """
 import sys
 from hashlib import sha256
 from pathlib import Path
-from edit_your_motion.draws import Draws, initialised
+from edit_your_motion.runtime.random import Draws, initialised
 from edit_your_motion.nn.motion_attention import MotionAttention
 from edit_your_motion.pretrain.config import PretrainConfig
 from edit_your_motion.pretrain.vae import build_vae
-from edit_your_motion.tiny import make_base, make_controlnet, make_motion_adapter
+from edit_your_motion.models.tiny import make_base, make_controlnet, make_motion_adapter
 folder, draws, found = Path(sys.argv[1]), Draws(3), sha256()
 make_base(folder / "base")
 make_controlnet(folder / "controlnet", folder / "base")

@@ -7,7 +7,7 @@ import pytest
 
 PROGRAM = """
 import resource, sys
-from edit_your_motion.heap import keep_freed_memory
+from edit_your_motion.runtime.allocator import keep_freed_memory
 if sys.argv[1] == "keep" and not keep_freed_memory():
     sys.exit(3)
 import numpy as np

@@ -18,7 +18,7 @@ from edit_your_motion.storage.locking import held
 HOLDER = """
 import sys, time
 from pathlib import Path
-from edit_your_motion.locking import held
+from edit_your_motion.storage.locking import held
 with held(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
