@@ -36,14 +36,16 @@ from edit_your_motion.config import EditConfig, dump_config, load_config, parse_
 from edit_your_motion.datasets.case import CaseList
 from edit_your_motion.datasets.catalogue import open_dataset
 from edit_your_motion.datasets.config import CasesConfig
-from edit_your_motion.errors import ConfigError, InputError, ModelFileError, PersonError, VideoError
+from edit_your_motion.errors import ConfigError, FolderInUseError, InputError, ModelFileError, PersonError, VideoError
 from edit_your_motion.metrics import METRICS, psnr
+from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.people import preparation
 from edit_your_motion.people.finders.contract import OnFrame, PersonDetection
 from edit_your_motion.people.formats.pose_files import read_poses
 from edit_your_motion.people.preparation import PreparedClip, load_prepared
 from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.runtime.progress import SilentProgress
+from edit_your_motion.storage.locking import held
 from edit_your_motion.video import Fit, fit_frame, read_video, write_video
 from synthetic_clip import film
 from test_benchmark_paired import Upright, short_config
@@ -189,6 +191,34 @@ def test_it_goes_on_and_makes_no_cell_twice(
     assert run(folder, dancers, other, ["truth"]) == [], "pooled networks concern no cell"
     with pytest.raises(AssertionError):
         run(folder, dancers, config.model_copy(update={"fit": "pad"}), ["truth"])
+
+
+def test_cells_belong_to_the_contents_of_their_clips_wherever_these_lie(
+    finished: Path, dancers: CaseList, walks: dict[str, PreparedClip], config: DatasetConfig, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(finished, tmp_path / "copy"))
+    name = dancers.cases[0].source.path.parents[1].name
+    moved = open_dataset("tiktok", write_tiktok(tmp_path / "elsewhere" / name, walks), CASES)
+    before = load_cell(folder / "truth" / "00001").request
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dataset, "make_cells", lambda *given: pytest.fail("made again"))
+        patch.setattr(dataset, "prepare_source", lambda *given: pytest.fail("prepared again"))
+        assert run(folder, moved, config, ["truth"]) == []
+    brighter = {
+        name: replace(walk, video=replace(walk.video, frames=walk.video.frames + np.uint8(1)))
+        for name, walk in walks.items()
+    }
+    changed = open_dataset("tiktok", write_tiktok(tmp_path / "changed" / name, brighter), CASES)
+    cell = dataset._Run(
+        folder, "tiktok", changed, config, Backbone.load(config.edit.model, config.edit.runtime), False
+    )._cell(changed.cases[0], choose_methods(["truth"])[0])
+    assert cell.request != before
+    assert not cell.finished
+
+
+def test_one_benchmark_at_a_time_works_in_a_folder(dancers: CaseList, config: DatasetConfig, tmp_path: Path) -> None:
+    with held(tmp_path / "runs"), pytest.raises(FolderInUseError, match="runs is in use by process"):
+        run(tmp_path / "runs", dancers, config, ["truth"])
 
 
 @pytest.mark.usefixtures("upright")

@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic import ValidationError
 from transformers import CLIPTokenizer
 
-from edit_your_motion.errors import CheckpointError, ConfigError, ModelFileError
+from edit_your_motion.errors import CheckpointError, ConfigError, FolderInUseError, ModelFileError
 from edit_your_motion.metrics import Lpips
 from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.models.loading import load_base
@@ -46,6 +46,7 @@ from edit_your_motion.pretrain.tokenizer import train_tokenizer
 from edit_your_motion.pretrain.vae import VaeTraining, build_vae, decode, distance_from, encode, enlarge
 from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.runtime.random import Draws
+from edit_your_motion.storage.locking import held
 from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors
 
 pytest.importorskip("numba")
@@ -122,6 +123,11 @@ def begun(finished: Path, tmp_path: Path) -> Path:
 
 def log_of(folder: Path, name: str) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
+
+
+def test_one_training_at_a_time_works_in_a_folder(tmp_path: Path) -> None:
+    with held(tmp_path / "training"), pytest.raises(FolderInUseError, match="training is in use by process"):
+        pretrain(tiny(), tmp_path / "training")
 
 
 def test_export_is_a_base_that_loads_and_edits_could_use(finished: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from edit_your_motion.pretrain.tokenizer import train_tokenizer
 from edit_your_motion.pretrain.vae import VaeTraining
 from edit_your_motion.runtime.progress import Progress, SilentProgress
 from edit_your_motion.storage.files import write_text, written_whole
+from edit_your_motion.storage.locking import held
 
 CONFIG = "config.yaml"
 FRAMES, LATENTS, TOKENIZER = "frames", "latents", "tokenizer"
@@ -38,10 +39,15 @@ def pretrain(config: PretrainConfig, folder: Path, progress: Progress | None = N
         CheckpointError: if a file in `folder` is damaged.
         ConfigError: if `folder` holds a training of other networks or pictures, or the loss stops being a number.
         DiskFullError: if there is no room.
+        FolderInUseError: if another training works in `folder`.
         MissingExtraError: if pictures are to be rendered and numba is not installed.
         ModelFileError: if the VAE is to train by LPIPS, and its weights can neither be found nor fetched.
     """
-    progress = progress or SilentProgress()
+    with held(folder):
+        _pretrain(config, folder, progress or SilentProgress())
+
+
+def _pretrain(config: PretrainConfig, folder: Path, progress: Progress) -> None:
     machine, pictures = config.machine, config.pictures
     if machine.threads:
         torch.set_num_threads(machine.threads)

@@ -31,6 +31,7 @@ from edit_your_motion.datasets.case import Case, Dataset
 from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.edit import loop_frames
 from edit_your_motion.errors import MissingExtraError, ModelFileError, VideoError
+from edit_your_motion.jobs.identity import digest_content
 from edit_your_motion.metrics import FeatureNetworks
 from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.people.finders.contract import PeopleBackend
@@ -47,6 +48,7 @@ from edit_your_motion.people.preparation import (
     save_masks,
 )
 from edit_your_motion.runtime.progress import Progress
+from edit_your_motion.storage.locking import held
 from edit_your_motion.video import fit_frame, write_video
 
 
@@ -81,14 +83,16 @@ def run_dataset(
         CheckpointError: the base cannot be loaded.
         ModelFileError: the people backend's files cannot be had, and people are to be detected.
         DiskFullError: no room is left; the benchmark goes on where it was when it is called again.
+        FolderInUseError: another benchmark works in the folder.
     """
     failures: list[Failure] = []
-    for number, (edit, able) in enumerate(group_by_backbone(methods, config.edit)):
-        plain = number == 0
-        chosen: list[AnyMethod] = [*able, *(external if plain else ())]
-        if chosen or (export and plain):
-            backbone = Backbone.load(edit.model, edit.runtime)
-            _Run(folder, kind, dataset, config, backbone, export and plain).make(chosen, progress, failures)
+    with held(folder):
+        for number, (edit, able) in enumerate(group_by_backbone(methods, config.edit)):
+            plain = number == 0
+            chosen: list[AnyMethod] = [*able, *(external if plain else ())]
+            if chosen or (export and plain):
+                backbone = Backbone.load(edit.model, edit.runtime)
+                _Run(folder, kind, dataset, config, backbone, export and plain).make(chosen, progress, failures)
     return failures
 
 
@@ -102,6 +106,7 @@ class _Run:
         self.backbone, self.export = backbone, export
         self.networks = FeatureNetworks(**dict(config.networks))
         self.people = _open_people(config.edit.people)
+        self.described = {case.name: _describe_case(case) for case in dataset.cases}
 
     def make(self, methods: Sequence[AnyMethod], progress: Progress, failures: list[Failure]) -> None:
         """Makes the cells that are not there yet."""
@@ -133,7 +138,7 @@ class _Run:
         if isinstance(method, Method):
             config = scale_tuning(method.configure(config), shared.share, shared.rate)
         request = {
-            "case": _describe_case(case),
+            "case": self.described[case.name],
             "method": describe_method(method, case.name),
             "benchmark": self._shared(),
             "config": config.identity(),
@@ -241,12 +246,15 @@ def _open_people(people: PeopleConfig) -> PeopleBackend | ModelFileError | Missi
 
 
 def _describe_case(case: Case) -> dict[str, Any]:
-    """What tells a case from one of other files or frames."""
+    """What tells a case from one of other contents or frames, wherever its files lie."""
     clips = {"source": case.source, "reference": case.reference, "truth": case.truth}
     described = {
         name: {
-            "path": "/".join(clip.path.parts[-2:]), "start": clip.start, "count": clip.count, "stride": clip.stride,
+            "name": clip.path.name, "start": clip.start, "count": clip.count, "stride": clip.stride,
             "fps": None if clip.fps is None else float(clip.fps),
+            "contents": [
+                digest_content(path) for path in (clip.path, clip.keypoints, clip.masks) if path and path.exists()
+            ],
         }
         for name, clip in clips.items()
         if clip is not None

@@ -42,6 +42,7 @@ from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.preparation import Canvas, PreparedClip, open_backend, prepare_reference, prepare_source
 from edit_your_motion.runtime.progress import Progress
 from edit_your_motion.stage import RenderedClip, render_pair
+from edit_your_motion.storage.locking import held
 from edit_your_motion.video import Fit, Video, fit_frame, write_video
 
 __all__ = ["Case", "CellRecord", "Failure", "PairedConfig", "load_cell", "render_case", "run_paired"]
@@ -99,14 +100,16 @@ def run_paired(
         CheckpointError: the base cannot be loaded.
         ModelFileError: the people backend's files cannot be had, and people are to be detected.
         DiskFullError: no room is left; the benchmark goes on where it was when it is called again.
+        FolderInUseError: another benchmark works in the folder.
     """
     judges = Judges(lpips or find_lpips(), _open_people(config))
     failures: list[Failure] = []
-    for number, (edit, able) in enumerate(group_by_backbone(methods, config.edit)):
-        chosen: list[AnyMethod] = [*able, *(external if number == 0 else ())]
-        if chosen or (export and number == 0):
-            fitting = config.model_copy(update={"edit": edit})
-            failures += _run_group(folder, fitting, progress, chosen, pairs, judges, export and number == 0, tune)
+    with held(folder):
+        for number, (edit, able) in enumerate(group_by_backbone(methods, config.edit)):
+            chosen: list[AnyMethod] = [*able, *(external if number == 0 else ())]
+            if chosen or (export and number == 0):
+                fitting = config.model_copy(update={"edit": edit})
+                failures += _run_group(folder, fitting, progress, chosen, pairs, judges, export and number == 0, tune)
     return failures
 
 
