@@ -61,7 +61,7 @@ def generate(base: Base, shard: FrameShard, steps: int, scale: float, skeleton_s
     )
     noise = Draws(0).normal(*shape)
     tokens = tokenize(base.tokenizer, shard.captions)
-    skeletons = as_condition(draw_skeleton(shard.keypoints))
+    skeletons = as_condition(draw_skeleton(shard.keypoints, hands=False, face=False))
     schedule = velocity_schedule(base.scheduler)
     nothing = tokenize(base.tokenizer, [""])
     pictures = []
@@ -165,7 +165,10 @@ def main() -> None:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text(json.dumps(content, indent=2))
     if options.sheet:
-        write_sheet(options.sheet, [row[:12] for row in (shown.frames, kept, draw_skeleton(shown.keypoints), made)])
+        write_sheet(
+            options.sheet,
+            [row[:12] for row in (shown.frames, kept, draw_skeleton(shown.keypoints, hands=False, face=False), made)],
+        )
 
 
 if __name__ == "__main__":

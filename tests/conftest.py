@@ -72,8 +72,8 @@ def people_models() -> None:
     from edit_your_motion.models.downloads import fetch
 
     try:
-        fetch("pose-detection")
-        fetch("pose-landmark-full")
+        for name in ("pose-detection", "pose-landmark-full", "hand-region", "hand-landmark", "face-landmark"):
+            fetch(name)
     except ModelFileError as problem:
         if "sha256" in str(problem):
             raise

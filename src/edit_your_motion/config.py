@@ -46,6 +46,11 @@ class BaseConfig(Section):
     )
 
     @property
+    def knows_hands(self) -> bool:
+        """Whether the ControlNet is known to have learnt hands and faces, as version 1.1 of the published one has."""
+        return "control_v11" in Path(self.used_controlnet).name
+
+    @property
     def used_controlnet(self) -> str:
         """The ControlNet that takes part: with the small base its own, where no other one is given."""
         own = self.base == "small" and self.controlnet == OPENPOSE_CONTROLNET
@@ -80,6 +85,8 @@ class PeopleConfig(Section):
     )
     detector: Path | None = Field(None, description="Of rtmlib: YOLOX ONNX file; default: rtmlib's own download.")
     pose: Path | None = Field(None, description="Of rtmlib: whole-body ONNX file; default: rtmlib's own download.")
+    hands: bool = Field(True, description="Find hands too, 21 points each (blazepose).")
+    face: bool = Field(True, description="Find the face too, 70 points (blazepose).")
     person: int | None = Field(
         None, ge=1, description="Which person of the source, counted from the left; default: the largest."
     )
@@ -151,6 +158,11 @@ class NetworkConfig(Section):
         "default: all.",
     )
     conditioning_scale: float = Field(1.0, ge=0, le=4, description="Strength of ControlNet.")
+    skeletons: Literal["auto", "body", "whole"] = Field(
+        "auto",
+        description="What ControlNet is shown of a person: the body alone, or hands and face too where they were "
+        "found; auto: the whole if it is version 1.1 (control_v11 in its name), which has learnt them, else the body.",
+    )
 
 
 Part = Literal[
@@ -419,6 +431,12 @@ class TuneConfig(Section):
     windows: WindowsConfig = WindowsConfig()
     inversion: InversionConfig = InversionConfig()
     runtime: RuntimeConfig = RuntimeConfig()
+
+    @property
+    def draws_whole(self) -> bool:
+        """Whether ControlNet is shown hands and faces."""
+        skeletons = self.network.skeletons
+        return self.model.knows_hands if skeletons == "auto" else skeletons == "whole"
 
     def identity(self) -> dict[str, Any]:
         """What decides the tuned person: all but the machine, and what only the reference has to do with."""

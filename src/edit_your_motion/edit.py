@@ -81,7 +81,7 @@ def tune_person(
             person=backbone.encode(frames * source.masks[..., None], progress),
             whole=backbone.encode(frames, progress),
             text=backbone.embed(config.prompt),
-            skeletons=_draw(source.keypoints),
+            skeletons=_draw(source.keypoints, config),
         )
         tuned = tune(
             predictor,
@@ -173,7 +173,7 @@ def apply_motion(
         layered = person.config.inversion.of == "plate"
         on_plate = layered or sampling.background == "plate"
         source = (person.source.with_plate() if on_plate else person.source).take(shown)
-        drawn = _draw(aligned)
+        drawn = _draw(aligned, person.config)
         wanted = _Shown(prompt, drawn)
         match sampling.guidance_from:
             case "prompt":
@@ -181,7 +181,7 @@ def apply_motion(
             case "skeleton":
                 away_from = _Shown(prompt, torch.zeros_like(drawn))
             case "pose":
-                away_from = _Shown(prompt, _draw(source.keypoints))
+                away_from = _Shown(prompt, _draw(source.keypoints, person.config))
         noise = person.noise[:, shown].to(backbone.device)
         guidance: float | Tensor = sampling.guidance_scale
         guided = None
@@ -284,9 +284,10 @@ def _find_people(
     return people_cells(source.masks, source.keypoints, aligned, (lh, lw), before=not layered).to(z.device)
 
 
-def _draw(keypoints: Keypoints) -> UInt8[Tensor, "1 f 3 h w"]:
-    """Skeleton pictures as bytes off the device, where those of a long clip would fill it."""
-    return rearrange(torch.from_numpy(draw_skeleton(keypoints)), "f h w c -> 1 f c h w")
+def _draw(keypoints: Keypoints, config: TuneConfig) -> UInt8[Tensor, "1 f 3 h w"]:
+    """Skeleton pictures for ControlNet, as bytes off the device, where those of a long clip would fill it."""
+    whole = config.draws_whole
+    return rearrange(torch.from_numpy(draw_skeleton(keypoints, hands=whole, face=whole)), "f h w c -> 1 f c h w")
 
 
 class _Shown(NamedTuple):

@@ -73,11 +73,12 @@ def write_edit(folder: Path, person: Person, reference: PreparedClip, edit: Edit
     """
     (folder / "run.json").unlink(missing_ok=True)
     fps = reference.video.fps
+    whole = person.config.draws_whole
     source = person.source.video.frames[loop_frames(len(person.source), len(edit.frames))]
     rows = [
         ("source", source),
         ("reference", reference.video.frames),
-        ("aligned skeleton", draw_skeleton(edit.skeletons)),
+        ("aligned skeleton", draw_skeleton(edit.skeletons, hands=whole, face=whole)),
         ("edited", edit.frames),
     ]
     write_video(folder / "edited.mp4", edit.frames, fps, sound=reference.video if sound else None)

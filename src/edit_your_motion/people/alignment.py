@@ -18,7 +18,8 @@ the neck where the hips are not seen):
 4. The whole is placed so that the ground, a high quantile of the lower ankle, is the source's; where one of the clips
    shows ankles in less than half of its frames, so that the root's median y is. Where it goes from left to right is
    a choice (`Place`).
-5. Eyes, ears and face move rigidly with the nose, hands with their wrists.
+5. Eyes, ears and face move rigidly with the nose, hands with their wrists; a hand is scaled by the ratio of the two
+   people's palms, which are measured as bones are, or by the forearms' where one clip shows no hand.
 """
 
 from dataclasses import dataclass, replace
@@ -52,6 +53,8 @@ _NECK, _NOSE = _INDEX["neck"], _INDEX["nose"]
 _HIPS = [_INDEX["right_hip"], _INDEX["left_hip"]]
 _ANKLES = [_INDEX["right_ankle"], _INDEX["left_ankle"]]
 _WRISTS = [_INDEX["left_wrist"], _INDEX["right_wrist"]]
+_PALM = (0, 9)
+"""Of a hand's points, the wrist and the middle finger's knuckle."""
 _SIDED_PARENTS = (
     ("shoulder", "neck"), ("elbow", "shoulder"), ("wrist", "elbow"),
     ("hip", "middle_hip"), ("knee", "hip"), ("ankle", "knee"), ("eye", "nose"), ("ear", "nose"),
@@ -239,11 +242,31 @@ def _retarget_limbs(reference: Keypoints, source: Keypoints, place: Place, thres
     body[..., :2] = moved[:, : len(BODY_JOINTS)]
     hands, face = reference.hands, reference.face
     if hands is not None:
-        sides = [carry(hands[:, side], wrist, float(proportions.ratios[wrist])) for side, wrist in enumerate(_WRISTS)]
+        scale = _compare_palms(reference, source, threshold, proportions)
+        sides = [carry(hands[:, side], wrist, scale) for side, wrist in enumerate(_WRISTS)]
         hands = np.stack(sides, axis=1)
     if face is not None:
         face = carry(face, _NOSE, float(proportions.ratios[_INDEX["right_eye"]]))
     return Keypoints(body=body, height=source.height, width=source.width, hands=hands, face=face)
+
+
+def _compare_palms(reference: Keypoints, source: Keypoints, threshold: float, proportions: _Proportions) -> float:
+    """How much larger the source's hands are than the reference's."""
+    forearm = float(proportions.ratios[_WRISTS[0]])
+    palms = [_full_palm(clip, threshold) for clip in (reference, source)]
+    if min(palms) <= 0:
+        return forearm
+    least, most = proportions.body / _LARGEST_DEVIATION, proportions.body * _LARGEST_DEVIATION
+    return float(np.clip(palms[1] / palms[0], least, most))
+
+
+def _full_palm(clip: Keypoints, threshold: float) -> float:
+    """From the wrist to the middle finger's knuckle when the palm lies in the picture plane, pixels; 0 if unseen."""
+    if clip.hands is None:
+        return 0.0
+    ends = clip.hands[:, :, list(_PALM)].astype(np.float64)
+    lengths = np.linalg.norm(ends[..., 0, :2] - ends[..., 1, :2], axis=-1)[(ends[..., 2] > threshold).all(axis=-1)]
+    return float(np.quantile(lengths, _FULL_LENGTH_QUANTILE)) if lengths.size else 0.0
 
 
 def _choose_root(moving: _Clip, standing: _Clip) -> int:

@@ -110,7 +110,7 @@ def encode_shards(
             random = np.random.default_rng([seed, *source.name.encode()])
             masked = random.random(len(shard.frames)) < pictures.masked
             shown = np.where(masked[:, None, None, None], shard.people, shard.frames)
-            packed = [pack_picture(picture) for picture in draw_skeleton(shard.keypoints)]
+            packed = [pack_picture(picture) for picture in draw_skeleton(shard.keypoints, hands=False, face=False)]
             tensors = {
                 "latents": encode(vae, shown).half(),
                 "tokens": tokenize(tokenizer, shard.captions).short(),
@@ -132,7 +132,7 @@ def examples_of(shard: FrameShard, vae: AutoencoderKL, tokenizer: CLIPTokenizer,
     return Examples(
         encode(vae, shard.frames).cpu() * scaling_factor,
         tokenize(tokenizer, shard.captions),
-        as_condition(draw_skeleton(shard.keypoints)),
+        as_condition(draw_skeleton(shard.keypoints, hands=False, face=False)),
     )
 
 

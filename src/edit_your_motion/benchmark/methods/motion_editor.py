@@ -51,6 +51,7 @@ def apply_in_two_branches(
     """
     prompt, sampling = person.config.prompt, config.sampling
     edit_prompt = prompt if config.edit_prompt is None else config.edit_prompt
+    whole = person.config.draws_whole
     with explain_memory(backbone.device):
         predictor = backbone.inflate(person.config.network, person.config.runtime.seed)
         person.put_into(predictor)
@@ -63,7 +64,7 @@ def apply_in_two_branches(
             branches = Branches(
                 predictor,
                 injection,
-                as_pictures(draw_skeleton(aligned))[None].to(backbone.device, backbone.dtype),
+                as_pictures(draw_skeleton(aligned, hands=whole, face=whole))[None].to(backbone.device, backbone.dtype),
                 conditioning_scale=person.config.network.conditioning_scale,
                 first_step=first_step,
             )

@@ -3,10 +3,7 @@
 The networks are MediaPipe's published files; what reads them (anchors, regions, heatmaps, tracking) is ours.
 """
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,9 +14,12 @@ from scipy import ndimage
 from scipy.special import expit
 
 from edit_your_motion.errors import ConfigError
-from edit_your_motion.models.downloads import Progress, obtain
+from edit_your_motion.models.downloads import Progress
 from edit_your_motion.people.finders.blazepose_detector import SIZE, decode, lay_anchors, merge_overlapping
 from edit_your_motion.people.finders.contract import OnFrame, PersonDetection, hide_outside
+from edit_your_motion.people.finders.face import FaceReader
+from edit_your_motion.people.finders.hands import HandReader
+from edit_your_motion.people.finders.litert import as_input, open_network, run_network
 from edit_your_motion.people.finders.region import Region, tile
 
 MODELS = ("full", "heavy", "lite")
@@ -104,6 +104,8 @@ class BlazePose:
         num_threads: that the networks may use.
         min_score: a region that the landmark network scores lower holds nobody; [0, 1].
         progress: told of downloads.
+        hands: read the points of everybody's hands too.
+        face: and of their faces.
 
     Raises:
         ConfigError: there is no such model.
@@ -120,19 +122,18 @@ class BlazePose:
         num_threads: int = 1,
         min_score: float = 0.5,
         progress: Progress | None = None,
+        hands: bool = False,
+        face: bool = False,
     ) -> None:
         if model not in MODELS:
             raise ConfigError(f"expected a BlazePose model of {', '.join(MODELS)}, got '{model}'")
-        from ai_edge_litert.interpreter import Interpreter
-
         self.min_score = min_score
-        paths = [
-            obtain(name, allow_fetch=fetch, progress=progress) for name in ("pose-detection", f"pose-landmark-{model}")
-        ]
-        self._detector, self._landmarker = (Interpreter(str(path), num_threads=num_threads) for path in paths)
-        with _without_notices():
-            for network in (self._detector, self._landmarker):
-                network.allocate_tensors()
+        options: Any = {"fetch": fetch, "num_threads": num_threads, "progress": progress}
+        self._detector, self._landmarker = (
+            open_network(name, **options) for name in ("pose-detection", f"pose-landmark-{model}")
+        )
+        self._hands = HandReader(**options) if hands else None
+        self._face = FaceReader(**options) if face else None
         self._anchors = lay_anchors()
 
     def detect(
@@ -152,7 +153,7 @@ class BlazePose:
             arrivals = number % ARRIVAL_FRAMES == 0
             readings = self.read_people(frame, regions, search_tiles=empty % TILE_FRAMES == 0, arrivals=arrivals)
             empty = 0 if readings else empty + 1
-            people.append([describe_person(reading, *frame.shape[:2]) for reading in readings])
+            people.append([self._describe(frame, reading) for reading in readings])
             if on_frame is not None:
                 on_frame(len(people), len(frames))
         return people
@@ -212,10 +213,20 @@ class BlazePose:
                 readings += [one for one in extra if all(one.overlap(other) < TILE_OVERLAP for other in known)]
         return readings
 
+    def _describe(self, frame: UInt8[np.ndarray, "h w 3"], reading: Reading) -> PersonDetection:
+        """A person with hands and face, if these are read."""
+        person = describe_person(reading, *frame.shape[:2])
+        picture, landmarks = Image.fromarray(frame), reading.points[:BODY_LANDMARKS, :2]
+        hands = None if self._hands is None else self._hands.read(picture, landmarks)
+        face = None if self._face is None else self._face.read(picture, landmarks)
+        if face is not None and looks_away(reading.points):
+            face[:, 2] = 0
+        return replace(person, hands=hands, face=face)
+
     def _search(self, picture: Image.Image, region: Region) -> list[Region]:
         """The regions that hold the people whom the detector sees in a region of the picture."""
         crop = region.crop(picture, SIZE)
-        raw_points, raw_scores = _run_network(self._detector, crop.astype(np.float32) / 127.5 - 1)
+        raw_points, raw_scores = run_network(self._detector, crop.astype(np.float32) / 127.5 - 1)
         points, scores = decode(raw_points[0], raw_scores[0, :, 0], self._anchors)
         sure = scores > DETECTOR_SCORE
         alignments = [region.to_picture(found[2:4]) for found, _ in merge_overlapping(points[sure], scores[sure])]
@@ -230,7 +241,7 @@ class BlazePose:
         if region.side < 1:
             return None
         crop = region.crop(picture, LANDMARK_SIZE)
-        landmarks, score, mask, heatmap, _ = _run_network(self._landmarker, crop.astype(np.float32) / 255)
+        landmarks, score, mask, heatmap, _ = run_network(self._landmarker, as_input(crop))
         if float(score[0, 0]) < self.min_score:
             return None
         values = landmarks.reshape(39, 5).astype(np.float64)
@@ -302,15 +313,20 @@ def to_openpose(points: Float[np.ndarray, "33 3"], confidence: Float[np.ndarray,
     """BlazePose's landmarks as OpenPose-18 with confidences.
 
     The network is as sure of a face seen from behind as of one seen from the front, so nose and eyes are hidden when
-    the nose lies further away than the ears.
+    the person looks away.
     """
     source = list(OPENPOSE_SOURCES)
     body = np.concatenate([points[source, :2], confidence[source, None]], axis=1)
     shoulders = [LEFT_SHOULDER, RIGHT_SHOULDER]
     body[1] = [*points[shoulders, :2].mean(axis=0), confidence[shoulders].min()]
-    if points[NOSE, 2] > points[[LEFT_EAR, RIGHT_EAR], 2].mean():
+    if looks_away(points):
         body[list(FACE_JOINTS), 2] = 0
     return body.astype(np.float32)
+
+
+def looks_away(points: Float[np.ndarray, "n 3"]) -> bool:
+    """Whether somebody with these landmarks is seen from behind: the nose lies further away than the ears."""
+    return bool(points[NOSE, 2] > points[[LEFT_EAR, RIGHT_EAR], 2].mean())
 
 
 def clean_mask(mask: Float[np.ndarray, "s s"], smallest: float = 0.05, hole: int = 16) -> Float[np.ndarray, "s s"]:
@@ -330,23 +346,3 @@ def clean_mask(mask: Float[np.ndarray, "s s"], smallest: float = 0.05, hole: int
     sizes = np.bincount(gaps.ravel(), weights=(mask <= 0.5).ravel())
     pinholes = np.isin(gaps, np.flatnonzero((sizes > 0) & (sizes <= hole)))
     return np.where(specks, 0.0, np.where(pinholes, 1.0, mask))
-
-
-def _run_network(network: Any, picture: Float32[np.ndarray, "s s 3"]) -> list[np.ndarray]:
-    network.set_tensor(network.get_input_details()[0]["index"], picture[None])
-    network.invoke()
-    return [network.get_tensor(output["index"]) for output in network.get_output_details()]
-
-
-@contextmanager
-def _without_notices() -> Iterator[None]:
-    """Keeps off standard error what LiteRT writes there past Python; its errors come as exceptions all the same."""
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

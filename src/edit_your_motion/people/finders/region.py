@@ -1,6 +1,6 @@
 """A rotated square in a picture: what a network sees, and the way back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -34,6 +34,20 @@ class Region:
         across, down = np.asarray(top - centre, float)
         side = 2 * margin * float(np.hypot(across, down))
         return cls(float(centre[0]), float(centre[1]), side, float(np.arctan2(across, -down)))
+
+    @classmethod
+    def holding(cls, points: Float[np.ndarray, "n 2"], angle: float, margin: float) -> "Region":
+        """The region at that angle about the box of some points, `margin` times as large as its longer side."""
+        upright = cls(0.0, 0.0, 1.0, angle)
+        turned = upright.from_picture(points)
+        low, high = turned.min(axis=0), turned.max(axis=0)
+        x, y = upright.to_picture((low + high) / 2)
+        return cls(float(x), float(y), margin * float((high - low).max()), angle)
+
+    def moved_up(self, share: float) -> "Region":
+        """The region moved along its own upward axis, by a share of its side."""
+        x, y = (self.x, self.y) - share * self.axes[:, 1]
+        return replace(self, x=float(x), y=float(y))
 
     @property
     def axes(self) -> Float[np.ndarray, "2 2"]:
