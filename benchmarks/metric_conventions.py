@@ -1,7 +1,7 @@
-"""How much each metric's convention matters, on one and the same pair of videos; fills the tables of docs/metrics.md.
+"""How much each metric's convention matters, on one and the same pair of videos; fills benchmarks/results/metric-conventions.md.
 
     python benchmarks/metric_conventions.py                       # prints the tables for the built-in pair
-    python benchmarks/metric_conventions.py --write               # and puts them into docs/metrics.md
+    python benchmarks/metric_conventions.py --write               # and puts them into the results
     python benchmarks/metric_conventions.py generated.mp4 truth.mp4
 
 The built-in pair is a pan over a photograph that scikit-image carries (``pip install 'edit-your-motion[metrics]'``) and
@@ -42,7 +42,7 @@ from edit_your_motion.metrics import (
 from edit_your_motion.metrics.video_features import CLIP_FRAMES
 from edit_your_motion.video import read_video
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
+PAGE = Path(__file__).resolve().with_name("results") / "metric-conventions.md"
 BEGIN, END = "<!-- metric_conventions.py begins -->", "<!-- metric_conventions.py ends -->"
 FRAMES, LONG_FRAMES, SIDE = 24, 72, 256
 LONGEST = 100
@@ -174,7 +174,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("generated", type=Path, nargs="?")
     parser.add_argument("truth", type=Path, nargs="?")
-    parser.add_argument("--write", action="store_true", help="put the built-in pair's tables into docs/metrics.md")
+    parser.add_argument("--write", action="store_true", help="put the built-in pair's tables into the results")
     arguments = parser.parse_args()
     if arguments.generated is not None and (arguments.truth is None or arguments.write):
         parser.error("expected two videos and no --write, or no video")
