@@ -1,4 +1,4 @@
-"""How much each metric's convention matters, on one and the same pair of videos; fills benchmarks/results/metric-conventions.md.
+"""How much each metric's convention matters, on one pair of videos; fills benchmarks/results/metric-conventions.md.
 
     python benchmarks/metric_conventions.py                       # prints the tables for the built-in pair
     python benchmarks/metric_conventions.py --write               # and puts them into the results
