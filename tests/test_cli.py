@@ -238,6 +238,11 @@ def test_version_and_help(run: Run) -> None:
     code, out, err = run("edit", "--help")
     assert (code, err) == (0, "")
     assert "--tuning.motion.iterations" in out
+    assert "--inversion.fixed-point" not in out
+    code, out, err = run("edit", "a.mp4", "--help-all")
+    assert (code, err) == (0, "")
+    assert "--inversion.fixed-point" in out
+    assert run("dance", "--help")[0] == 2
 
 
 def test_a_reader_that_stops_early_is_no_error() -> None:

@@ -8,15 +8,28 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 import jaxtyping
 import pytest
 import torch
 from cyclopts import CycloptsError
+from rich.console import Console
 
 import edit_your_motion
 from edit_your_motion.cli.app import app, in_full
+from edit_your_motion.cli.help import (
+    CHOSEN,
+    IDLE,
+    LINES,
+    OF_REFERENCE,
+    OF_SOURCE,
+    WIDTH,
+    list_commands,
+    list_flags,
+    print_help,
+)
 from edit_your_motion.nn.video_unet import InflatedTransformerBlock
 from tiny_network import TEXT_WIDTH, load_network, random_clip
 
@@ -161,13 +174,51 @@ def test_every_module_says_what_it_is() -> None:
     assert silent == []
 
 
-def test_the_help_is_in_the_docs() -> None:
+def commands() -> list[tuple[str, ...]]:
+    return [path for path in list_commands(app) if path and app.parse_commands(path)[1][-1].default_command]
+
+
+def test_the_page_of_commands_is_what_the_program_says() -> None:
     sys.path.insert(0, str(ROOT / "docs"))
     try:
         import write_cli
     finally:
         sys.path.pop(0)
     assert write_cli.PAGE.read_text(encoding="utf-8") == write_cli.render(), "run: python docs/write_cli.py"
+
+
+@pytest.mark.parametrize("path", commands(), ids=" ".join)
+def test_every_flag_is_on_the_page_once(path: tuple[str, ...]) -> None:
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert len(page.encode()) < 60_000
+    own, settings = page.split(f"## `eym {' '.join(path)}`\n")[1].split("\n## ")[0], page.split("\n## Settings\n")[1]
+    common = page.split("\n## In common\n")[1].split("\n## ")[0]
+    whole_edit = page.split("## `eym edit`\n")[1].split("\n## ")[0]
+    wrong = []
+    for argument in app.parse_commands(path)[1][-1].assemble_argument_collection():
+        if argument.show:
+            name, of_edit = re.subn(r"^--edit\.", "--", argument.names[0])
+            places = (whole_edit, settings) if of_edit else (own, common, settings)
+            found = [len(re.findall(rf"^\| `{re.escape(name)}[ `]", place, re.MULTILINE)) for place in places]
+            if next(filter(None, found), 0) != 1:
+                wrong.append(f"{argument.names[0]}: {found}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("path", commands(), ids=" ".join)
+def test_help_fits_a_screen(path: tuple[str, ...]) -> None:
+    text = StringIO()
+    print_help(app, path, everything=False, console=Console(file=text, width=WIDTH, color_system=None))
+    lines = text.getvalue().splitlines()
+    assert len(lines) <= LINES
+    assert max(map(len, lines)) <= WIDTH
+    assert f"eym {' '.join(path)} --help-all" in lines[-1] or "COMMAND" in lines[0]
+
+
+def test_chosen_flags_are_flags() -> None:
+    flags = {flag.names[0] for command in IDLE for flag in list_flags(app[command])}
+    assert {name for chosen in CHOSEN.values() for name in chosen} <= flags
+    assert flags >= OF_SOURCE | OF_REFERENCE
 
 
 PAGES = [

@@ -23,37 +23,20 @@ from edit_your_motion.cli import (
     tabling,
     training,
 )
+from edit_your_motion.cli.help import asked_for, print_help
 from edit_your_motion.cli.printing import console
+from edit_your_motion.cli.settings import SHORT_FORMS, SHORTENED
 from edit_your_motion.config import explain
 from edit_your_motion.errors import EditYourMotionError
 from edit_your_motion.runtime.allocator import keep_freed_memory
-
-SHORT_FORMS = {
-    "--base": "--model.base",
-    "--controlnet": "--model.controlnet",
-    "--frames": "--video.frames",
-    "--size": "--video.size",
-    "--stride": "--video.stride",
-    "--fps": "--video.fps",
-    "--start": "--video.start",
-    "--sound": "--video.sound",
-    "--person": "--people.person",
-    "--align": "--alignment.method",
-    "--device": "--runtime.device",
-    "--precision": "--runtime.precision",
-    "--memory": "--runtime.memory",
-    "--seed": "--runtime.seed",
-}
-"""Short names of the settings that are given most often."""
-
-SHORTENED = frozenset({"edit", "tune", "apply", "prepare", "evaluate"})
-"""Commands that take short names; others have settings of their own by some of them (``--frames``, ``--seed``)."""
 
 app = App(
     name="eym",
     version=__version__,
     help="Video motion editing of people: one person, another one's motion.",
-    help_epilogue="Short forms: " + ", ".join(f"{short} for {full}" for short, full in SHORT_FORMS.items()) + ".",
+    help_epilogue="'eym COMMAND --help' is one screen, 'eym COMMAND --help-all' has every setting. Short forms: "
+    + ", ".join(f"{short} for {full}" for short, full in SHORT_FORMS.items())
+    + ".",
     suppress_keyboard_interrupt=False,
 )
 for command in (
@@ -85,6 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _print_whatever_comes()
     keep_freed_memory()
     try:
+        if help_wanted := asked_for(tokens):
+            print_help(app, tokens, everything=help_wanted == "all")
+            sys.exit(0)
         app(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         _print_error(_explain_usage(error))

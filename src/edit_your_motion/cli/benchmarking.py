@@ -8,7 +8,7 @@ from cyclopts import App
 from edit_your_motion.benchmark.paired.config import PairedConfig
 from edit_your_motion.cli.benchmarking_data import SUMMARIES, MethodNames, make_command
 from edit_your_motion.cli.printing import show
-from edit_your_motion.cli.settings import PairedFlags, resolve
+from edit_your_motion.cli.settings import COMMON, CommonFlags, PairedFlags
 
 benchmark = App(name="benchmark", help="Compare methods on data with known answers.")
 for kind in SUMMARIES:
@@ -25,9 +25,7 @@ def paired(
     external: tuple[str, ...] = (),
     variants: Path | None = None,
     export_clips: bool = False,
-    config: Path | None = None,
-    quiet: bool = False,
-    verbose: bool = False,
+    common: CommonFlags = COMMON,
     settings: PairedFlags = None,
 ) -> None:
     """Edit synthetic people whose true edit is known, by several methods, and score every one against the truth.
@@ -47,12 +45,6 @@ def paired(
         YAML file: for each name a 'description' and the 'edit' settings that it changes; each is one more method.
     export_clips
         Write exports/PAIR/: source, reference, skeletons and prompts in the forms that other projects read.
-    config
-        YAML file with settings; flags win over it.
-    quiet
-        Say nothing but errors.
-    verbose
-        Say more.
     """
     from edit_your_motion.benchmark.methods.catalogue import METHODS, choose_methods
     from edit_your_motion.benchmark.methods.external import parse_external
@@ -60,10 +52,9 @@ def paired(
     from edit_your_motion.benchmark.paired.pairs import PAIRS, choose_pairs
     from edit_your_motion.benchmark.paired.run import run_paired
     from edit_your_motion.benchmark.paired.summary import format_summary, summarise, write_sheets, write_summary
-    from edit_your_motion.cli.progress import set_up_output
 
-    resolved = resolve(PairedConfig, config, settings)
-    progress = set_up_output(quiet=quiet, verbose=verbose)
+    resolved = common.resolve(PairedConfig, settings)
+    progress = common.open_progress()
     others, choices = parse_external(external), choose_pairs(pairs or PAIRS)
     varied = load_variants(variants) if variants is not None else ()
     chosen = choose_methods(methods or (() if export_clips or others or varied else METHODS)) + varied
@@ -76,7 +67,7 @@ def paired(
         summary = summarise(folder)
         write_summary(folder, summary)
         write_sheets(folder)
-        if not quiet:
+        if not common.quiet:
             show(format_summary(summary))
     if failures:
         sys.exit(1)

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from edit_your_motion.benchmark.datasets.config import DatasetConfig
 from edit_your_motion.cli.printing import show
-from edit_your_motion.cli.settings import DatasetFlags, resolve
+from edit_your_motion.cli.settings import COMMON, Common, CommonFlags, DatasetFlags
 
 MethodNames: TypeAlias = Annotated[
     tuple[str, ...],
@@ -42,12 +42,6 @@ _HELP = """{summary}
         Cases, by name; all of them without.
     export_clips
         Write exports/CASE/: source, reference, skeletons and prompts in the forms that other projects read.
-    config
-        YAML file with settings; flags win over it.
-    quiet
-        Say nothing but errors.
-    verbose
-        Say more.
     """
 
 
@@ -63,15 +57,13 @@ def make_command(kind: str) -> Callable[..., None]:
         external: tuple[str, ...] = (),
         only: tuple[str, ...] = (),
         export_clips: bool = False,
-        config: Path | None = None,
-        quiet: bool = False,
-        verbose: bool = False,
+        common: CommonFlags = COMMON,
         settings: DatasetFlags = None,
     ) -> None:
-        resolved = resolve(DatasetConfig, config, settings)
+        resolved = common.resolve(DatasetConfig, settings)
         run_on_data(
-            folder, kind, data, resolved, methods=methods, external=external, only=only, export_clips=export_clips,
-            quiet=quiet, verbose=verbose,
+            folder, kind, data, resolved, common,
+            methods=methods, external=external, only=only, export_clips=export_clips,
         )  # fmt: skip
 
     run.__name__, run.__doc__ = kind, _HELP.format(summary=SUMMARIES[kind])
@@ -83,13 +75,12 @@ def run_on_data(
     kind: str,
     data: Path,
     config: DatasetConfig,
+    common: Common,
     *,
     methods: tuple[str, ...],
     external: tuple[str, ...],
     only: tuple[str, ...],
     export_clips: bool,
-    quiet: bool,
-    verbose: bool,
 ) -> None:
     """Makes what is missing, then tables and sheets of all that is there; exits with 1 if a cell failed."""
     from edit_your_motion.benchmark.datasets.run import run_dataset
@@ -101,10 +92,9 @@ def run_on_data(
     )
     from edit_your_motion.benchmark.methods.catalogue import METHODS, choose_methods
     from edit_your_motion.benchmark.methods.external import parse_external
-    from edit_your_motion.cli.progress import set_up_output
     from edit_your_motion.datasets.catalogue import choose_cases, open_dataset
 
-    progress = set_up_output(quiet=quiet, verbose=verbose)
+    progress = common.open_progress()
     others = parse_external(external)
     chosen = choose_methods(methods or (() if export_clips or others else METHODS))
     dataset = choose_cases(open_dataset(kind, data, config.cases), only)
@@ -117,7 +107,7 @@ def run_on_data(
         summary = summarise_dataset(folder, config, progress)
         write_dataset_summary(folder, summary, dataset.split)
         write_dataset_sheets(folder)
-        if not quiet:
+        if not common.quiet:
             show(format_dataset_summary(folder, summary, dataset.split))
     if failures:
         sys.exit(1)

@@ -6,12 +6,22 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from edit_your_motion.cli.printing import show
-from edit_your_motion.cli.settings import ApplyFlags, EditFlags, PrepareConfig, PrepareFlags, TuneFlags, resolve
+from edit_your_motion.cli.settings import (
+    COMMON,
+    ApplyFlags,
+    CommonFlags,
+    EditFlags,
+    PrepareConfig,
+    PrepareFlags,
+    TuneFlags,
+)
 from edit_your_motion.config import ApplyConfig, EditConfig, TuneConfig
 from edit_your_motion.errors import counted
 
 if TYPE_CHECKING:
     from edit_your_motion.jobs.session import EditResult
+
+MOVED = "Where what the person was tuned on lies now, if it was moved."
 
 
 def edit(
@@ -20,11 +30,9 @@ def edit(
     /,
     *,
     output: Path = Path("edit"),
-    config: Path | None = None,
     truth: Path | None = None,
     restart: bool = False,
-    quiet: bool = False,
-    verbose: bool = False,
+    common: CommonFlags = COMMON,
     settings: EditFlags = None,
 ) -> None:
     """Give the person of SOURCE the motion of REFERENCE.
@@ -41,24 +49,17 @@ def edit(
         Video, GIF or folder of frames with the motion.
     output
         Folder for the results.
-    config
-        YAML file with settings; flags win over it.
     truth
-        Video of the same person truly doing that motion, in step with REFERENCE; scores are measured against it.
+        Video of the same person truly doing that motion; scores are measured against it.
     restart
-        Start over: throw away the person, finished or not, that OUTPUT holds.
-    quiet
-        Say nothing but errors.
-    verbose
-        Say more.
+        Start over: throw away the person that OUTPUT holds, finished or not.
     """
-    resolved = resolve(EditConfig, config, settings, source=source, reference=reference)
-    from edit_your_motion.cli.progress import set_up_output
+    resolved = common.resolve(EditConfig, settings, source=source, reference=reference)
     from edit_your_motion.jobs.session import run_edit
 
-    progress = set_up_output(quiet=quiet, verbose=verbose)
+    progress = common.open_progress()
     result = run_edit(resolved, output, progress, truth=truth, restart=restart)
-    if not quiet:
+    if not common.quiet:
         _show(result)
 
 
@@ -67,10 +68,8 @@ def tune(
     /,
     *,
     output: Path = Path("person"),
-    config: Path | None = None,
     restart: bool = False,
-    quiet: bool = False,
-    verbose: bool = False,
+    common: CommonFlags = COMMON,
     settings: TuneFlags = None,
 ) -> None:
     """Tune a person on SOURCE once, to give them any number of motions with 'eym apply'.
@@ -81,21 +80,14 @@ def tune(
         Video, picture, GIF or folder of frames with the person.
     output
         Folder for the tuned person.
-    config
-        YAML file with settings; flags win over it.
     restart
-        Start over: throw away the person, finished or not, that OUTPUT holds.
-    quiet
-        Say nothing but errors.
-    verbose
-        Say more.
+        Start over: throw away the person that OUTPUT holds, finished or not.
     """
-    resolved = resolve(TuneConfig, config, settings, quiet=quiet, source=source)
-    from edit_your_motion.cli.progress import set_up_output
+    resolved = common.resolve(TuneConfig, settings, source=source)
     from edit_your_motion.jobs.session import run_tune
 
-    run_tune(resolved, output, set_up_output(quiet=quiet, verbose=verbose), restart=restart)
-    if not quiet:
+    run_tune(resolved, output, common.open_progress(), restart=restart)
+    if not common.quiet:
         show(f"tuned person: {output}    next: eym apply {output} REFERENCE")
 
 
@@ -105,13 +97,11 @@ def apply(
     /,
     *,
     output: Path = Path("edit"),
-    config: Path | None = None,
     truth: Path | None = None,
-    base: Annotated[str | None, Parameter(name="--model.base")] = None,
-    controlnet: Annotated[str | None, Parameter(name="--model.controlnet")] = None,
+    base: Annotated[str | None, Parameter(name="--model.base", help=MOVED)] = None,
+    controlnet: Annotated[str | None, Parameter(name="--model.controlnet", help=MOVED)] = None,
     other_base: bool = False,
-    quiet: bool = False,
-    verbose: bool = False,
+    common: CommonFlags = COMMON,
     settings: ApplyFlags = None,
 ) -> None:
     """Give a tuned PERSON the motion of REFERENCE.
@@ -124,25 +114,18 @@ def apply(
         Video, GIF or folder of frames with the motion.
     output
         Folder for the results.
-    config
-        YAML file with settings; flags win over it.
     truth
-        Video of the same person truly doing that motion, in step with REFERENCE; scores are measured against it.
+        Video of the same person truly doing that motion; scores are measured against it.
     other_base
         Go on though the base, or its ControlNet, is not the one that the person was tuned on; run.json says so.
-    quiet
-        Say nothing but errors.
-    verbose
-        Say more.
     """
-    resolved = resolve(ApplyConfig, config, settings, quiet=quiet, reference=reference)
-    from edit_your_motion.cli.progress import set_up_output
+    resolved = common.resolve(ApplyConfig, settings, reference=reference)
     from edit_your_motion.jobs.session import run_apply
 
-    progress = set_up_output(quiet=quiet, verbose=verbose)
+    progress = common.open_progress()
     moved = {"base": base, "controlnet": controlnet}
     result = run_apply(person, resolved, output, progress, truth=truth, other_base=other_base, **moved)
-    if not quiet:
+    if not common.quiet:
         _show(result)
 
 
@@ -151,9 +134,7 @@ def prepare(
     /,
     *,
     output: Path = Path("prepared"),
-    config: Path | None = None,
-    quiet: bool = False,
-    verbose: bool = False,
+    common: CommonFlags = COMMON,
     settings: PrepareFlags = None,
 ) -> None:
     """Find the person in VIDEO: keypoints, masks, and a preview to judge them by.
@@ -167,21 +148,14 @@ def prepare(
         Video, picture, GIF or folder of frames.
     output
         Folder for the results.
-    config
-        YAML file with settings; flags win over it.
-    quiet
-        Say nothing but errors.
-    verbose
-        Say more.
     """
-    resolved = resolve(PrepareConfig, config, settings, quiet=quiet)
-    from edit_your_motion.cli.progress import set_up_output
+    resolved = common.resolve(PrepareConfig, settings)
     from edit_your_motion.jobs.output_folder import describe_people
     from edit_your_motion.jobs.session import run_prepare
 
-    progress = set_up_output(quiet=quiet, verbose=verbose)
+    progress = common.open_progress()
     clip = run_prepare(video, resolved.video, resolved.people, output, progress)
-    if not quiet:
+    if not common.quiet:
         facts = describe_people(clip)
         show(
             f"person in {facts['found']:.0%} of {counted(len(clip), 'frame')}, "

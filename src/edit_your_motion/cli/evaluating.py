@@ -6,7 +6,7 @@ from typing import Literal
 
 from edit_your_motion.benchmark.evaluation.config import EvaluationConfig
 from edit_your_motion.cli.printing import show
-from edit_your_motion.cli.settings import EvaluationFlags, resolve
+from edit_your_motion.cli.settings import COMMON, CommonFlags, EvaluationFlags
 from edit_your_motion.errors import ConfigError
 
 
@@ -22,9 +22,7 @@ def evaluate(
     data: Path | None = None,
     metrics: tuple[str, ...] = (),
     output: Path = Path("evaluation"),
-    config: Path | None = None,
-    quiet: bool = False,
-    verbose: bool = False,
+    common: CommonFlags = COMMON,
     settings: EvaluationFlags = None,
 ) -> None:
     """Measure OUTPUTS, whoever made them: a video, a folder of pictures, or a folder of many such clips.
@@ -53,14 +51,8 @@ def evaluate(
         Which ones, by name; all that the above allow without.
     output
         Folder for the results.
-    config
-        YAML file with settings; flags win over it.
-    quiet
-        Say nothing but errors.
-    verbose
-        Say more.
     """
-    resolved = resolve(EvaluationConfig, config, settings)
+    resolved = common.resolve(EvaluationConfig, settings)
     companions = (against, source, reference, prompt)
     if (dataset is None) != (data is None) or (dataset is not None and any(each is not None for each in companions)):
         raise ConfigError(
@@ -69,10 +61,9 @@ def evaluate(
     from edit_your_motion.benchmark.evaluation.report import format_set, write_set_report
     from edit_your_motion.benchmark.evaluation.run import evaluate_subjects
     from edit_your_motion.benchmark.evaluation.subjects import find_subjects, find_subjects_of
-    from edit_your_motion.cli.progress import set_up_output
     from edit_your_motion.datasets.catalogue import open_dataset
 
-    progress = set_up_output(quiet=quiet, verbose=verbose)
+    progress = common.open_progress()
     if dataset is not None and data is not None:
         cases = open_dataset(dataset, data, resolved.cases)
         subjects, split = find_subjects_of(cases, outputs), f"{cases.name}: {cases.split}"
@@ -80,7 +71,7 @@ def evaluate(
         subjects, split = find_subjects(outputs, against, source, reference, prompt), ""
     report = evaluate_subjects(subjects, resolved, progress, metrics=metrics or None, split=split)
     write_set_report(output, report)
-    if not quiet:
+    if not common.quiet:
         show(format_set(report))
     for name, why in report.failures.items():
         sys.stderr.write(f"{name} could not be measured: {why}\n")

@@ -1,9 +1,11 @@
 """Settings as flags: one for each field of the configuration, laid over the configuration file."""
 
+from dataclasses import dataclass
+from inspect import getdoc
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 from pydantic import create_model
 
 from edit_your_motion.benchmark.datasets.config import DatasetConfig
@@ -23,6 +25,33 @@ from edit_your_motion.config import (
 )
 from edit_your_motion.pretrain.config import PretrainConfig
 
+if TYPE_CHECKING:
+    from edit_your_motion.runtime.progress import Progress
+
+SHORT_FORMS = {
+    "--base": "--model.base",
+    "--controlnet": "--model.controlnet",
+    "--frames": "--video.frames",
+    "--size": "--video.size",
+    "--stride": "--video.stride",
+    "--fps": "--video.fps",
+    "--start": "--video.start",
+    "--sound": "--video.sound",
+    "--person": "--people.person",
+    "--align": "--alignment.method",
+    "--device": "--runtime.device",
+    "--precision": "--runtime.precision",
+    "--memory": "--runtime.memory",
+    "--seed": "--runtime.seed",
+}
+"""Short names of the settings that are given most often."""
+
+SHORTENED = frozenset({"edit", "tune", "apply", "prepare", "evaluate"})
+"""Commands that take short names; others have settings of their own by some of them (``--frames``, ``--seed``)."""
+
+OUTPUT = Group("Output", sort_key=90)
+"""The group of what goes to the terminal and to disk."""
+
 
 class PrepareConfig(Section):
     """What finding the person in a video takes."""
@@ -31,24 +60,86 @@ class PrepareConfig(Section):
     people: PeopleConfig = PeopleConfig()
 
 
+SETTINGS = Group("Settings", sort_key=99)
+"""The group of the settings that are in no section."""
+
 PARTS = (TuneConfig, ApplyConfig, PrepareConfig)
 """Configurations of what is a part of an edit."""
 
 
 def flags_of(kind: type[Section], *without: str) -> Any:
     """The type of a parameter that has a flag for every field of `kind`, except those named."""
-    fields = {
-        # What has to be given has no default to show.
-        name: (
-            Annotated[field.annotation, Parameter(show_default=False)] if name == "prompt" else field.annotation,
-            field,
-        )
-        for name, field in kind.model_fields.items()
-        if name not in without
-    }
+    chosen = {name: field for name, field in kind.model_fields.items() if name not in without}
+    fields = {name: (Annotated[field.annotation, _parameter(name, field.annotation, order)], field)
+              for order, (name, field) in enumerate(chosen.items())}  # fmt: skip
     flags = create_model(f"{kind.__name__}Flags", __base__=Section, **fields)  # type: ignore[call-overload]
-    return Annotated[flags | None, Parameter(name="*")]
+    return Annotated[flags | None, Parameter(name="*", group=SETTINGS)]
 
+
+def _parameter(name: str, kind: Any, order: int) -> Parameter:
+    """How one field is told: a section in a group of its own, and what has to be given without a default."""
+    if isinstance(kind, type) and issubclass(kind, Section):
+        said = (getdoc(kind) or "").splitlines()[0]
+        return Parameter(group=Group(f"Settings: {name}", help=said, sort_key=100 + order))
+    return Parameter(show_default=False if name == "prompt" else None)
+
+
+@dataclass(frozen=True)
+class Common:
+    """What every command with settings takes.
+
+    Parameters
+    ----------
+    config
+        YAML file with settings; flags win over it.
+    quiet
+        Say nothing but errors.
+    verbose
+        Say more.
+    """
+
+    config: Path | None = None
+    quiet: bool = False
+    verbose: bool = False
+
+    def open_progress(self) -> "Progress":
+        """Sends log messages where they belong, and returns what shows how far a command is."""
+        from edit_your_motion.cli.progress import set_up_output
+
+        return set_up_output(quiet=self.quiet, verbose=self.verbose)
+
+    def resolve(self, kind: type[AnyConfig], flags: Section | None, **given: str | None) -> AnyConfig:
+        """The configuration: defaults, under the file, under the flags.
+
+        The file may be that of a whole edit where only a part of one is done; what has nothing to do with it is left
+        out.
+
+        Args:
+            kind: of configuration.
+            flags: as they were given.
+            given: further settings, None where they were not given.
+
+        Raises:
+            ConfigError: for an unknown key or a value of the wrong kind.
+        """
+        layers = []
+        if self.config is not None:
+            values = load_config(self.config)
+            left_out = _foreign(kind, values)
+            if left_out and not self.quiet:
+                console(errors=True).print(
+                    f"{self.config}: left out {', '.join(left_out)}, which has no part in this command"
+                )
+            layers.append({name: value for name, value in values.items() if name not in left_out})
+        if flags is not None:
+            layers.append(flags.model_dump(exclude_unset=True))
+        layers.append({name: value for name, value in given.items() if value is not None})
+        return parse_config(kind, *layers)
+
+
+CommonFlags: TypeAlias = Annotated[Common, Parameter(name="*", group=OUTPUT)]
+COMMON = Common()
+Quiet: TypeAlias = Annotated[bool, Parameter(group=OUTPUT, help="Say nothing but errors.")]
 
 EditFlags = flags_of(EditConfig, "source", "reference")
 TuneFlags = flags_of(TuneConfig, "source")
@@ -59,36 +150,6 @@ PairedFlags = flags_of(PairedConfig)
 DatasetFlags = flags_of(DatasetConfig)
 EvaluationFlags = flags_of(EvaluationConfig)
 SweepFlags = flags_of(PairedConfig, "share")
-
-
-def resolve(
-    kind: type[AnyConfig], file: Path | None, flags: Section | None, *, quiet: bool = True, **given: str | None
-) -> AnyConfig:
-    """The configuration: defaults, under the file, under the flags.
-
-    The file may be that of a whole edit where only a part of one is done; what has nothing to do with it is left out.
-
-    Args:
-        kind: of configuration.
-        file: YAML.
-        flags: as they were given.
-        quiet: whether nothing is said of what was left out.
-        given: further settings, None where they were not given.
-
-    Raises:
-        ConfigError: for an unknown key or a value of the wrong kind.
-    """
-    layers = []
-    if file is not None:
-        values = load_config(file)
-        left_out = _foreign(kind, values)
-        if left_out and not quiet:
-            console(errors=True).print(f"{file}: left out {', '.join(left_out)}, which has no part in this command")
-        layers.append({name: value for name, value in values.items() if name not in left_out})
-    if flags is not None:
-        layers.append(flags.model_dump(exclude_unset=True))
-    layers.append({name: value for name, value in given.items() if value is not None})
-    return parse_config(kind, *layers)
 
 
 def _foreign(kind: type[Section], values: dict[str, Any]) -> list[str]:

@@ -2,11 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from edit_your_motion.cli.printing import console, show
+from edit_your_motion.cli.settings import Quiet
 from edit_your_motion.errors import counted
 
 study = App(name="study", help="Ask people which of two results they prefer (Eq. 18).")
@@ -21,7 +22,7 @@ def make(
     ours: str | None = None,
     theirs: tuple[str, ...] = (),
     sources: Path | None = None,
-    references: Path | None = None,
+    references: Annotated[Path | None, Parameter(help="Folder of the reference videos.")] = None,
     benchmark: Path | None = None,
     cases: tuple[str, ...] = (),
     prompts: Path | None = None,
@@ -29,7 +30,7 @@ def make(
     reference_shows: Literal["skeletons", "video"] | None = None,
     comparisons_per_person: int | None = None,
     seed: int = 33,
-    quiet: bool = False,
+    quiet: Quiet = False,
 ) -> None:
     """Collect clips of several methods into FOLDER, for people to compare.
 
@@ -49,9 +50,6 @@ def make(
         NAME=FOLDER of another method's results, once for each; with --benchmark the method's name.
     sources
         Folder of the source videos.
-
-    References:
-        Folder of the reference videos.
     benchmark
         Folder of a benchmark, instead of those folders.
     cases
@@ -67,8 +65,6 @@ def make(
         How many each participant sees; all without.
     seed
         Of the order and the sides.
-    quiet
-        Say nothing but errors.
     """
     from edit_your_motion.cli.progress import TerminalProgress
     from edit_your_motion.runtime.progress import SilentProgress
@@ -150,7 +146,7 @@ def export(folder: Path, table: Path, /) -> None:
 
 
 @study.command
-def report(folder: Path, /, *, answers: Path | None = None, quiet: bool = False) -> None:
+def report(folder: Path, /, *, answers: Path | None = None, quiet: Quiet = False) -> None:
     """Score the study in FOLDER: Eq. 18 per method and question, to report.md and report.json there.
 
     Parameters
@@ -159,8 +155,6 @@ def report(folder: Path, /, *, answers: Path | None = None, quiet: bool = False)
         Of the study.
     answers
         CSV file of 'eym study export' to take the answers from; without, answers.sqlite.
-    quiet
-        Say nothing but errors.
     """
     from edit_your_motion.study.answers import FILE, AnswerBook
     from edit_your_motion.study.definition import load_study

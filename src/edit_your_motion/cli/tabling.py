@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from edit_your_motion.benchmark.paired.config import PairedConfig
 from edit_your_motion.cli.printing import show
-from edit_your_motion.cli.settings import PairedFlags, SweepFlags, resolve
+from edit_your_motion.cli.settings import COMMON, CommonFlags, PairedFlags, Quiet, SweepFlags
 
 if TYPE_CHECKING:
     from edit_your_motion.benchmark.cells import Failure
@@ -23,9 +23,7 @@ def ablate(
     /,
     *,
     pairs: tuple[str, ...] = (),
-    config: Path | None = None,
-    quiet: bool = False,
-    verbose: bool = False,
+    common: CommonFlags = COMMON,
     settings: PairedFlags = None,
 ) -> None:
     """Measure what each part of the method is worth: Table IV, Fig. 9 and what the paper leaves open.
@@ -40,12 +38,6 @@ def ablate(
         Of the benchmark.
     pairs
         Which ones, by name; all of them without.
-    config
-        YAML file with settings; flags win over it.
-    quiet
-        Say nothing but errors.
-    verbose
-        Say more.
     """
     from edit_your_motion.benchmark.paired.pairs import PAIRS, choose_pairs
     from edit_your_motion.benchmark.paired.run import run_paired
@@ -56,10 +48,9 @@ def ablate(
         format_ablation,
         write_ablation,
     )
-    from edit_your_motion.cli.progress import set_up_output
 
-    resolved = resolve(PairedConfig, config, settings)
-    progress = set_up_output(quiet=quiet, verbose=verbose)
+    resolved = common.resolve(PairedConfig, settings)
+    progress = common.open_progress()
     chosen = choose_pairs(pairs or PAIRS)
     failures = run_paired(folder, resolved, progress, methods=choose_ablations(), pairs=chosen)
     summary = summarise(folder)
@@ -67,7 +58,7 @@ def ablate(
     write_sheets(folder)
     ablation = compare_ablations(folder, summary)
     write_ablation(folder, ablation)
-    _finish(None if quiet else format_ablation(ablation), failures)
+    _finish(None if common.quiet else format_ablation(ablation), failures)
 
 
 def sweep(
@@ -77,9 +68,7 @@ def sweep(
     stage_1: Counts = (),
     stage_2: Counts = (),
     pairs: tuple[str, ...] = (),
-    config: Path | None = None,
-    quiet: bool = False,
-    verbose: bool = False,
+    common: CommonFlags = COMMON,
     settings: SweepFlags = None,
 ) -> None:
     """Find how many iterations the two stages need: Table V on the pairs of the paired benchmark.
@@ -98,28 +87,21 @@ def sweep(
         Iterations of stage 2 to try; likewise.
     pairs
         Which ones, by name; all of them without.
-    config
-        YAML file with settings; flags win over it.
-    quiet
-        Say nothing but errors.
-    verbose
-        Say more.
     """
     from edit_your_motion.benchmark.paired.pairs import PAIRS, choose_pairs
     from edit_your_motion.benchmark.sweep.run import Grid, published_grid, run_sweep
     from edit_your_motion.benchmark.sweep.summary import format_sweep, write_sweep
-    from edit_your_motion.cli.progress import set_up_output
 
-    resolved = resolve(PairedConfig, config, settings)
-    progress = set_up_output(quiet=quiet, verbose=verbose)
+    resolved = common.resolve(PairedConfig, settings)
+    progress = common.open_progress()
     paper = published_grid()
     grid = Grid(tuple(sorted({*stage_1})) or paper.motion, tuple(sorted({*stage_2})) or paper.appearance)
     failures = run_sweep(folder, resolved, progress, grid=grid, pairs=choose_pairs(pairs or PAIRS))
     surfaces = write_sweep(folder)
-    _finish(None if quiet else format_sweep(surfaces), failures)
+    _finish(None if common.quiet else format_sweep(surfaces), failures)
 
 
-def tables(*folders: Path, output: Path = Path("tables"), quiet: bool = False) -> None:
+def tables(*folders: Path, output: Path = Path("tables"), quiet: Quiet = False) -> None:
     """Make the paper's Tables II to VI: its numbers, ours beside them, and the runs behind each of ours.
 
     Writes tables.md, trace.md, tables.tex, tables.json and index.html. What the folders do not fill is a gap that is
@@ -131,8 +113,6 @@ def tables(*folders: Path, output: Path = Path("tables"), quiet: bool = False) -
         Of benchmarks, sweeps and ablations, and of user studies with their report.json; any number.
     output
         Where to write.
-    quiet
-        Say nothing but errors.
     """
     from edit_your_motion.benchmark.tables.files import MARKDOWN, PAGE, write_tables
     from edit_your_motion.benchmark.tables.tables import read_findings

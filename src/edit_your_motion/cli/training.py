@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from edit_your_motion.cli.printing import show
-from edit_your_motion.cli.settings import PretrainFlags, resolve
+from edit_your_motion.cli.settings import COMMON, CommonFlags, PretrainFlags
 from edit_your_motion.pretrain.config import PretrainConfig
 
 
@@ -12,9 +12,7 @@ def pretrain(
     /,
     *,
     export: Path | None = None,
-    config: Path | None = None,
-    quiet: bool = False,
-    verbose: bool = False,
+    common: CommonFlags = COMMON,
     settings: PretrainFlags = None,
 ) -> None:
     """Train a small base and its ControlNet on synthetic people, going on from what FOLDER holds.
@@ -27,21 +25,14 @@ def pretrain(
         Of the training.
     export
         Folder for base/ and controlnet/ in half precision; alone, with a training that is there, it only exports.
-    config
-        YAML file with settings; flags win over it.
-    quiet
-        Say nothing but errors.
-    verbose
-        Say more.
     """
-    resolved = resolve(PretrainConfig, config, settings)
+    resolved = common.resolve(PretrainConfig, settings)
     from edit_your_motion import pretrain as training
-    from edit_your_motion.cli.progress import set_up_output
 
-    progress = set_up_output(quiet=quiet, verbose=verbose)
-    if export is None or settings is not None or config is not None:
+    progress = common.open_progress()
+    if export is None or settings is not None or common.config is not None:
         training.pretrain(resolved, folder, progress)
     if export is not None:
         training.export(folder, export)
-        if not quiet:
+        if not common.quiet:
             show(f"eym edit --base {export / 'base'} --controlnet {export / 'controlnet'} ...")
