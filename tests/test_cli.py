@@ -79,6 +79,9 @@ def test_edit_then_apply(run: Run, walk: SyntheticClip, config: EditConfig, file
     assert "nobody was looked for" in err
     record = json.loads((tmp_path / "edit/run.json").read_text())
     assert record["config"]["runtime"]["seed"] == 4
+    assert record["preset"] == "paper"
+    assert record["origins"]["runtime.seed"] == "the command line"
+    assert record["origins"]["sampling.steps"] == str(file)
     assert record["config"]["tuning"]["motion"]["iterations"] == 1
     assert record["config"]["tuning"]["appearance"]["iterations"] == 2
 

@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = Path(edit_your_motion.__file__).parent
 LAYERS = (
     {"errors", "config", "storage", "runtime", "models.prediction_type"},
-    {"nn", "diffusion", "tuning", "people", "metrics", "video", "models", "runtime.compilation"},
+    {"nn", "diffusion", "tuning", "people", "metrics", "video", "models", "runtime.compilation", "presets"},
     {"models.backbone", "runtime.memory_plan", "sampling"},
     {"compositing"},
     {"people.preparation", "people.generated_frames"},

@@ -33,6 +33,7 @@ from edit_your_motion.jobs import session
 from edit_your_motion.jobs.session import EditResult, run_apply, run_edit, run_prepare, run_tune
 from edit_your_motion.people.formats.keypoints_file import save_keypoints
 from edit_your_motion.person import Person, load_person
+from edit_your_motion.presets import choose_settings, load_preset
 from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.storage.locking import held
 from edit_your_motion.video import probe, read_video
@@ -252,6 +253,19 @@ def test_another_base_takes_a_word_and_is_recorded(
     run_apply(person, applying, tmp_path / "yes", SILENT, base=str(base), other_base=True)
     warnings = json.loads((tmp_path / "yes" / "run.json").read_text())["warnings"]
     assert "the person was tuned on another base; what is another: VAE" in warnings
+
+
+@pytest.mark.parametrize("preset", ["best", "fast"])
+def test_a_preset_makes_an_edit(preset: str, config: EditConfig, tmp_path: Path) -> None:
+    quick = {"inversion": {"steps": 1}, "sampling": {"steps": 1}}
+    tuned = {} if preset == "fast" else {"tuning": {"motion": {"iterations": 1}, "appearance": {"iterations": 1}}}
+    chosen = choose_settings(
+        EditConfig, ("ours", config.model_dump()), ("preset", load_preset(preset)), ("test", {**quick, **tuned})
+    )
+    result = run_edit(chosen.config, tmp_path / "edit", SilentProgress(), chosen=chosen)
+    record = json.loads((result.folder / "run.json").read_text())
+    assert (len(record["losses"]), record["origins"]["sampling.background"]) == (2 if tuned else 0, "preset")
+    assert probe(result.folder / "edited.mp4").frames == config.video.frames
 
 
 def test_a_folder_of_other_settings_is_left_alone_until_told(config: EditConfig, copied: Path) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from edit_your_motion.people.skeleton import draw_skeleton
     from edit_your_motion.person import Person
     from edit_your_motion.pipeline import EditOutput, EditYourMotionPipeline
+    from edit_your_motion.presets import make_config
     from edit_your_motion.runtime.progress import Progress
     from edit_your_motion.video import Video, read_video, write_video
 
@@ -61,6 +62,7 @@ _HOMES = {
     "person": ("Person",),
     "pipeline": ("EditOutput", "EditYourMotionPipeline"),
     "people.preparation": ("PreparedClip",),
+    "presets": ("make_config",),
     "runtime.progress": ("Progress",),
     "models.tiny": ("make_base", "make_controlnet", "make_motion_adapter"),
     "video": ("Video", "read_video", "write_video"),
@@ -96,6 +98,7 @@ __all__ = [
     "apply_motion",
     "draw_skeleton",
     "make_base",
+    "make_config",
     "make_controlnet",
     "make_motion_adapter",
     "read_video",

@@ -143,6 +143,14 @@ def is_person(folder: Path) -> bool:
     return (folder / PARAMETERS).is_file()
 
 
+def read_base(folder: Path) -> str | None:
+    """The base that a person was tuned on, by its name; None where that cannot be read, and `load_person` fails."""
+    try:
+        return parse_config(TuneConfig, load_config(folder / CONFIG)).model.base
+    except ConfigError:
+        return None
+
+
 def check_place(folder: Path) -> None:
     """Passes a place that a person may be saved at.
 

@@ -8,9 +8,11 @@ from cyclopts import Parameter
 from edit_your_motion.cli.printing import show
 from edit_your_motion.cli.settings import (
     COMMON,
+    EDITING,
     ApplyFlags,
     CommonFlags,
     EditFlags,
+    EditingFlags,
     PrepareConfig,
     PrepareFlags,
     TuneFlags,
@@ -32,7 +34,7 @@ def edit(
     output: Path = Path("edit"),
     truth: Path | None = None,
     restart: bool = False,
-    common: CommonFlags = COMMON,
+    common: EditingFlags = EDITING,
     settings: EditFlags = None,
 ) -> None:
     """Give the person of SOURCE the motion of REFERENCE.
@@ -54,11 +56,11 @@ def edit(
     restart
         Start over: throw away the person that OUTPUT holds, finished or not.
     """
-    resolved = common.resolve(EditConfig, settings, source=source, reference=reference)
+    chosen = common.choose(EditConfig, settings, source=source, reference=reference)
     from edit_your_motion.jobs.session import run_edit
 
     progress = common.open_progress()
-    result = run_edit(resolved, output, progress, truth=truth, restart=restart)
+    result = run_edit(chosen.config, output, progress, truth=truth, restart=restart, chosen=chosen)
     if not common.quiet:
         _show(result)
 
@@ -69,7 +71,7 @@ def tune(
     *,
     output: Path = Path("person"),
     restart: bool = False,
-    common: CommonFlags = COMMON,
+    common: EditingFlags = EDITING,
     settings: TuneFlags = None,
 ) -> None:
     """Tune a person on SOURCE once, to give them any number of motions with 'eym apply'.
@@ -83,10 +85,10 @@ def tune(
     restart
         Start over: throw away the person that OUTPUT holds, finished or not.
     """
-    resolved = common.resolve(TuneConfig, settings, source=source)
+    chosen = common.choose(TuneConfig, settings, source=source)
     from edit_your_motion.jobs.session import run_tune
 
-    run_tune(resolved, output, common.open_progress(), restart=restart)
+    run_tune(chosen.config, output, common.open_progress(), restart=restart)
     if not common.quiet:
         show(f"tuned person: {output}    next: eym apply {output} REFERENCE")
 
@@ -101,7 +103,7 @@ def apply(
     base: Annotated[str | None, Parameter(name="--model.base", help=MOVED)] = None,
     controlnet: Annotated[str | None, Parameter(name="--model.controlnet", help=MOVED)] = None,
     other_base: bool = False,
-    common: CommonFlags = COMMON,
+    common: EditingFlags = EDITING,
     settings: ApplyFlags = None,
 ) -> None:
     """Give a tuned PERSON the motion of REFERENCE.
@@ -119,12 +121,16 @@ def apply(
     other_base
         Go on though the base, or its ControlNet, is not the one that the person was tuned on; run.json says so.
     """
-    resolved = common.resolve(ApplyConfig, settings, reference=reference)
+    from edit_your_motion.person import read_base
+
+    chosen = common.choose(ApplyConfig, settings, base=base or read_base(person), reference=reference)
     from edit_your_motion.jobs.session import run_apply
 
     progress = common.open_progress()
     moved = {"base": base, "controlnet": controlnet}
-    result = run_apply(person, resolved, output, progress, truth=truth, other_base=other_base, **moved)
+    result = run_apply(
+        person, chosen.config, output, progress, truth=truth, other_base=other_base, chosen=chosen, **moved
+    )
     if not common.quiet:
         _show(result)
 

@@ -42,6 +42,7 @@ CHOSEN = {
         "--alignment.method": "How the motion is fitted to the person's proportions",
     },
     "Look": {
+        "--preset": "Settings under yours: the letter, measured best, or untuned",
         "--model.base": "Folder, file, hub name or small; default: Stable Diffusion 1.5",
         "--tuning.motion.iterations": "Steps of stage 1, which learns the motion",
         "--tuning.appearance.iterations": "Steps of stage 2, which learns the look",
@@ -118,8 +119,10 @@ def print_help(app: App, tokens: Sequence[str], *, everything: bool, console: Co
         everything: every setting, instead of what fits a screen.
         console: where to; standard output by default.
     """
-    path, apps, _ = app.parse_commands([token for token in tokens if not token.startswith("-")])
+    path, apps, rest = app.parse_commands([token for token in tokens if not token.startswith("-")])
     command = apps[-1]
+    if rest and command.default_command is None:
+        app(rest, exit_on_error=False, print_error=False)  # says that there is no such command
     if everything or command.default_command is None or list(_commands_of(command)):
         app.help_print(list(path), console=console)
         return
@@ -175,7 +178,7 @@ def _arrange(path: Sequence[str], flags: Sequence[Flag]) -> Iterator[tuple[str, 
         for title, chosen in CHOSEN.items():
             told = [(left.pop(name), said) for name, said in chosen.items() if name in left]
             groups[title] = [
-                _row(flag, said if flag.path else _first_clause(flag.said))
+                _row(flag, said or _first_clause(flag.said))
                 for flag, said in told
                 if flag.names[0] not in IDLE[path[0]]
             ]

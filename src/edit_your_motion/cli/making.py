@@ -3,19 +3,26 @@
 import sys
 from pathlib import Path
 
+from edit_your_motion.presets import PresetName
 
-def config(*, output: Path | None = None) -> None:
+
+def config(*, output: Path | None = None, preset: PresetName = "paper", base: str | None = None) -> None:
     """Print every setting with its default, as a file for --config.
 
     Parameters
     ----------
     output
         File to write instead of printing.
+    preset
+        Whose settings.
+    base
+        The base whose recommended settings lie over the preset's.
     """
     from edit_your_motion.config import EditConfig, dump_config
+    from edit_your_motion.presets import make_config
     from edit_your_motion.storage.files import write_text
 
-    text = dump_config(EditConfig())
+    text = dump_config(make_config(EditConfig, {"model": {"base": base}} if base else {}, preset=preset))
     if output is None:
         sys.stdout.write(text)
         return

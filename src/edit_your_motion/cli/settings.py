@@ -23,6 +23,7 @@ from edit_your_motion.config import (
     load_config,
     parse_config,
 )
+from edit_your_motion.presets import Choice, PresetName, choose_settings
 from edit_your_motion.pretrain.config import PretrainConfig
 
 if TYPE_CHECKING:
@@ -62,6 +63,9 @@ class PrepareConfig(Section):
 
 SETTINGS = Group("Settings", sort_key=99)
 """The group of the settings that are in no section."""
+
+FLAGS = "the command line"
+"""Where flags come from."""
 
 PARTS = (TuneConfig, ApplyConfig, PrepareConfig)
 """Configurations of what is a part of an edit."""
@@ -108,8 +112,18 @@ class Common:
 
         return set_up_output(quiet=self.quiet, verbose=self.verbose)
 
-    def resolve(self, kind: type[AnyConfig], flags: Section | None, **given: str | None) -> AnyConfig:
+    def resolve(self, kind: type[AnyConfig], flags: Section | None) -> AnyConfig:
         """The configuration: defaults, under the file, under the flags.
+
+        Raises:
+            ConfigError: for an unknown key or a value of the wrong kind.
+        """
+        return parse_config(kind, *(values for _, values in self.list_layers(kind, flags)))
+
+    def list_layers(
+        self, kind: type[Section], flags: Section | None, **given: str | None
+    ) -> list[tuple[str, dict[str, Any]]]:
+        """What lies over the defaults, each with the name of where it comes from.
 
         The file may be that of a whole edit where only a part of one is done; what has nothing to do with it is left
         out.
@@ -120,9 +134,9 @@ class Common:
             given: further settings, None where they were not given.
 
         Raises:
-            ConfigError: for an unknown key or a value of the wrong kind.
+            ConfigError: for an unknown key in the file.
         """
-        layers = []
+        layers: list[tuple[str, dict[str, Any]]] = []
         if self.config is not None:
             values = load_config(self.config)
             left_out = _foreign(kind, values)
@@ -130,13 +144,51 @@ class Common:
                 console(errors=True).print(
                     f"{self.config}: left out {', '.join(left_out)}, which has no part in this command"
                 )
-            layers.append({name: value for name, value in values.items() if name not in left_out})
+            layers.append((str(self.config), {key: value for key, value in values.items() if key not in left_out}))
         if flags is not None:
-            layers.append(flags.model_dump(exclude_unset=True))
-        layers.append({name: value for name, value in given.items() if value is not None})
-        return parse_config(kind, *layers)
+            layers.append((FLAGS, flags.model_dump(exclude_unset=True)))
+        layers.append((FLAGS, {name: value for name, value in given.items() if value is not None}))
+        return layers
 
 
+@dataclass(frozen=True)
+class Editing(Common):
+    """What the commands that edit take.
+
+    Parameters
+    ----------
+    config
+        YAML file with settings; flags win over it.
+    quiet
+        Say nothing but errors.
+    verbose
+        Say more.
+    preset
+        Settings under yours: paper is the letter, best what is measured best, fast does not tune. Default: what the
+        base recommends, else paper.
+    """
+
+    preset: PresetName | None = None
+
+    def choose(
+        self, kind: type[AnyConfig], flags: Section | None, *, base: str | None = None, **given: str | None
+    ) -> Choice[AnyConfig]:
+        """The configuration: defaults, under the preset and what the base recommends, under the file, under the flags.
+
+        Args:
+            kind: of configuration.
+            flags: as they were given.
+            base: whose recommendation counts, where `kind` has no base.
+            given: further settings, None where they were not given.
+
+        Raises:
+            ConfigError: for an unknown key or a value of the wrong kind.
+        """
+        return choose_settings(kind, *self.list_layers(kind, flags, **given), preset=self.preset, base=base)
+
+
+EditingFlags: TypeAlias = Annotated[Editing, Parameter(name="*", group=OUTPUT)]
+EDITING = Editing()
 CommonFlags: TypeAlias = Annotated[Common, Parameter(name="*", group=OUTPUT)]
 COMMON = Common()
 Quiet: TypeAlias = Annotated[bool, Parameter(group=OUTPUT, help="Say nothing but errors.")]

@@ -24,6 +24,7 @@ from edit_your_motion.people.preview import alignment_preview, comparison_frames
 from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.people.tracking.smoothing import jitter
 from edit_your_motion.person import Person
+from edit_your_motion.presets import Choice
 from edit_your_motion.runtime.memory_plan import Plan
 from edit_your_motion.runtime.profiling import PhaseRecord
 from edit_your_motion.storage.files import write_text, written_whole
@@ -46,6 +47,7 @@ class RunRecord:
         losses: of every step of tuning.
         stages: how each stage of tuning ended.
         plan: what was done to fit into the memory asked for; None where nothing was asked.
+        chosen: the preset, and where each setting that is laid over the defaults comes from; None where nobody said.
     """
 
     config: Section
@@ -56,6 +58,7 @@ class RunRecord:
     losses: list[float]
     stages: tuple[StageEnd, ...] = ()
     plan: Plan | None = None
+    chosen: Choice[Any] | None = None
 
 
 def write_edit(folder: Path, person: Person, reference: PreparedClip, edit: Edit, *, sound: bool = False) -> None:
@@ -118,6 +121,8 @@ def write_record(folder: Path, record: RunRecord, clips: dict[str, PreparedClip]
         "command": sys.argv,
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "machine": {"device": record.device, "processors": os.cpu_count(), "threads": torch.get_num_threads()},
+        "preset": None if record.chosen is None else record.chosen.preset,
+        "origins": {} if record.chosen is None else dict(record.chosen.origins),
         "config": config,
         "people": {name: describe_people(clip) for name, clip in clips.items()},
         "phases": {name: asdict(phase) for name, phase in record.phases.items()},

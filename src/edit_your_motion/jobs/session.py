@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ from edit_your_motion.people.preparation import (
 from edit_your_motion.people.preview import contact_sheet, overlay_skeleton
 from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.person import Person, check_place, is_person, load_person
+from edit_your_motion.presets import Choice
 from edit_your_motion.runtime.memory_plan import Plan, Rehearsal, follow, make_plan
 from edit_your_motion.runtime.profiling import Recorder
 from edit_your_motion.runtime.progress import Progress
@@ -69,7 +70,13 @@ class EditResult:
 
 
 def run_edit(
-    config: EditConfig, folder: Path, progress: Progress, *, truth: Path | None = None, restart: bool = False
+    config: EditConfig,
+    folder: Path,
+    progress: Progress,
+    *,
+    truth: Path | None = None,
+    restart: bool = False,
+    chosen: Choice[EditConfig] | None = None,
 ) -> EditResult:
     """Tunes a person on the source and gives them the reference's motion.
 
@@ -81,6 +88,7 @@ def run_edit(
         progress: is told how far it is.
         truth: a video of the same person truly doing that motion, to score the edit against.
         restart: start over: throw away the person, finished or not, that `folder` holds.
+        chosen: the preset and where settings come from, for the record.
 
     Raises:
         ConfigError: if something needed is missing, or `folder` holds an edit with other settings.
@@ -90,7 +98,7 @@ def run_edit(
     check_reference(config, truth)
     check_folder(folder)
     with held(folder):
-        return _edit(config, folder, Recorder(progress), truth, restart)
+        return _edit(config, folder, Recorder(progress), truth, restart, chosen)
 
 
 def run_tune(config: TuneConfig, folder: Path, progress: Progress, *, restart: bool = False) -> Person:
@@ -135,6 +143,7 @@ def run_apply(
     base: str | None = None,
     controlnet: str | None = None,
     other_base: bool = False,
+    chosen: Choice[ApplyConfig] | None = None,
 ) -> EditResult:
     """Gives a tuned person a reference's motion; nothing is tuned.
 
@@ -147,6 +156,7 @@ def run_apply(
         base: where the base that the person was tuned on lies now; None for where it lay then.
         controlnet: where its ControlNet lies now.
         other_base: go on, with a warning, where that is not the base that the person was tuned on.
+        chosen: the preset and where settings come from, for the record.
 
     Raises:
         ConfigError: if there is no reference.
@@ -172,7 +182,9 @@ def run_apply(
             person = replace(person, base_digests=backbone.base.digests)
         true_frames = _read_truth(truth, config, person.config, person.source)
         write_config(folder, config)
-        return _apply(backbone, person, reference, config, config, folder, recorder, true_frames, plan, warnings)
+        return _apply(
+            backbone, person, reference, config, config, folder, recorder, true_frames, plan, warnings, chosen
+        )
 
 
 def run_prepare(
@@ -209,7 +221,14 @@ def run_prepare(
         return clip
 
 
-def _edit(config: EditConfig, folder: Path, recorder: Recorder, truth: Path | None, restart: bool) -> EditResult:
+def _edit(
+    config: EditConfig,
+    folder: Path,
+    recorder: Recorder,
+    truth: Path | None,
+    restart: bool,
+    chosen: Choice[EditConfig] | None,
+) -> EditResult:
     """`run_edit`, once the folder is ours."""
     config, plan = _fit(config)
     tuning, place = config.for_tuning(), folder / "person"
@@ -230,7 +249,17 @@ def _edit(config: EditConfig, folder: Path, recorder: Recorder, truth: Path | No
     else:
         person = tuned_before
     return _apply(
-        backbone, person, reference, config, config.for_applying(), folder, recorder, true_frames, plan, warnings
+        backbone,
+        person,
+        reference,
+        config,
+        config.for_applying(),
+        folder,
+        recorder,
+        true_frames,
+        plan,
+        warnings,
+        chosen,
     )
 
 
@@ -352,6 +381,7 @@ def _apply(
     truth: UInt8[np.ndarray, "f h w 3"] | None,
     plan: Plan | None,
     warnings: tuple[str, ...],
+    chosen: Choice[Any] | None,
 ) -> EditResult:
     """Samples, writes every file of an edit, and scores it."""
     edit = apply_motion(backbone, person, reference, applying, recorder)
@@ -361,6 +391,6 @@ def _apply(
     warnings += tuple(f"{name}: {warning}" for name, clip in clips.items() for warning in clip.warnings)
     device = backbone.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    record = RunRecord(config, name, recorder.phases, scores, warnings, person.losses, person.stages, plan)
+    record = RunRecord(config, name, recorder.phases, scores, warnings, person.losses, person.stages, plan, chosen)
     write_record(folder, record, clips)
     return EditResult(folder, edit, scores)

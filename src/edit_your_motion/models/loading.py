@@ -18,6 +18,7 @@ from edit_your_motion.models.kinds import CONTROLNET, MOTION_ADAPTER, TEXT_ENCOD
 from edit_your_motion.models.loras import load_lora, merge_loras
 from edit_your_motion.models.networks import Checkpoint, Kind, digest_of, load_network, open_folder
 from edit_your_motion.models.schedules import make_schedule, schedule_facts
+from edit_your_motion.models.shipped import SMALL, SMALL_FOLDER
 from edit_your_motion.models.single_file import open_base_file, open_controlnet_file, open_vae_file
 from edit_your_motion.models.tensor_files import choose_files, pickles_only, read_json
 from edit_your_motion.models.tokenizers import clip_tokenizer, find_tokenizer, load_tokenizer, tokenizer_facts
@@ -30,11 +31,6 @@ PARTS = ("vae", "text_encoder", "tokenizer", "unet", "scheduler")
 
 NETWORKS: dict[str, Kind[Any]] = {"unet": UNET, "vae": VAE, "text_encoder": TEXT_ENCODER}
 """What of them are networks."""
-
-SMALL = "small"
-"""Name of the base that ships with the package."""
-
-SMALL_FOLDER = Path(__file__).parent / "small"
 
 
 @dataclass(frozen=True)
