@@ -20,7 +20,7 @@ def load() -> Backbone:
 def test_it_fits_into_the_package() -> None:
     files = [path for path in SMALL_FOLDER.rglob("*") if path.is_file()]
     assert 0 < sum(path.stat().st_size for path in files) <= LARGEST
-    assert {path.suffix for path in files} <= {".json", ".safetensors", ".txt", ".md", ".png"}
+    assert {path.suffix for path in files} <= {".json", ".safetensors", ".txt", ".md", ".png", ".yaml"}
     assert Path(SMALL_FOLDER, "README.md").is_file()
 
 
