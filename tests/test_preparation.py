@@ -281,7 +281,8 @@ class Sometimes:
             body = keypoints.body[frame]
             box = np.array([*body[:, :2].min(axis=0), *body[:, :2].max(axis=0)], np.float32)
             mask = np.asarray(Image.fromarray(self.clip.masks[frame]).resize((width, height)))
-            people[frame] = [PersonDetection(box, 0.9, body, mask=mask)]
+            hands, face = np.ones((2, 21, 3), np.float32), np.ones((70, 3), np.float32)
+            people[frame] = [PersonDetection(box, 0.9, body, hands, face, mask=mask)]
         return people
 
 
@@ -299,6 +300,18 @@ def test_a_person_who_is_hardly_there_is_not_made_up(
     if len(seen) == 1:
         with pytest.raises(PersonError, match=r"got 1;.*--video.reference-start 0.75"):
             prepare_reference(files.video, 16, VideoConfig(), PeopleConfig(fill_gaps=False), SILENT)
+
+
+@pytest.mark.parametrize(("hands", "face"), [(True, False), (False, True)])
+def test_what_is_switched_off_is_kept_of_no_finder(
+    hands: bool, face: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = film(4, speed=1.0)
+    files = write_clip(tmp_path, clip)
+    monkeypatch.setattr(preparation, "open_backend", lambda people: Sometimes(clip, range(4)))
+    people = PeopleConfig(hands=hands, face=face)
+    found = prepare_source(files.video, SQUARE, VideoConfig(frames=4), people, SILENT).keypoints
+    assert (found.hands is not None, found.face is not None) == (hands, face)
 
 
 def test_short_gaps_are_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,8 +85,8 @@ class PeopleConfig(Section):
     )
     detector: Path | None = Field(None, description="Of rtmlib: YOLOX ONNX file; default: rtmlib's own download.")
     pose: Path | None = Field(None, description="Of rtmlib: whole-body ONNX file; default: rtmlib's own download.")
-    hands: bool = Field(True, description="Find hands too, 21 points each (blazepose).")
-    face: bool = Field(True, description="Find the face too, 70 points (blazepose).")
+    hands: bool = Field(True, description="Find hands too, 21 points each.")
+    face: bool = Field(True, description="Find the face too, 70 points.")
     person: int | None = Field(
         None, ge=1, description="Which person of the source, counted from the left; default: the largest."
     )

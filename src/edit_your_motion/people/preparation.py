@@ -609,9 +609,8 @@ def _follow(clip: Video, passage: Passage, sought: _Sought, people: PeopleConfig
         for batch in passage.read(clip, sought.chosen.fit):
             found = backend.detect(batch, on_frame=lambda done, total: advance())
             for seen in add_looks(batch, found):
-                detections.append(
-                    list(seen) if kept[len(detections)] else [replace(person, mask=None) for person in seen]
-                )
+                masked = bool(kept[len(detections)])
+                detections.append([_strip(person, people, masked) for person in seen])
     height, width = clip.frames.shape[1:3]
     max_gap = round(MAX_GAP * len(passage) / len(clip.frames))
     name = clip.source or "frames"
@@ -619,6 +618,16 @@ def _follow(clip: Video, passage: Passage, sought: _Sought, people: PeopleConfig
         return follow_person(detections, height, width, person=sought.person, max_gap=max_gap, kept=kept)
     except PersonError as error:
         raise PersonError(f"{name}: {error}") from error
+
+
+def _strip(person: PersonDetection, people: PeopleConfig, masked: bool) -> PersonDetection:
+    """The person without what is not wanted: finders that know no switches find hands and faces in any case."""
+    return replace(
+        person,
+        mask=person.mask if masked else None,
+        hands=person.hands if people.hands else None,
+        face=person.face if people.face else None,
+    )
 
 
 def _steady(keypoints: Keypoints, passage: Passage, people: PeopleConfig) -> Keypoints:
