@@ -307,3 +307,16 @@ def test_what_is_no_setting_at_all_stays_an_error(run: Run, tmp_path: Path) -> N
 def test_what_is_needed_shows_no_default() -> None:
     prompt = next(argument for argument in app["edit"].assemble_argument_collection() if "--prompt" in argument.names)
     assert prompt.show_default is False
+
+
+def test_the_demo_edits_its_own_clips(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, object] = {}
+    monkeypatch.setattr(session, "run_edit", lambda config, *rest, **more: seen.update(config=config, **more))
+    monkeypatch.setattr("edit_your_motion.cli.editing._show", lambda result: None)
+    assert run("demo", "--output", tmp_path / "demo", "--seed", 4)[0] == 0
+    config, truth = seen["config"], seen["truth"]
+    assert isinstance(config, EditConfig)
+    assert isinstance(truth, Path)
+    assert {probe(str(clip)).frames for clip in (config.source, config.reference, truth)} == {16}
+    assert (config.model.base, config.video.stride, config.runtime.seed) == ("small", 2, 4)
+    assert (config.sampling.guidance_scale, config.tuning.appearance.iterations) == (3, 225)

@@ -41,6 +41,7 @@ app = App(
 )
 for command in (
     editing.edit,
+    editing.demo,
     editing.tune,
     editing.apply,
     editing.prepare,

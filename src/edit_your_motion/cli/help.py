@@ -66,7 +66,7 @@ CHOSEN = {
 
 OF_SOURCE = {"--video.start", "--video.size", "--people.person", "--people.keypoints", "--people.masks"}
 OF_REFERENCE = {"--video.reference-start", "--video.sound", "--people.reference-person", "--people.reference-keypoints"}
-IDLE = {"edit": set(), "tune": OF_REFERENCE, "apply": OF_SOURCE, "prepare": OF_REFERENCE}
+IDLE = {"edit": set(), "demo": set(), "tune": OF_REFERENCE, "apply": OF_SOURCE, "prepare": OF_REFERENCE}
 """The commands that edit, each with such settings as it takes and leaves alone."""
 
 

@@ -47,7 +47,7 @@ SHORT_FORMS = {
 }
 """Short names of the settings that are given most often."""
 
-SHORTENED = frozenset({"edit", "tune", "apply", "prepare", "evaluate"})
+SHORTENED = frozenset({"demo", "edit", "tune", "apply", "prepare", "evaluate"})
 """Commands that take short names; others have settings of their own by some of them (``--frames``, ``--seed``)."""
 
 OUTPUT = Group("Output", sort_key=90)
@@ -194,6 +194,7 @@ COMMON = Common()
 Quiet: TypeAlias = Annotated[bool, Parameter(group=OUTPUT, help="Say nothing but errors.")]
 
 EditFlags = flags_of(EditConfig, "source", "reference")
+DemoFlags = flags_of(EditConfig, "source", "reference")
 TuneFlags = flags_of(TuneConfig, "source")
 ApplyFlags = flags_of(ApplyConfig, "reference")
 PrepareFlags = flags_of(PrepareConfig)
