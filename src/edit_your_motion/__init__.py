@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 # Before torch multiplies for the first time.
 import_module("edit_your_motion.runtime.matmul_rounding").ask_for_same_digits()
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 _HOMES = {
     "config": ("ApplyConfig", "EditConfig", "TuneConfig"),

@@ -103,13 +103,10 @@ def _advise(memory: float) -> str:
 
 
 def _memory() -> str:
-    try:
-        with open("/proc/meminfo") as file:
-            facts = dict(line.split(":", 1) for line in file)
-    except OSError:
-        return "unknown"
-    total, available = (int(facts[name].split()[0]) / 2**20 for name in ("MemTotal", "MemAvailable"))
-    return f"{available:.0f} of {total:.0f} GiB available"
+    import psutil
+
+    memory = psutil.virtual_memory()
+    return f"{memory.available / 2**30:.0f} of {memory.total / 2**30:.0f} GiB available"
 
 
 def _existing(path: Path) -> Path:

@@ -152,6 +152,8 @@ def _finite(value: float) -> float | None:
 
 
 def _version(package: str) -> str | None:
+    if package == "torch":
+        return str(torch.__version__)  # says for which device it was built, which the metadata may leave out
     try:
         return version(package)
     except PackageNotFoundError:

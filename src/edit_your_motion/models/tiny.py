@@ -69,7 +69,7 @@ def make_base(
         }
         for name, part in {**parts, "scheduler": make_scheduler()}.items():
             part.save_pretrained(place / name)
-        (place / "model_index.json").write_text(json.dumps(MODEL_INDEX, indent=2))
+        (place / "model_index.json").write_text(json.dumps(MODEL_INDEX, indent=2), encoding="utf-8")
     return folder
 
 

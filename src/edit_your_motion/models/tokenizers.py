@@ -91,8 +91,11 @@ def make_tokenizer(folder: Path, merges: Sequence[tuple[str, str]] = (), tokens:
     longer = dict.fromkeys(first + second for first, second in merges)
     vocabulary = [*letters, *(f"{letter}</w>" for letter in letters), *longer, "<|startoftext|>", "<|endoftext|>"]
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "vocab.json").write_text(json.dumps({token: index for index, token in enumerate(vocabulary)}))
-    (folder / "merges.txt").write_text("".join(f"{line}\n" for line in ["#version: 0.2", *map(" ".join, merges)]))
+    (folder / "vocab.json").write_text(
+        json.dumps({token: index for index, token in enumerate(vocabulary)}), encoding="utf-8"
+    )
+    lines = ["#version: 0.2", *map(" ".join, merges)]
+    (folder / "merges.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
     tokenizer = CLIPTokenizer(
         str(folder / "vocab.json"), str(folder / "merges.txt"), pad_token="<|endoftext|>", model_max_length=tokens
     )

@@ -55,10 +55,10 @@ def export(folder: Path, destination: Path) -> Path:
         networks.unet.half().save_pretrained(part / BASE / "unet")
         tokenizer.save_pretrained(part / BASE / "tokenizer")
         make_scheduler(config.architecture.prediction).save_pretrained(part / BASE / "scheduler")
-        (part / BASE / "model_index.json").write_text(json.dumps(MODEL_INDEX, indent=2))
+        (part / BASE / "model_index.json").write_text(json.dumps(MODEL_INDEX, indent=2), encoding="utf-8")
         networks.controlnet.half().save_pretrained(part / CONTROLNET)
         # Where the training began is a folder of the machine that trained, and nobody else's business.
         kept = config.model_dump(mode="json", exclude={"from_base"})
         record = {"vae_steps": vae_steps, "diffusion_steps": steps, "config": kept}
-        (part / RECORD).write_text(json.dumps(record, indent=2))
+        (part / RECORD).write_text(json.dumps(record, indent=2), encoding="utf-8")
     return destination

@@ -2,7 +2,6 @@
 
 import ctypes
 import gc
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -68,7 +67,7 @@ def reset_peak_memory(device: torch.device) -> None:
         return
     _give_back_memory()
     try:
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
         return  # not Linux, or not allowed: the peak is then that of the whole process so far
 
@@ -86,7 +85,19 @@ def peak_memory(device: torch.device) -> int:
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device)
     try:
-        status = Path("/proc/self/status").read_text()
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) * 1024
-    except (OSError, StopIteration):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    except (OSError, StopIteration):  # not Linux
+        return _peak_of_process()
+
+
+def _peak_of_process() -> int:
+    """The process's highest memory since it began, bytes, as systems that reset no watch tell it."""
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

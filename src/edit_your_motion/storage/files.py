@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -72,7 +73,7 @@ def write_text(path: Path, text: str) -> None:
         InputError: the place cannot be written to.
     """
     with written_whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))  # line ends are the same on every system
 
 
 @contextmanager
@@ -105,6 +106,8 @@ def _code_of(error: Exception) -> int | None:
     if (code := getattr(error, "errno", None)) is not None:
         return int(code)
     found = re.search(r"(?:os error |code: )(\d+)", str(error))
+    if found and sys.platform == "win32":  # a number of Windows' own, which Python knows the common one of
+        return OSError(0, "", None, int(found[1])).errno
     return int(found[1]) if found else None
 
 

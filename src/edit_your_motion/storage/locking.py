@@ -1,14 +1,14 @@
 """One job in a folder at a time: who comes second is told who is there."""
 
 import errno
-import fcntl
 import logging
 import os
 import shlex
 import socket
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -19,6 +19,11 @@ logger = logging.getLogger(__name__)
 
 UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 """What systems answer whose disks know no locks, as some network disks do."""
+
+LOCKED_BYTE = 2**30
+"""On Windows a lock is of bytes that nobody else may read: this one lies beyond what the holder writes of itself."""
+ONCE_MORE = 0.05
+"""Seconds between two tries where the system has no lock that can be waited for at any length."""
 
 
 @contextmanager
@@ -58,7 +63,7 @@ def _lock(path: Path, place: Path, wait: bool) -> int:
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _acquire(handle, wait)
         except BlockingIOError:
             holder = os.read(handle, 4096).decode(errors="replace") or "another process"
             os.close(handle)
@@ -76,9 +81,39 @@ def _lock(path: Path, place: Path, wait: bool) -> int:
         os.close(handle)
 
 
-def _release(path: Path, handle: int) -> None:
-    path.unlink(missing_ok=True)
-    os.close(handle)
+if sys.platform == "win32":
+    import msvcrt
+
+    def _acquire(handle: int, wait: bool) -> None:
+        """Locks an open file; raises BlockingIOError where somebody else has it and nobody is to wait."""
+        while True:
+            os.lseek(handle, LOCKED_BYTE, os.SEEK_SET)
+            try:
+                msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+            except PermissionError as error:
+                if not wait:
+                    raise BlockingIOError(error.errno, error.strerror) from None
+            else:
+                return
+            finally:
+                os.lseek(handle, 0, os.SEEK_SET)
+            time.sleep(ONCE_MORE)
+
+    def _release(path: Path, handle: int) -> None:
+        os.close(handle)  # unlocks it; no open file can be removed
+        with suppress(OSError):  # somebody has opened it in between, and removes it
+            path.unlink(missing_ok=True)
+
+else:
+    import fcntl
+
+    def _acquire(handle: int, wait: bool) -> None:
+        """Locks an open file; raises BlockingIOError where somebody else has it and nobody is to wait."""
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _release(path: Path, handle: int) -> None:
+        path.unlink(missing_ok=True)  # before it is unlocked: whoever waits for it then makes a new one
+        os.close(handle)
 
 
 def _introduce() -> str:
