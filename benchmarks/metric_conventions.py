@@ -4,7 +4,7 @@
     python benchmarks/metric_conventions.py --write               # and puts them into the results
     python benchmarks/metric_conventions.py generated.mp4 truth.mp4
 
-The built-in pair is a pan over a photograph that scikit-image carries (``pip install 'edit-your-motion[metrics]'``) and
+The built-in pair is a pan over a photograph that scikit-image carries (``pip install 'edit-your-motion[test]'``) and
 the same pan with the faults of a generated video: two pixels off, softer, a colour cast, noise that changes with every
 frame. LPIPS rows need ``eym models fetch lpips-alexnet lpips-vgg16`` once and are left out, by name, without.
 """

@@ -13,7 +13,6 @@ from edit_your_motion.cli.printing import show
 EXTRAS = {
     "rtmlib": ("rtmlib", "people backend with hands and face"),
     "bitsandbytes": ("bitsandbytes", "8-bit optimiser"),
-    "metrics": ("skimage", "metrics"),
     "stage": ("numba", "synthetic people"),
     "study": ("starlette", "the user study's page"),
 }
