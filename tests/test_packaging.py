@@ -16,7 +16,7 @@ from edit_your_motion.cli.machine import EXTRAS
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "edit_your_motion"
 PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-FOR_DEVELOPERS = {"browser", "dev", "test"}
+FOR_DEVELOPERS = {"browser", "dev", "docs", "test"}
 PACKAGES = {"PIL": "pillow", "yaml": "pyyaml", "skimage": "scikit-image"}
 """Packages whose modules have another name."""
 OF_EXTRAS = {"rtmlib", "onnxruntime", "bitsandbytes", "numba", "starlette", "uvicorn"}
@@ -78,7 +78,7 @@ def test_versions_agree() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == version
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    released = re.findall(r"^## ([^U\s]\S*)", changes, re.MULTILINE)
+    released = re.findall(r"^## \[(\d[^\]]*)\] - \d{4}-\d\d-\d\d$", changes, re.MULTILINE)
     assert released[0] == version
 
 

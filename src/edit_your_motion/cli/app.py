@@ -68,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tokens = in_full(sys.argv[1:] if arguments is None else arguments)
     _print_whatever_comes()
     keep_freed_memory()
+    # diffusers imports it where it is installed, and it then warns of kernels for 4 bits, which nothing here uses.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
         if help_wanted := asked_for(tokens):
             print_help(app, tokens, everything=help_wanted == "all")
