@@ -22,6 +22,9 @@ PACKAGES = {"PIL": "pillow", "yaml": "pyyaml", "skimage": "scikit-image"}
 OF_EXTRAS = {"rtmlib", "onnxruntime", "bitsandbytes", "numba", "starlette", "uvicorn"}
 DATA = (
     "datasets/splits/tiktok.yaml",
+    "demo/reference.mp4",
+    "demo/source.mp4",
+    "demo/truth.mp4",
     "metrics/published.yaml",
     "models/small/base/model_index.json",
     "models/small/base/text_encoder/model.safetensors",
