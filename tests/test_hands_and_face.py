@@ -173,7 +173,7 @@ def test_each_switch_leaves_its_part_out(
 ) -> None:
     (person,) = open_backend(PeopleConfig(hands=hands, face=face)).detect(frames["juggle"][:1])[0]
     assert (person.hands is not None, person.face is not None) == (hands, face)
-    (person,) = open_backend(PeopleConfig(), body_only=True).detect(frames["juggle"][:1])[0]
+    (person,) = open_backend(PeopleConfig().of_bodies()).detect(frames["juggle"][:1])[0]
     assert person.hands is None
     assert person.face is None
 

@@ -120,6 +120,10 @@ class PeopleConfig(Section):
         None, description="Ready keypoints of the reference, with its video or alone."
     )
 
+    def of_bodies(self) -> "PeopleConfig":
+        """The same without hands and faces, for whom these are of no use."""
+        return self.model_copy(update={"hands": False, "face": False})
+
 
 class AlignmentConfig(Section):
     """How the reference's skeletons are brought to the source person's place and proportions."""

@@ -35,7 +35,7 @@ def find_masks(
 def open_finder(people: PeopleConfig) -> PeopleBackend | None:
     """The people backend for looking at what was made; None, with a warning, if it cannot be had."""
     try:
-        return open_backend(people, body_only=True)
+        return open_backend(people.of_bodies())
     except (ModelFileError, MissingExtraError) as error:
         logger.warning("nobody was looked for in the edited frames: %s", error)
         return None

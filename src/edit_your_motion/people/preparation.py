@@ -585,18 +585,12 @@ def _load_ready(
     return keypoints, masks
 
 
-def open_backend(people: PeopleConfig, *, body_only: bool = False) -> PeopleBackend:
-    """The people backend of the configuration; it may download what it lacks, as a command that needs it was given.
-
-    Args:
-        people: which one, and what it is to find.
-        body_only: look for no hands and faces whatever the configuration says, for whom they are of no use.
-    """
-    hands, face = (wanted and not body_only for wanted in (people.hands, people.face))
+def open_backend(people: PeopleConfig) -> PeopleBackend:
+    """The people backend of the configuration; it may download what it lacks, as a command that needs it was given."""
     if people.backend == "rtmlib":
         return load_backend("rtmlib", detector=people.detector, pose=people.pose, fetch=True)
     if people.backend == "blazepose":
-        return load_backend("blazepose", model=people.model, fetch=True, hands=hands, face=face)
+        return load_backend("blazepose", model=people.model, fetch=True, hands=people.hands, face=people.face)
     return load_backend(people.backend)
 
 

@@ -240,7 +240,7 @@ def _all_ready(people: PeopleConfig) -> bool:
 def _open_people(people: PeopleConfig) -> PeopleBackend | ModelFileError | MissingExtraError:
     """The people backend; why it cannot be had, where only scores may need it."""
     try:
-        return open_backend(people, body_only=True)
+        return open_backend(people.of_bodies())
     except (ModelFileError, MissingExtraError) as error:
         return error
 

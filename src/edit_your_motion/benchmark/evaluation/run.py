@@ -148,7 +148,7 @@ class _Judge:
         """What looks for people, opened when it is first needed; or why it is not there."""
         if self._backend is None:
             try:
-                self._backend = open_backend(self.config.people, body_only=True)
+                self._backend = open_backend(self.config.people.of_bodies())
             except (ModelFileError, MissingExtraError) as error:
                 self._backend = str(error)
         return self._backend

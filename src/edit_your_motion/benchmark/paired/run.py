@@ -226,7 +226,7 @@ def _cell(folder: Path, shared: PairedConfig, pair: PairChoice, method: AnyMetho
 def _open_people(config: PairedConfig) -> PeopleBackend | str:
     """The people backend; why it cannot be had, where only scores would need it."""
     try:
-        return open_backend(config.edit.people, body_only=True)
+        return open_backend(config.edit.people.of_bodies())
     except (ModelFileError, MissingExtraError) as error:
         if config.people == "detected":
             raise
