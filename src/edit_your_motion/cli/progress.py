@@ -11,19 +11,22 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from edit_your_motion.cli.printing import console
-from edit_your_motion.runtime.progress import Advance, SilentProgress
+from edit_your_motion.runtime.progress import Advance, JobClock, SilentProgress, in_words
 from edit_your_motion.runtime.progress import Progress as AnyProgress
+
+EVERY = 30.0
+"""Seconds between two lines where there is no terminal."""
 
 
 class TerminalProgress:
-    """A bar for each phase; it stays when the phase is done.
+    """A bar for each phase, and beside it how far the whole job is; it stays when the phase is done.
 
     Args:
         console: where to draw.
     """
 
     def __init__(self, console: Console) -> None:
-        self.console = console
+        self.console, self.clock = console, JobClock()
 
     @contextmanager
     def phase(self, name: str, total: int) -> Iterator[Advance]:
@@ -35,14 +38,56 @@ class TerminalProgress:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[job]}", markup=False),
         )
+        self.clock.begin(name, total)
         with Progress(*columns, console=self.console) as bars:
-            task = bars.add_task(name, total=total)
-            yield lambda: bars.advance(task)
+            task = bars.add_task(name, total=total, job=describe_job(self.clock))
+
+            def advance() -> None:
+                self.clock.advance()
+                bars.update(task, advance=1, job=describe_job(self.clock))
+
+            yield advance
+        self.clock.end()
+
+
+class LineProgress:
+    """For logs: a line every so often, with the phase, how far it is, and how far the whole job is.
+
+    Args:
+        console: where to.
+        every: seconds between two lines.
+    """
+
+    def __init__(self, console: Console, every: float = EVERY) -> None:
+        self.console, self.every, self.clock = console, every, JobClock()
+        self.last = self.clock.now()
+
+    @contextmanager
+    def phase(self, name: str, total: int) -> Iterator[Advance]:
+        """Writes the lines of one phase."""
+        self.clock.begin(name, total)
+
+        def advance() -> None:
+            self.clock.advance()
+            if self.clock.now() - self.last >= self.every:
+                self.last = self.clock.now()
+                job = describe_job(self.clock)
+                self.console.print(f"{name}: {self.clock.done} of {total}{job and ', '}{job}")
+
+        yield advance
+        self.clock.end()
+
+
+def describe_job(clock: JobClock) -> str:
+    """How far the whole job is, in words; empty where nobody knows."""
+    share, left = clock.share, clock.left
+    return "" if share is None or left is None else f"job {share:.0%}, {in_words(left)} left"
 
 
 def set_up_output(*, quiet: bool, verbose: bool) -> AnyProgress:
-    """Sends log messages to standard error, and returns what shows progress: nothing unless it is a terminal.
+    """Sends log messages to standard error, and returns what shows progress: bars on a terminal, else lines.
 
     Args:
         quiet: only errors.
@@ -57,7 +102,9 @@ def set_up_output(*, quiet: bool, verbose: bool) -> AnyProgress:
     logging.getLogger("numba").setLevel(logging.WARNING)  # its details are the bytecode of all that it compiles
     if not verbose:
         _silence_libraries()
-    return TerminalProgress(terminal) if sys.stderr.isatty() and not quiet else SilentProgress()
+    if quiet:
+        return SilentProgress()
+    return TerminalProgress(terminal) if sys.stderr.isatty() else LineProgress(terminal)
 
 
 def _silence_libraries() -> None:

@@ -1,6 +1,7 @@
 """How long phases tell how far they are, whoever listens: a terminal, a web page, a log, nobody."""
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -15,6 +16,78 @@ class Progress(Protocol):
     def phase(self, name: str, total: int) -> AbstractContextManager[Advance]:
         """Announces a phase of `total` steps; the context's value is called after each of them."""
         ...
+
+
+class JobClock:
+    """How far a whole job is: phases weigh what they were foreseen to take, corrected by what they did take.
+
+    Args:
+        now: tells the time, seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self.now = now
+        self.ahead: dict[str, float] = {}
+        self.foreseen = self.passed = self.spent = 0.0
+        self.phase, self.weight, self.total, self.done, self.began = "", 0.0, 0, 0, 0.0
+
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """Takes what the phases of the job ahead are foreseen to take, seconds by name."""
+        self.ahead = dict(seconds)
+        self.foreseen, self.passed, self.spent = sum(seconds.values()), 0.0, 0.0
+
+    def begin(self, phase: str, total: int) -> None:
+        """Starts a phase of so many steps."""
+        self.phase, self.total, self.done, self.began = phase, total, 0, self.now()
+        self.weight = self.ahead.pop(phase, 0.0)
+
+    def advance(self) -> None:
+        """Counts a step of the phase."""
+        self.done += 1
+
+    def end(self) -> None:
+        """Ends the phase."""
+        if self.weight:
+            self.passed += self.weight
+            self.spent += self.now() - self.began
+        self.weight = 0.0
+
+    @property
+    def part(self) -> float:
+        """How much of the phase is done, [0, 1]."""
+        return min(self.done / self.total, 1.0) if self.total else 1.0
+
+    @property
+    def share(self) -> float | None:
+        """How much of the job is done, [0, 1]; None where nothing was foreseen."""
+        return (self.passed + self.part * self.weight) / self.foreseen if self.foreseen else None
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that the job still takes; None where nothing was foreseen."""
+        if not self.foreseen:
+            return None
+        pace = self.spent / self.passed if self.passed else 1.0
+        here = self.weight * pace
+        if self.done and self.weight:
+            here = (self.now() - self.began) / self.part
+            pace = (self.spent + self.now() - self.began) / (self.passed + self.part * self.weight)
+        return (1 - self.part) * here + pace * sum(self.ahead.values())
+
+
+def expect(progress: Progress, seconds: Mapping[str, float]) -> None:
+    """Tells whoever shows progress what the phases ahead are foreseen to take, seconds, if they want to know."""
+    clock = getattr(progress, "clock", None)
+    if isinstance(clock, JobClock):
+        clock.expect(seconds)
+
+
+def in_words(seconds: float) -> str:
+    """A duration as people say it: "40 s", "3 min", "1.7 h", "12 days"."""
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * length:
+            return f"{seconds / length:.2g} {unit}" if seconds < 10 * length else f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 class SilentProgress:
