@@ -313,13 +313,13 @@ def refuse_a_busy_machine(arguments: argparse.Namespace) -> None:
 
 def time_preparation(clip: Path, size: int, frames: int, device: torch.device, machine: Machine) -> Phase:
     """What finding the person in a clip takes, for all its frames."""
-    from edit_your_motion.config import PeopleConfig
+    from edit_your_motion.config import ClipConfig, PeopleConfig
     from edit_your_motion.people.preparation import choose_canvas, prepare_source
     from edit_your_motion.runtime.progress import SilentProgress
 
-    video, people = VideoConfig(frames=frames, size=str(size)), PeopleConfig()
-    canvas = choose_canvas(str(clip), video, 64, 512)
-    run = partial(prepare_source, str(clip), canvas, video, people, SilentProgress())
+    canvas = choose_canvas(str(clip), VideoConfig(size=str(size)), 64, 512)
+    every = ClipConfig(frames=frames, stride=1)
+    run = partial(prepare_source, str(clip), canvas, every, PeopleConfig(), SilentProgress())
     return measure("prepare the clip", run, device, machine, 1, None)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edit_your_motion.config import PeopleConfig, VideoConfig
+from edit_your_motion.config import ClipConfig, PeopleConfig
 from edit_your_motion.people import preparation
 from edit_your_motion.people.between_frames import AT_ONCE, pass_through
 from edit_your_motion.people.finders.contract import PersonDetection
@@ -109,12 +109,12 @@ def test_the_clip_is_its_own_frames_whatever_lies_between(
     if as_file:
         source = tmp_path / "clip.mp4"
         write_video(source, frames, 30, crf=0)
-    people, video = PeopleConfig(rate=rate), VideoConfig(frames=6, stride=5)
+    people, video = PeopleConfig(rate=rate), ClipConfig(frames=6, stride=5)
     clip = prepare_source(source, Canvas(512, 512), video, people, SILENT)
     assert len(finder.seen) == (26 if rate else 6)
     assert len(clip) == len(clip.keypoints) == len(clip.masks) == 6
     np.testing.assert_allclose(clip.keypoints.body[:, 0, 0], 60 + 20 * np.arange(6), atol=2.5)
     np.testing.assert_allclose(clip.masks.argmax(axis=2)[:, 100], 60 + 20 * np.arange(6), atol=2.5)
     assert (clip.found, clip.warnings) == (1.0, ())
-    reference = prepare_reference(source, 6, video, people, SILENT)
+    reference = prepare_reference(source, video, people, SILENT)
     np.testing.assert_array_equal(reference.keypoints.body, clip.keypoints.body)

@@ -124,10 +124,10 @@ def test_a_cut_is_said_with_how_to_take_the_longest_scene() -> None:
         rng.integers(low, low + 100, (1, 6, 8, 3)).repeat(16, 1).repeat(16, 2).astype(np.uint8) for low in (0, 140)
     ]
     clip = np.concatenate([scenes[0].repeat(5, axis=0), scenes[1].repeat(11, axis=0)])
-    said = only(describe_cuts(clip, Fraction(4), 2.0, "--video.start"))
+    said = only(describe_cuts(clip, Fraction(4), 2.0, "source"))
     assert "frames 1 to 5, 6 to 16" in said
-    assert said.endswith("--video.start 3.25 --video.frames 11")
-    assert describe_cuts(clip[:5], Fraction(4), 2.0, "--video.start") == ()
+    assert said.endswith("--source.start 3.25 --source.frames 11")
+    assert describe_cuts(clip[:5], Fraction(4), 2.0, "source") == ()
 
 
 @pytest.mark.parametrize(

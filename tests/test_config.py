@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 import yaml
 
-from edit_your_motion.cli.settings import PrepareConfig, TuneFlags, resolve
+from edit_your_motion.cli.settings import Common, TuneFlags
 from edit_your_motion.config import (
     ApplyConfig,
     BaseConfig,
     EditConfig,
+    PrepareConfig,
     Section,
     TuneConfig,
     dump_config,
@@ -59,7 +60,9 @@ def test_a_dump_is_complete_and_in_the_order_of_the_definition() -> None:
         ({"video": {"frames": "many"}}, "video.frames"),
         ({"video": {"frames": 2.5}}, "video.frames"),
         ({"video": 8}, "video"),
-        ({"video": {"start": -1}}, "video.start"),
+        ({"video": {"start": -1}}, "source.start"),
+        ({"source": {"end": 1.0, "duration": 2.0}}, "source"),
+        ({"source": {"start": 3.0, "end": 2.0}}, "source"),
         ({"video": {"fps": float("nan")}}, "video.fps"),
         ({"people": {"model": "huge"}}, "people.model"),
         ({"tuning": {"motion": {"trains": ["everything"]}}}, "tuning.motion.trains.0"),
@@ -82,7 +85,7 @@ def test_every_bad_setting_is_named() -> None:
 def test_later_layers_win_key_by_key() -> None:
     file = {"video": {"frames": 3, "size": "64"}, "tuning": {"motion": {"iterations": 5}}}
     config = parse_config(TuneConfig, file, {"video": {"frames": 4}})
-    assert (config.video.frames, config.video.size, config.video.stride) == (4, "64", 1)
+    assert (config.video.frames, config.video.size, config.video.stride) == (4, "64", None)
     assert (config.tuning.motion.iterations, config.tuning.motion.trains) == (5, TuneConfig().tuning.motion.trains)
     assert config.tuning.appearance == TuneConfig().tuning.appearance
 
@@ -92,10 +95,10 @@ def test_flags_win_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) 
     path.write_text("source: file.mp4\nprompt: of the file\nvideo: {frames: 3, size: '64'}\n")
     (flag_type,) = [kind for kind in TuneFlags.__origin__.__args__ if kind is not type(None)]
     flags = flag_type.model_validate({"video": {"frames": 5}})
-    config = resolve(TuneConfig, path, flags, source="given.mp4")
-    assert (config.source, config.prompt) == ("given.mp4", "of the file")
+    config = Common(config=path).resolve(TuneConfig, flags, source="given.mp4")
+    assert (config.source.path, config.prompt) == ("given.mp4", "of the file")
     assert (config.video.frames, config.video.size, config.video.fit) == (5, "64", "crop")
-    assert resolve(TuneConfig, path, None, source=None).source == "file.mp4"
+    assert Common(config=path).resolve(TuneConfig, None, source=None).source.path == "file.mp4"
 
 
 def test_merging_changes_no_layer() -> None:
@@ -157,6 +160,8 @@ def test_an_edit_holds_its_tuning_and_its_applying() -> None:
         ({"tuning": {"motion": {"iterations": 299}}}, False),
         ({"people": {"person": 2}}, False),
         ({"video": {"frames": 9}}, False),
+        ({"video": {"frames": 9}, "source": {"frames": 5}}, False),
+        ({"source": {"start": 1.0}}, False),
     ],
 )
 def test_identity_is_what_decides_the_person(values: dict, same: bool) -> None:

@@ -38,7 +38,7 @@ PACKAGE = Path(edit_your_motion.__file__).parent
 LAYERS = (
     {"errors", "config", "storage", "runtime", "models.prediction_type"},
     {"nn", "diffusion", "tuning", "people", "metrics", "video", "models", "runtime.compilation", "presets"},
-    {"models.backbone", "runtime.memory_plan", "sampling"},
+    {"models.backbone", "runtime.memory_plan", "runtime.time_plan", "sampling"},
     {"compositing"},
     {"people.preparation", "people.generated_frames"},
     {"person"},

@@ -14,7 +14,7 @@ import pytest
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
-from edit_your_motion.config import PeopleConfig, VideoConfig
+from edit_your_motion.config import ClipConfig, PeopleConfig
 from edit_your_motion.errors import PersonError
 from edit_your_motion.people.formats.skeleton_pictures import read_skeletons
 from edit_your_motion.people.keypoints import Keypoints
@@ -142,11 +142,11 @@ def test_what_was_noticed_of_skeletons_is_kept_with_the_clip(dancer: Keypoints, 
     pictures[1, 150:] = 0
     for index, picture in enumerate(pictures):
         Image.fromarray(picture[..., ::-1].copy()).save(tmp_path / f"{index}.png")
-    told = prepare_skeletons(tmp_path, len(pictures), VideoConfig(), None).warnings
+    told = prepare_skeletons(tmp_path, ClipConfig(frames=len(pictures)), None).warnings
     people = PeopleConfig(keypoints=tmp_path, masks=tmp_path.parent / "masks")
     save_masks(tmp_path.parent / "masks", np.ones(pictures.shape[:3], bool))
     clip = Video(pictures, Fraction(10))
-    video = VideoConfig(frames=len(pictures))
+    video = ClipConfig(frames=len(pictures))
     found = prepare_source(clip, Canvas(512, 512), video, people, SilentProgress()).warnings
     for warnings in (told, found):
         assert any("blue and red are exchanged" in warning for warning in warnings)

@@ -139,7 +139,7 @@ def test_the_estimate_is_near_what_tuning_really_holds(
     """Results of a real step, followed tensor by tensor, against those of the dry run: the margin covers them."""
     stage = AppearanceStageConfig()
     smaller = Rehearsal(rehearsal.architecture, NetworkConfig(), TUNING, cpu(), (4, 64, 128))
-    expected = smaller._tune(stage, recompute, 4, smaller.predictor)
+    expected = smaller.tuning_step(stage, recompute, 4, smaller.predictor)
     network, clip = wake(load_network(checkpoints)), random_clip(4, lh=8, lw=16)
     network.unet.gradient_checkpointing = recompute
     for part in stage.trains:
@@ -157,7 +157,7 @@ def test_the_estimate_is_near_what_tuning_really_holds(
 def test_recomputing_more_holds_less(rehearsal: Rehearsal) -> None:
     stage = AppearanceStageConfig()
     order = [("nothing",), ("cheap",), ("everything", "cheap"), ("everything",)]
-    held = [rehearsal._tune(stage, recompute, 12, rehearsal.predictor).memory for recompute in order]
+    held = [rehearsal.tuning_step(stage, recompute, 12, rehearsal.predictor).memory for recompute in order]
     assert held == sorted(held, reverse=True)
     assert held[-1] < 0.6 * held[0]
     assert rehearsal.least(replace(MEANS, frozen_storage="fp16")) < rehearsal.least(MEANS)

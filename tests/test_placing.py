@@ -9,7 +9,7 @@ import pytest
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from edit_your_motion.config import PeopleConfig, VideoConfig
+from edit_your_motion.config import ClipConfig, PeopleConfig, VideoConfig
 from edit_your_motion.errors import PersonError
 from edit_your_motion.people.formats.keypoints_file import save_keypoints
 from edit_your_motion.people.formats.openpose import write_openpose
@@ -113,8 +113,8 @@ def test_people_of_the_whole_picture_follow_the_frames(
     keypoints, masks = people(*size)
     save_keypoints(tmp_path / "k.json", keypoints)
     ready = PeopleConfig(keypoints=tmp_path / "k.json", masks=write_masks(tmp_path / "masks", masks))
-    video = VideoConfig(frames=FRAMES)
-    clip = prepare_source(film, canvas or choose_canvas(film, video, 64, 96), video, ready, SILENT)
+    video = ClipConfig(frames=FRAMES)
+    clip = prepare_source(film, canvas or choose_canvas(film, VideoConfig(), 64, 96), video, ready, SILENT)
     coarse = size[0] < HEIGHT
     assert worst_overlap(clip) > (0.8 if coarse else 0.9)
     assert farthest(clip) < (2 if coarse else 1.5)
@@ -125,7 +125,7 @@ def test_what_a_preparation_wrote_goes_back_where_it_was(tmp_path: Path, film: P
     keypoints, masks = people()
     save_keypoints(tmp_path / "k.json", keypoints)
     ready = PeopleConfig(keypoints=tmp_path / "k.json", masks=write_masks(tmp_path / "masks", masks))
-    video = VideoConfig(frames=FRAMES)
+    video = ClipConfig(frames=FRAMES)
     save_prepared(tmp_path / "clip", prepare_source(film, Canvas(256, 256, how), video, ready, SILENT))
     ready = PeopleConfig(keypoints=tmp_path / "clip" / "keypoints.json", masks=tmp_path / "clip" / "masks")
     for side in (256, 192):
@@ -146,14 +146,14 @@ def test_openpose_files_are_of_the_whole_picture(tmp_path: Path, film: Path, for
         if not stated:
             file.write_text(file.read_text().replace("canvas_", "no_"))
     ready = PeopleConfig(keypoints=tmp_path / "k", masks=write_masks(tmp_path / "masks", people()[1]))
-    clip = prepare_source(film, Canvas(64, 64), VideoConfig(frames=FRAMES), ready, SILENT)
+    clip = prepare_source(film, Canvas(64, 64), ClipConfig(frames=FRAMES), ready, SILENT)
     assert farthest(clip) < 1
 
 
 def test_a_references_keypoints_follow_its_frames(tmp_path: Path, film: Path) -> None:
     save_keypoints(tmp_path / "k.json", people(180, 320)[0])
     ready = PeopleConfig(reference_keypoints=tmp_path / "k.json")
-    assert farthest(prepare_reference(film, FRAMES, VideoConfig(), ready, SILENT)) < 6  # of 910x512 pixels
+    assert farthest(prepare_reference(film, ClipConfig(frames=FRAMES), ready, SILENT)) < 6  # of 910x512 pixels
 
 
 @pytest.mark.skipif(not hasattr(av.VideoStream, "set_display_rotation"), reason="this PyAV cannot write the flag")
@@ -163,12 +163,12 @@ def test_a_turned_film_takes_people_of_its_upright_frames(tmp_path: Path, canvas
     film = write_film(tmp_path / "turned.mp4", np.rot90(masks, -1, (1, 2)), turns=1)
     save_keypoints(tmp_path / "k.json", keypoints)
     ready = PeopleConfig(keypoints=tmp_path / "k.json", masks=write_masks(tmp_path / "masks", masks))
-    clip = prepare_source(film, canvas, VideoConfig(frames=FRAMES), ready, SILENT)
+    clip = prepare_source(film, canvas, ClipConfig(frames=FRAMES), ready, SILENT)
     assert worst_overlap(clip) > 0.93
     assert farthest(clip) < 1
     save_keypoints(tmp_path / "k.json", people(180, 320)[0])
     with pytest.raises(PersonError, match=r"320x180 .* 180x320 upright \(they lie on their side\)"):
-        prepare_source(film, canvas, VideoConfig(frames=FRAMES), ready, SILENT)
+        prepare_source(film, canvas, ClipConfig(frames=FRAMES), ready, SILENT)
 
 
 @pytest.mark.parametrize("width", [160, 320], ids=["stored", "square"])
@@ -179,7 +179,7 @@ def test_people_of_stored_and_of_square_pixels_are_told_apart(tmp_path: Path, wi
     keypoints, masks = people(180, width)
     save_keypoints(tmp_path / "k.json", keypoints)
     ready = PeopleConfig(keypoints=tmp_path / "k.json", masks=write_masks(tmp_path / "masks", masks))
-    clip = prepare_source(film, canvas, VideoConfig(frames=FRAMES), ready, SILENT)
+    clip = prepare_source(film, canvas, ClipConfig(frames=FRAMES), ready, SILENT)
     assert worst_overlap(clip) > 0.9
     assert farthest(clip) < 1.5
 
@@ -200,13 +200,13 @@ def test_masks_that_the_joints_are_not_in_are_told(tmp_path: Path, film: Path) -
     inverted[:, :20], inverted[:, -20:] = False, False
     ready = PeopleConfig(keypoints=tmp_path / "k.json", masks=write_masks(tmp_path / "inverted", inverted))
     with pytest.raises(PersonError, match="masks look inverted: 0% of the person's joints"):
-        prepare_source(film, Canvas(128, 128), VideoConfig(frames=FRAMES), ready, SILENT)
+        prepare_source(film, Canvas(128, 128), ClipConfig(frames=FRAMES), ready, SILENT)
     beside = write_masks(tmp_path / "beside", np.roll(masks, 100, axis=2))
     ready = ready.model_copy(update={"masks": beside})
-    clip = prepare_source(film, Canvas(128, 128, "pad"), VideoConfig(frames=FRAMES), ready, SILENT)
+    clip = prepare_source(film, Canvas(128, 128, "pad"), ClipConfig(frames=FRAMES), ready, SILENT)
     assert any("0% of the person's joints lie within the masks" in warning for warning in clip.warnings)
     ready = ready.model_copy(update={"masks": write_masks(tmp_path / "masks", masks)})
-    assert not prepare_source(film, Canvas(128, 128), VideoConfig(frames=FRAMES), ready, SILENT).warnings
+    assert not prepare_source(film, Canvas(128, 128), ClipConfig(frames=FRAMES), ready, SILENT).warnings
 
 
 def test_labels_of_masks_are_chosen_by_the_setting(tmp_path: Path, film: Path) -> None:
@@ -219,16 +219,16 @@ def test_labels_of_masks_are_chosen_by_the_setting(tmp_path: Path, film: Path) -
         Image.fromarray(labels.astype(np.uint8)).save(folder / f"{index}.png")
     ready = PeopleConfig(keypoints=tmp_path / "k.json", masks=folder)
     with pytest.raises(PersonError, match=r"--people\.mask-label"):
-        prepare_source(film, Canvas(128, 128), VideoConfig(frames=FRAMES), ready, SILENT)
+        prepare_source(film, Canvas(128, 128), ClipConfig(frames=FRAMES), ready, SILENT)
     ready = ready.model_copy(update={"mask_label": 2})
-    assert worst_overlap(prepare_source(film, Canvas(128, 128), VideoConfig(frames=FRAMES), ready, SILENT)) > 0.9
+    assert worst_overlap(prepare_source(film, Canvas(128, 128), ClipConfig(frames=FRAMES), ready, SILENT)) > 0.9
 
 
 @pytest.mark.parametrize("canvas", [Canvas(256, 256), Canvas(256, 256, "pad"), None], ids=["crop", "pad", "auto"])
 def test_a_wide_clip_with_its_people(cases: Path, canvas: Canvas | None) -> None:
-    wide, video = cases / "wide" / "wide.mp4", VideoConfig(frames=8)
+    wide, video = cases / "wide" / "wide.mp4", ClipConfig(frames=8)
     ready = PeopleConfig(keypoints=cases / "wide" / "wide.json", masks=cases / "wide" / "masks")
-    clip = prepare_source(wide, canvas or choose_canvas(wide, video, 64, 512), video, ready, SILENT)
+    clip = prepare_source(wide, canvas or choose_canvas(wide, VideoConfig(), 64, 512), video, ready, SILENT)
     assert worst_overlap(clip) > 0.97
     assert not clip.warnings
 
@@ -258,7 +258,7 @@ def test_whole_files_of_people_give_the_chosen_frames(
     film = write_film(tmp_path / f"film{suffix}", masks, times=times)
     save_keypoints(tmp_path / "k.json", keypoints)
     ready = PeopleConfig(keypoints=tmp_path / "k.json", masks=write_masks(tmp_path / "masks", masks))
-    video = VideoConfig.model_validate({"frames": 4, **choice})
+    video = ClipConfig.model_validate({"frames": 4, **choice})
     assert worst_overlap(prepare_source(film, Canvas(128, 128), video, ready, SILENT)) > 0.95
     indices = choose_frames(film, 4, **choice)
     read = read_video(film, frames=4, **choice).frames[..., 0] >= 128

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edit_your_motion.config import PeopleConfig, VideoConfig
-from edit_your_motion.errors import ConfigError, PersonError, VideoError
+from edit_your_motion.config import ClipConfig, PeopleConfig, VideoConfig
+from edit_your_motion.errors import PersonError, VideoError
 from edit_your_motion.people import preparation
 from edit_your_motion.people.finders.contract import OnFrame, PersonDetection
 from edit_your_motion.people.formats.keypoints_file import save_keypoints
@@ -29,7 +29,7 @@ from edit_your_motion.people.preparation import (
 )
 from edit_your_motion.pipeline import as_source
 from edit_your_motion.runtime.progress import SilentProgress
-from edit_your_motion.video import Video, read_video, write_video
+from edit_your_motion.video import Video, VideoInfo, probe, read_video, select, write_video
 from synthetic_clip import SyntheticClip, film, ready_people, write_clip
 
 SILENT = SilentProgress()
@@ -42,7 +42,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> SyntheticClip:
 
 
 def prepare(
-    clip: SyntheticClip, video: VideoConfig, people: PeopleConfig | None = None, canvas: Canvas = SQUARE
+    clip: SyntheticClip, video: ClipConfig, people: PeopleConfig | None = None, canvas: Canvas = SQUARE
 ) -> PreparedClip:
     return prepare_source(clip.video, canvas, video, people or ready_people(clip), SILENT)
 
@@ -58,17 +58,17 @@ def assert_frames_of(clip: PreparedClip, whole: PreparedClip, chosen: list[int])
 @pytest.mark.parametrize(
     ("video", "chosen"),
     [
-        (VideoConfig(frames=12), list(range(12))),
-        (VideoConfig(frames=3), [0, 1, 2]),
-        (VideoConfig(frames=3, stride=4), [0, 4, 8]),
-        (VideoConfig(frames=3, start=0.5), [4, 5, 6]),
-        (VideoConfig(frames=3, start=0.3, stride=2), [2, 4, 6]),
-        (VideoConfig(frames=2, start=0.3125), [3, 4]),  # halfway between two frames
-        (VideoConfig(frames=2, start=0.5625), [5, 6]),
+        (ClipConfig(frames=12), list(range(12))),
+        (ClipConfig(frames=3), [0, 1, 2]),
+        (ClipConfig(frames=3, stride=4), [0, 4, 8]),
+        (ClipConfig(frames=3, start=0.5), [4, 5, 6]),
+        (ClipConfig(frames=3, start=0.3, stride=2), [2, 4, 6]),
+        (ClipConfig(frames=2, start=0.3125), [3, 4]),  # halfway between two frames
+        (ClipConfig(frames=2, start=0.5625), [5, 6]),
     ],
 )
 def test_ready_people_of_the_whole_file_go_with_the_chosen_frames(
-    walk: SyntheticClip, video: VideoConfig, chosen: list[int]
+    walk: SyntheticClip, video: ClipConfig, chosen: list[int]
 ) -> None:
     assert_frames_of(prepare(walk, video), walk.prepared, chosen)
 
@@ -81,15 +81,15 @@ def test_ready_people_of_exactly_the_chosen_frames(walk: SyntheticClip, tmp_path
     for index in chosen:
         shutil.copy(walk.masks / f"{index:03d}.png", masks)
     people = PeopleConfig(keypoints=tmp_path / "keypoints.json", masks=masks)
-    assert_frames_of(prepare(walk, VideoConfig(frames=3, start=0.25), people), walk.prepared, chosen)
+    assert_frames_of(prepare(walk, ClipConfig(frames=3, start=0.25), people), walk.prepared, chosen)
 
 
 @pytest.mark.parametrize(
-    "chosen", [VideoConfig(frames=12), VideoConfig(frames=3, start=1.0), VideoConfig(fps=4, frames=3)]
+    "chosen", [ClipConfig(frames=12), ClipConfig(frames=3, start=1.0), ClipConfig(fps=4, frames=3)]
 )
 @pytest.mark.parametrize("kept", [2, 10])
 def test_ready_people_of_other_frames_are_refused(
-    walk: SyntheticClip, tmp_path: Path, chosen: VideoConfig, kept: int
+    walk: SyntheticClip, tmp_path: Path, chosen: ClipConfig, kept: int
 ) -> None:
     save_keypoints(tmp_path / "keypoints.json", walk.prepared.keypoints.take(np.arange(kept)))
     people = PeopleConfig(keypoints=tmp_path / "keypoints.json", masks=walk.masks)
@@ -99,9 +99,9 @@ def test_ready_people_of_other_frames_are_refused(
 
 def test_keypoints_in_the_place_of_masks_are_refused(walk: SyntheticClip) -> None:
     with pytest.raises(PersonError, match="expected masks"):
-        prepare(walk, VideoConfig(frames=12), PeopleConfig(keypoints=walk.keypoints, masks=walk.keypoints))
+        prepare(walk, ClipConfig(frames=12), PeopleConfig(keypoints=walk.keypoints, masks=walk.keypoints))
     with pytest.raises(PersonError, match="expected keypoints"):
-        prepare(walk, VideoConfig(frames=12), PeopleConfig(keypoints=walk.masks, masks=walk.masks))
+        prepare(walk, ClipConfig(frames=12), PeopleConfig(keypoints=walk.masks, masks=walk.masks))
 
 
 def test_frames_with_an_empty_mask_are_named(walk: SyntheticClip, tmp_path: Path) -> None:
@@ -109,11 +109,11 @@ def test_frames_with_an_empty_mask_are_named(walk: SyntheticClip, tmp_path: Path
     for index in (1, 4):
         Image.new("L", (64, 64)).save(masks / f"{index:03d}.png")
     with pytest.raises(PersonError, match=r"frames 2, 5;.*--people.masks"):
-        prepare(walk, VideoConfig(frames=12), PeopleConfig(keypoints=walk.keypoints, masks=masks))
+        prepare(walk, ClipConfig(frames=12), PeopleConfig(keypoints=walk.keypoints, masks=masks))
 
 
 def test_people_of_another_size_are_scaled(walk: SyntheticClip) -> None:
-    clip = prepare(walk, VideoConfig(frames=12), canvas=Canvas(128, 128))
+    clip = prepare(walk, ClipConfig(frames=12), canvas=Canvas(128, 128))
     np.testing.assert_allclose(clip.keypoints.body[..., :2], walk.prepared.keypoints.body[..., :2] * 2)
     assert clip.masks.mean() == pytest.approx(walk.prepared.masks.mean(), rel=0.1)
 
@@ -149,7 +149,7 @@ def test_a_canvas_of_another_shape(tmp_path: Path, how: str) -> None:
     save_keypoints(tmp_path / "keypoints.json", film(2).keypoints)
     ready = PeopleConfig(keypoints=tmp_path / "keypoints.json", masks=masks)
     canvas = Canvas(64, 64, how)
-    fitted = prepare_source(tmp_path / "wide.mp4", canvas, VideoConfig(frames=2), ready, SILENT).video.frames
+    fitted = prepare_source(tmp_path / "wide.mp4", canvas, ClipConfig(frames=2), ready, SILENT).video.frames
     centre, side, top = fitted[0, 32, 32], fitted[0, 32, 4], fitted[0, 4, 32]
     assert centre[1] > 200
     assert (side[1] > 200) if how == "crop" else (side[0] > 200)
@@ -162,22 +162,79 @@ def test_a_single_picture_is_repeated(walk: SyntheticClip, tmp_path: Path) -> No
     (tmp_path / "masks").mkdir()
     shutil.copy(walk.masks / "000.png", tmp_path / "masks")
     people = PeopleConfig(keypoints=tmp_path / "keypoints.json", masks=tmp_path / "masks")
-    clip = prepare_source(tmp_path / "still.png", SQUARE, VideoConfig(frames=4), people, SILENT)
+    clip = prepare_source(tmp_path / "still.png", SQUARE, ClipConfig(frames=4), people, SILENT)
     assert len(clip) == len(clip.keypoints) == len(clip.masks) == 4
     np.testing.assert_array_equal(clip.video.frames, walk.prepared.video.frames[[0] * 4])
     np.testing.assert_array_equal(clip.masks, walk.prepared.masks[[0] * 4])
 
 
-def test_fewer_frames_than_asked_for(walk: SyntheticClip) -> None:
-    with pytest.raises(VideoError, match=r"has 12 frames.*expected 13"):
-        prepare(walk, VideoConfig(frames=13))
-    with pytest.raises(VideoError, match="expected 13"):
-        prepare_reference(walk.video, 13, VideoConfig(), ready_people(walk, walk), SILENT)
+def test_a_shorter_clip_gives_what_it_has_and_says_so(walk: SyntheticClip) -> None:
+    ready = ready_people(walk, walk)
+    for clip in (
+        prepare(walk, ClipConfig(frames=13)),
+        prepare_reference(walk.video, ClipConfig(frames=13), ready, SILENT),
+        prepare_source(walk.prepared.video, SQUARE, ClipConfig(frames=13), ready, SILENT),
+        prepare_skeletons(walk.keypoints, ClipConfig(frames=13), None),
+    ):
+        assert len(clip) == 12
+        assert any("12 frames" in warning and "13 that were asked for" in warning for warning in clip.warnings)
+
+
+@pytest.mark.parametrize(
+    ("clip", "chosen"),
+    [
+        (ClipConfig(), list(range(12))),
+        (ClipConfig(start=0.25, end=0.75), [2, 3, 4, 5]),
+        (ClipConfig(start=0.25, duration=0.5), [2, 3, 4, 5]),
+        (ClipConfig(start=0.75, duration=9.0), [6, 7, 8, 9, 10, 11]),
+        (ClipConfig(fps=4), [0, 2, 4, 6, 8, 10]),
+        (ClipConfig(fps=4, end=1.0), [0, 2, 4, 6]),
+        (ClipConfig(fps=4, stride=2), [0, 4, 8]),
+        (ClipConfig(fps=1), [0, 8]),
+        (ClipConfig(start=1.0, stride=3), [8, 11]),
+        (ClipConfig(fps=16, frames=5), [0, 0, 1, 1, 2]),
+    ],
+)
+def test_a_part_of_a_clip_is_the_same_of_a_file_and_of_memory(
+    walk: SyntheticClip, clip: ClipConfig, chosen: list[int]
+) -> None:
+    of_file = prepare(walk, clip)
+    assert_frames_of(of_file, walk.prepared, chosen)
+    ready = ready_people(walk, walk)
+    of_memory = prepare_source(walk.prepared.video, SQUARE, clip, ready, SILENT)
+    np.testing.assert_array_equal(of_memory.video.frames, walk.prepared.video.frames[chosen])
+    reference = prepare_reference(walk.video, clip, ready, SILENT)
+    assert reference.video.fps == of_file.video.fps == of_memory.video.fps
+    for found in (of_memory, reference):
+        np.testing.assert_allclose(found.keypoints.body[..., 2], of_file.keypoints.body[..., 2])
+    info = probe(walk.video)
+    assert select(clip, info).count(info) == len(chosen)
+
+
+@pytest.mark.parametrize(
+    ("rate", "kept"),
+    [
+        (24, 24),
+        (30, 30),
+        (60, 30),
+        (240, 30),
+        (50, 25),
+        (1, 1),
+        (36, 30),
+        (Fraction(60000, 1001), Fraction(30000, 1001)),
+    ],
+)
+def test_a_fast_clip_is_thinned_out_evenly(rate: int | Fraction, kept: int | Fraction) -> None:
+    info = VideoInfo(480, Fraction(rate), 64, 64, float(480 / Fraction(rate)), has_audio=False)
+    selection = select(ClipConfig(), info)
+    assert selection.rate(info.fps) == kept
+    assert selection.count(info) == len(selection.indices(480, info.fps)) == pytest.approx(480 / rate * kept, abs=1)
+    assert select(ClipConfig(stride=1), info).rate(info.fps) == rate
 
 
 def test_a_reference_keeps_its_own_shape(tmp_path: Path) -> None:
     clip = write_clip(tmp_path, film(3, height=64, width=96))
-    prepared = prepare_reference(clip.video, 3, VideoConfig(), ready_people(clip, clip), SILENT)
+    prepared = prepare_reference(clip.video, ClipConfig(frames=3), ready_people(clip, clip), SILENT)
     assert prepared.video.frames.shape == (3, 512, 768, 3)
     np.testing.assert_allclose(prepared.keypoints.body[..., :2], clip.prepared.keypoints.body[..., :2] * 8)
 
@@ -190,8 +247,11 @@ def test_frames_in_memory_equal_those_of_a_file(walk: SyntheticClip, form: str) 
         "pictures": [Image.fromarray(frame) for frame in frames],
         "video": Video(frames, Fraction(8)),
     }
-    video = VideoConfig(frames=3, start=0.3125, stride=2)
-    clip = prepare_source(as_source(source[form]), SQUARE, video, ready_people(walk), SILENT)
+    video = ClipConfig(frames=3, start=0.3125, stride=2)
+    taken = as_source(source[form])
+    assert isinstance(taken, Video)
+    assert taken.fps == (8 if form == "video" else 30)  # as a folder's, where none is known
+    clip = prepare_source(replace(taken, fps=Fraction(8)), SQUARE, video, ready_people(walk), SILENT)
     assert_frames_of(clip, walk.prepared, [3, 5, 7])
     np.testing.assert_array_equal(clip.video.frames, frames[[3, 5, 7]])
     assert clip.video.fps == prepare(walk, video).video.fps == 4
@@ -207,17 +267,15 @@ def test_what_was_done_to_hdr_is_said(walk: SyntheticClip, tmp_path: Path, caplo
         for frame in frames:
             container.mux(track.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(track.encode(None))
-    prepared = prepare_reference(tmp_path / "hdr.mp4", 3, VideoConfig(), ready_people(walk, walk), SILENT)
+    prepared = prepare_reference(tmp_path / "hdr.mp4", ClipConfig(frames=3), ready_people(walk, walk), SILENT)
     assert any("HDR (PQ, BT.2020)" in warning for warning in prepared.warnings)
     assert "hdr.mp4: HDR (PQ, BT.2020)" in caplog.text
 
 
 def test_frames_in_memory_that_do_not_do(walk: SyntheticClip) -> None:
     frames = walk.prepared.video
-    with pytest.raises(VideoError, match="expected 13 frames"):
-        prepare_source(frames, SQUARE, VideoConfig(frames=13), ready_people(walk), SILENT)
-    with pytest.raises(ConfigError, match=r"video\.fps"):
-        prepare_source(frames, SQUARE, VideoConfig(frames=3, fps=4), ready_people(walk), SILENT)
+    with pytest.raises(VideoError, match="from 2 s on"):
+        prepare_source(frames, SQUARE, ClipConfig(start=2), ready_people(walk), SILENT)
     for bad in (np.zeros((2, 8, 8, 3), np.float32), np.zeros((2, 8, 8), np.uint8), np.zeros((0, 8, 8, 3), np.uint8)):
         with pytest.raises(VideoError, match="uint8"):
             as_source(bad)
@@ -260,7 +318,7 @@ def test_a_damaged_clip_names_the_file(tmp_path: Path, name: str) -> None:
 def test_nobody_in_a_black_video(tmp_path: Path, people_models: None) -> None:
     write_video(tmp_path / "black.mp4", np.zeros((3, 64, 64, 3), np.uint8), 8)
     with pytest.raises(PersonError, match=r"black\.mp4") as caught:
-        prepare_source(tmp_path / "black.mp4", SQUARE, VideoConfig(frames=3), PeopleConfig(), SILENT)
+        prepare_source(tmp_path / "black.mp4", SQUARE, ClipConfig(frames=3), PeopleConfig(), SILENT)
     assert "\n" not in str(caught.value)
 
 
@@ -294,12 +352,12 @@ def test_a_person_who_is_hardly_there_is_not_made_up(
     files = write_clip(tmp_path, clip)
     monkeypatch.setattr(preparation, "open_backend", lambda people: Sometimes(clip, seen))
     with pytest.raises(PersonError, match=r"frames .* \(--people.masks\)") as caught:
-        prepare_source(files.video, SQUARE, VideoConfig(frames=16), PeopleConfig(), SILENT)
-    expected = {6: "--video.start 0.75 --video.frames 1", 0: "--video.start 1.5 --video.frames 4"}[seen[0]]
+        prepare_source(files.video, SQUARE, ClipConfig(frames=16), PeopleConfig(), SILENT)
+    expected = {6: "--source.start 0.75 --source.frames 1", 0: "--source.start 1.5 --source.frames 4"}[seen[0]]
     assert len(seen) == 8 or expected in str(caught.value)
     if len(seen) == 1:
-        with pytest.raises(PersonError, match=r"got 1;.*--video.reference-start 0.75"):
-            prepare_reference(files.video, 16, VideoConfig(), PeopleConfig(fill_gaps=False), SILENT)
+        with pytest.raises(PersonError, match=r"got 1;.*--reference.start 0.75"):
+            prepare_reference(files.video, ClipConfig(frames=16), PeopleConfig(fill_gaps=False), SILENT)
 
 
 @pytest.mark.parametrize(("hands", "face"), [(True, False), (False, True)])
@@ -319,7 +377,7 @@ def test_short_gaps_are_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     files = write_clip(tmp_path, clip)
     seen = [*range(1, 7), *range(9, 16)]
     monkeypatch.setattr(preparation, "open_backend", lambda people: Sometimes(clip, seen))
-    filled = prepare_source(files.video, SQUARE, VideoConfig(frames=16), PeopleConfig(), SILENT)
+    filled = prepare_source(files.video, SQUARE, ClipConfig(frames=16), PeopleConfig(), SILENT)
     assert filled.masks.any(axis=(1, 2)).all()
     assert (filled.masks & clip.masks).sum() / (filled.masks | clip.masks).sum() > 0.9
 
@@ -332,10 +390,10 @@ def test_what_is_wrong_with_a_clip_is_kept_and_told(tmp_path: Path, caplog: pyte
     clip.keypoints.body[:, [9, 10, 12, 13], 2] = 0
     files = write_clip(tmp_path, clip)
     with caplog.at_level(logging.WARNING):
-        source = prepare(files, VideoConfig(frames=12))
-        reference = prepare_reference(files.video, 12, VideoConfig(), ready_people(files, files), SILENT)
-        skeletons = prepare_skeletons(files.keypoints, 12, VideoConfig(), None)
-    for prepared, flag in ((source, "--video.start"), (reference, "--video.reference-start")):
+        source = prepare(files, ClipConfig(frames=12))
+        reference = prepare_reference(files.video, ClipConfig(frames=12), ready_people(files, files), SILENT)
+        skeletons = prepare_skeletons(files.keypoints, ClipConfig(frames=12), None)
+    for prepared, flag in ((source, "--source.start"), (reference, "--reference.start")):
         told = " ".join(prepared.warnings)
         assert "frames 1 to 6, 7 to 12" in told
         assert flag in told
@@ -350,11 +408,11 @@ def test_a_person_who_comes_later_and_goes(tmp_path: Path, clips: Path, people_m
     frames = read_video(clips / "tai-chi.mp4", frames=5, fit=Fit(256, 256)).frames
     frames[2] = 0
     write_video(tmp_path / "gap.mp4", frames, 30)
-    clip = prepare_source(tmp_path / "gap.mp4", SQUARE, VideoConfig(frames=5), PeopleConfig(), SILENT)
+    clip = prepare_source(tmp_path / "gap.mp4", SQUARE, ClipConfig(frames=5), PeopleConfig(), SILENT)
     assert clip.found == pytest.approx(0.8)
     assert clip.warnings
     assert clip.masks.any(axis=(1, 2)).all()
-    reference = prepare_reference(tmp_path / "gap.mp4", 5, VideoConfig(), PeopleConfig(), SILENT)
+    reference = prepare_reference(tmp_path / "gap.mp4", ClipConfig(frames=5), PeopleConfig(), SILENT)
     assert reference.keypoints.visible()[2].any()
 
 
@@ -371,7 +429,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> SyntheticClip:
 
 
 def test_a_crop_goes_where_the_person_is(wide: SyntheticClip) -> None:
-    clip = prepare_source(wide.video, SQUARE, VideoConfig(frames=3), ready_people(wide), SILENT)
+    clip = prepare_source(wide.video, SQUARE, ClipConfig(frames=3), ready_people(wide), SILENT)
     truth = wide.prepared
     assert clip.masks.sum() == truth.masks.sum()
     assert clip.warnings == ()
@@ -383,16 +441,16 @@ def test_a_crop_goes_where_the_person_is(wide: SyntheticClip) -> None:
         assert rows.min() - 1 <= y.min() <= y.max() <= rows.max() + 2
     middle = replace(SQUARE, place=(0.5, 0.5))
     with pytest.raises(PersonError, match="empty"):
-        prepare_source(wide.video, middle, VideoConfig(frames=3), ready_people(wide), SILENT)
+        prepare_source(wide.video, middle, ClipConfig(frames=3), ready_people(wide), SILENT)
 
 
 def test_what_was_prepared_is_given_back_to_the_same_crop(wide: SyntheticClip, tmp_path: Path) -> None:
-    clip = prepare_source(wide.video, SQUARE, VideoConfig(frames=3), ready_people(wide), SILENT)
+    clip = prepare_source(wide.video, SQUARE, ClipConfig(frames=3), ready_people(wide), SILENT)
     save_prepared(tmp_path, clip)
     loaded = load_prepared(tmp_path)
     assert loaded.place == clip.place != (0.5, 0.5)
     people = PeopleConfig(keypoints=tmp_path / "keypoints.json", masks=tmp_path / "masks")
-    again = prepare_source(wide.video, SQUARE, VideoConfig(frames=3), people, SILENT)
+    again = prepare_source(wide.video, SQUARE, ClipConfig(frames=3), people, SILENT)
     np.testing.assert_array_equal(again.video.frames, clip.video.frames)
     np.testing.assert_array_equal(again.masks, clip.masks)
     np.testing.assert_allclose(again.keypoints.body, clip.keypoints.body, atol=1e-3)
@@ -400,8 +458,8 @@ def test_what_was_prepared_is_given_back_to_the_same_crop(wide: SyntheticClip, t
 
 def test_a_crop_that_cuts_the_person_says_so(wide: SyntheticClip, caplog: pytest.LogCaptureFixture) -> None:
     narrow = Canvas(64, 16)
-    clip = prepare_source(wide.video, narrow, VideoConfig(frames=3), ready_people(wide), SILENT)
+    clip = prepare_source(wide.video, narrow, ClipConfig(frames=3), ready_people(wide), SILENT)
     assert "cuts the person off in frames 1, 2, 3" in clip.warnings[0]
     assert "--video.fit pad" in caplog.text
-    padded = prepare_source(wide.video, replace(narrow, how="pad"), VideoConfig(frames=3), ready_people(wide), SILENT)
+    padded = prepare_source(wide.video, replace(narrow, how="pad"), ClipConfig(frames=3), ready_people(wide), SILENT)
     assert "cuts the person" not in " ".join(padded.warnings)

@@ -17,7 +17,15 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from edit_your_motion.config import ApplyConfig, EditConfig, load_config, parse_config
+from edit_your_motion.config import (
+    ApplyConfig,
+    ClipConfig,
+    EditConfig,
+    PrepareConfig,
+    ReferenceConfig,
+    load_config,
+    parse_config,
+)
 from edit_your_motion.errors import (
     CheckpointError,
     ConfigError,
@@ -41,11 +49,12 @@ from synthetic_clip import SyntheticClip, film, short_edit, write_clip
 
 SILENT = SilentProgress()
 FILES = {
-    "alignment.png", "comparison.mp4", "config.yaml", "edited.mp4", "person", "run.json", "sheet.png", "skeletons.json",
+    "aligned.mp4", "alignment.png", "comparison.mp4", "config.yaml", "edited.mp4", "overlay.mp4", "person", "run.json",
+    "sheet.png", "skeletons.json",
 }  # fmt: skip
 
 
-def refuse(people: object) -> None:
+def refuse(people: object, **options: object) -> None:
     raise ModelFileError("no model files in this test")
 
 
@@ -188,7 +197,7 @@ def test_applying_needs_no_tuning_and_no_source(
     applying = config.for_applying()
     result = run_apply(finished.folder / "person", applying, tmp_path / "first", SILENT)
     np.testing.assert_array_equal(result.edit.frames, finished.edit.frames)
-    assert {path.name for path in result.folder.iterdir()} == FILES - {"person"}
+    assert {path.name for path in result.folder.iterdir()} == FILES - {"person", "overlay.mp4"}
     assert parse_config(ApplyConfig, load_config(result.folder / "config.yaml")) == applying
     prompted = applying.model_copy(update={"edit_prompt": "something else"})
     other = run_apply(finished.folder / "person", prompted, tmp_path / "second", SILENT)
@@ -198,14 +207,14 @@ def test_applying_needs_no_tuning_and_no_source(
 def test_keypoints_alone_are_a_reference(
     finished: EditResult, config: EditConfig, reference: SyntheticClip, tmp_path: Path, tunes_never: None
 ) -> None:
-    alone = config.for_applying().model_copy(update={"reference": None})
+    alone = config.for_applying().model_copy(update={"reference": ReferenceConfig()})
     result = run_apply(finished.folder / "person", alone, tmp_path / "edit", SILENT)
     canvas = reference.prepared.keypoints
     assert result.edit.skeletons.body.shape == canvas.body.shape
     assert (result.folder / "comparison.mp4").is_file()
-    too_long = alone.model_copy(update={"video": config.video.model_copy(update={"stride": 5})})
-    with pytest.raises(PersonError, match=r"--video\.stride"):
-        run_apply(finished.folder / "person", too_long, tmp_path / "longer", SILENT)
+    late = alone.model_copy(update={"reference": ReferenceConfig(start=60)})
+    with pytest.raises(PersonError, match=r"keypoints from 60 s on"):
+        run_apply(finished.folder / "person", late, tmp_path / "late", SILENT)
 
 
 @pytest.mark.parametrize("killed", [KilledAt("tune, stage 2", 1), KilledAt("invert", 1)], ids=["tuning", "after"])
@@ -214,7 +223,12 @@ def test_killed_and_started_again_ends_as_if_nothing_had_happened(
 ) -> None:
     with pytest.raises(KilledError):
         run_edit(config, tmp_path / "edit", killed)
-    assert {path.name for path in (tmp_path / "edit").iterdir()} == {"config.yaml", "tuning.safetensors"}
+    assert {path.name for path in (tmp_path / "edit").iterdir()} == {
+        "aligned.mp4",
+        "config.yaml",
+        "overlay.mp4",
+        "tuning.safetensors",
+    }
     result = run_edit(config, tmp_path / "edit", SILENT)
     assert {path.name for path in (tmp_path / "edit").iterdir()} == FILES
     assert_same_person(load_person(tmp_path / "edit" / "person"), load_person(finished.folder / "person"))
@@ -310,7 +324,7 @@ def test_bad_clips_come_out_before_the_long_part_and_leave_nothing(
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     broken = str(tmp_path / "broken.mp4")
     truth = Path(broken) if what == "truth" else None
-    bad = config if truth else config.model_copy(update={what: broken})
+    bad = config if truth else config.model_copy(update={what: ClipConfig(path=broken)})
     with pytest.raises(VideoError, match="broken"):
         run_edit(bad, tmp_path / "edit", SILENT, truth=truth)
     assert not (tmp_path / "edit").exists()
@@ -337,7 +351,7 @@ def test_an_output_that_is_a_file_is_refused(config: EditConfig, tmp_path: Path,
     with pytest.raises(InputError, match="choose another place"):
         run_edit(config, tmp_path / "file" / "edit", SILENT)
     with pytest.raises(InputError, match="choose another place"):
-        run_prepare(config.source, config.video, config.people, tmp_path / "file", SILENT)
+        run_prepare(preparing(config), tmp_path / "file", SILENT)
 
 
 @pytest.mark.parametrize("name", ["edited.mp4", "comparison.mp4", "sheet.png", "alignment.png", "run.json"])
@@ -372,10 +386,17 @@ def test_a_failed_rerun_does_not_look_complete(
     assert not (copied / "run.json").exists()
 
 
+def preparing(config: EditConfig, **changes: object) -> PrepareConfig:
+    values = {"source": config.source, "video": config.video, "people": config.people, **changes}
+    return PrepareConfig.model_validate(values)
+
+
 def test_preparing_writes_what_can_be_given_back(source: SyntheticClip, config: EditConfig, tmp_path: Path) -> None:
-    clip = run_prepare(str(source.video), config.video, config.people, tmp_path / "prepared", SILENT)
+    clip = run_prepare(preparing(config), tmp_path / "prepared", SILENT)
     names = {path.name for path in (tmp_path / "prepared").iterdir()}
-    assert names == {"finding.json", "frames.mp4", "keypoints.json", "masks", "plate", "preview.png", "skeleton.mp4"}
+    assert names == {
+        "finding.json", "frames.mp4", "keypoints.json", "masks", "overlay.mp4", "plate", "preview.png", "skeleton.mp4",
+    }  # fmt: skip
     given_back = config.people.model_copy(
         update={
             "keypoints": tmp_path / "prepared/keypoints.json",
@@ -383,7 +404,7 @@ def test_preparing_writes_what_can_be_given_back(source: SyntheticClip, config: 
             "plate": tmp_path / "prepared/plate",
         }
     )
-    again = run_prepare(str(source.video), config.video, given_back, tmp_path / "again", SILENT)
+    again = run_prepare(preparing(config, people=given_back), tmp_path / "again", SILENT)
     np.testing.assert_array_equal(again.masks, clip.masks)
     np.testing.assert_array_equal(again.keypoints.body, clip.keypoints.body)
     assert clip.plate is not None
@@ -429,15 +450,15 @@ def test_equal_files_of_other_names_are_the_same_person(own: EditConfig, copied:
 def test_other_files_of_the_same_name_are_another_person(
     own: EditConfig, copied: Path, what: str, tunes_never: None
 ) -> None:
-    other = write_clip(Path(str(own.source)).parent / "other", film(2, seed=9, speed=3.0))
+    other = write_clip(Path(str(own.source.path)).parent / "other", film(2, seed=9, speed=3.0))
     if what == "source":
-        shutil.copy(other.video, str(own.source))
+        shutil.copy(other.video, str(own.source.path))
     elif what == "keypoints":
         shutil.copy(other.keypoints, str(own.people.keypoints))
     else:
         shutil.copy(other.masks / "001.png", Path(str(own.people.masks)) / "001.png")
     called = "the source" if what == "source" else f"--people.{what}"
-    with pytest.raises(ConfigError, match=f"{called} is .*{own.source if what == 'source' else what}.*--restart"):
+    with pytest.raises(ConfigError, match=f"{called} is .*{own.source.path if what == 'source' else what}.*--restart"):
         run_edit(own, copied, SILENT)
     with pytest.raises(ConfigError, match=f"{called} is .*--restart"):
         run_tune(own.for_tuning(), copied / "person", SILENT)
@@ -475,7 +496,7 @@ def test_two_jobs_in_one_folder(
         "edit": lambda: run_edit(config, place, SILENT),
         "tune": lambda: run_tune(config.for_tuning(), place, SILENT),
         "apply": lambda: run_apply(finished.folder / "person", config.for_applying(), place, SILENT),
-        "prepare": lambda: run_prepare(str(config.source), config.video, config.people, place, SILENT),
+        "prepare": lambda: run_prepare(preparing(config), place, SILENT),
     }
     with held(place), pytest.raises(FolderInUseError, match=rf"place is in use by process {os.getpid()} on "):
         jobs[job]()

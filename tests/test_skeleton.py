@@ -164,7 +164,7 @@ def test_comparison_keeps_frames_in_step() -> None:
 
 def test_alignment_preview_refuses_frames_of_another_clip() -> None:
     keypoints, frames = make_keypoints(size=128, frames=3), np.full((3, 128, 128, 3), 90, np.uint8)
-    sheet = alignment_preview(frames, keypoints, frames, keypoints, keypoints)
+    sheet = alignment_preview(frames, keypoints, frames, keypoints, keypoints, np.arange(3))
     assert sheet.shape[0] > 4 * 192
     with pytest.raises(VideoError, match="3 of 128x128, got 2 of 128x128"):
-        alignment_preview(frames[:2], keypoints, frames, keypoints, keypoints)
+        alignment_preview(frames[:2], keypoints, frames, keypoints, keypoints, np.arange(3))

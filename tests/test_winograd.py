@@ -358,7 +358,7 @@ def test_the_estimate_of_tuning_is_that_of_the_layers_that_tune(checkpoints: Pat
     architecture = load_architecture(str(checkpoints / "base"), str(checkpoints / "controlnet"))
     stage, means = AppearanceStageConfig(), Means(recompute, "compute", False, False, 3, 0, winograd=1)
     rehearsal = Rehearsal(architecture, NetworkConfig(), TuningConfig(), asking(), (3, 64, 128))
-    expected = rehearsal._tune(stage, recompute, 3, rehearsal._predictor(means))
+    expected = rehearsal.tuning_step(stage, recompute, 3, rehearsal._predictor(means))
     network, clip = wake(load_network(checkpoints)), random_clip()
     use_winograd(network, 1)
     with torch.no_grad():
@@ -366,4 +366,4 @@ def test_the_estimate_of_tuning_is_that_of_the_layers_that_tune(checkpoints: Pat
     real = run_dry(lambda: gradients(network, stage, recompute), [network])
     assert real.operations == expected.operations
     assert 0.9 * expected.memory < real.memory < MARGIN * expected.memory
-    assert expected.operations < rehearsal._tune(stage, recompute, 3, rehearsal.predictor).operations
+    assert expected.operations < rehearsal.tuning_step(stage, recompute, 3, rehearsal.predictor).operations

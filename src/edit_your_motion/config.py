@@ -57,23 +57,75 @@ class BaseConfig(Section):
         return "small" if own else self.controlnet
 
 
-class VideoConfig(Section):
-    """Which frames, at which size."""
+class PaceConfig(Section):
+    """How many frames are taken, and how close to each other."""
 
-    frames: int = Field(8, ge=1, le=4096, description="Number of frames to edit.")
+    frames: int | None = Field(None, ge=1, le=20_000, description="So many frames at most; default: all there are.")
+    fps: float | None = Field(
+        None,
+        gt=0,
+        le=240,
+        description="Take frames at this rate (frames/s); default: that of the file, or an even part of it, up to 30.",
+    )
+    stride: int | None = Field(
+        None, ge=1, le=1000, description="Take every n-th frame of the file, or of those at the rate given."
+    )
+
+
+class VideoConfig(PaceConfig):
+    """Which frames of both clips, where a clip itself does not say; and at which size."""
+
     size: str = Field(
         "auto",
         description="'512' (a square), '768x512' (width x height), or 'auto' (the source's shape, about as many "
         "pixels as the base was trained on).",
     )
     fit: Literal["crop", "pad"] = Field("crop", description="How a picture of another shape is brought to the size.")
-    fps: float | None = Field(
-        None, gt=0, le=240, description="Take frames at this rate (frames/s); default: every frame of the file."
-    )
-    stride: int = Field(1, ge=1, le=1000, description="Take every n-th frame (after --video.fps).")
-    start: float = Field(0.0, ge=0, description="Where in the source to begin, seconds.")
-    reference_start: float = Field(0.0, ge=0, description="Where in the reference to begin, seconds.")
     sound: bool = Field(False, description="Carry the reference's sound along, as the motion follows it.")
+
+    def choose(self, clip: "ClipConfig") -> "ClipConfig":
+        """The frames of one clip: its own settings, and these where it has none; a rate of its own leaves no stride."""
+        shared = {name: getattr(self, name) for name in PaceConfig.model_fields}
+        own = {name: value for name in PaceConfig.model_fields if (value := getattr(clip, name)) is not None}
+        if own.keys() & {"fps", "stride"}:
+            shared |= {"fps": None, "stride": None}
+        return clip.model_copy(update={**shared, **own})
+
+
+class ClipConfig(PaceConfig):
+    """One clip, and which of its frames."""
+
+    path: str | None = Field(None, description="Where it is.")
+    start: float = Field(0.0, ge=0, allow_inf_nan=False, description="Where to begin, seconds.")
+    end: float | None = Field(None, gt=0, allow_inf_nan=False, description="Where to end, seconds; default: its end.")
+    duration: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="In place of the end, how long to go on, seconds."
+    )
+
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> "ClipConfig":
+        if self.end is not None and self.duration is not None:
+            raise ValueError("'end' and 'duration' say the same; leave one of them out")
+        if self.end is not None and self.end <= self.start:
+            raise ValueError(f"expected 'end' after 'start', which is {self.start:g}")
+        return self
+
+    @property
+    def until(self) -> float | None:
+        """Where it ends, seconds; None for the end of the file."""
+        return self.end if self.duration is None else self.start + self.duration
+
+
+class SourceConfig(ClipConfig):
+    """The clip with the person."""
+
+    path: str | None = Field(None, description="Video, picture, GIF or folder of frames with the person.")
+
+
+class ReferenceConfig(ClipConfig):
+    """The clip with the motion."""
+
+    path: str | None = Field(None, description="Video, GIF or folder of frames with the motion.")
 
 
 class PeopleConfig(Section):
@@ -420,10 +472,19 @@ class RuntimeConfig(Section):
         return self
 
 
-class TuneConfig(Section):
+class Job(Section):
+    """Settings of a whole job, by today's names or those of earlier files."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_earlier_names(cls, values: Any) -> Any:
+        return rename(cls, values) if isinstance(values, Mapping) else values
+
+
+class TuneConfig(Job):
     """What makes a tuned person out of a source."""
 
-    source: str | None = Field(None, description="Video, picture, GIF or folder of frames with the person.")
+    source: SourceConfig = SourceConfig()
     prompt: str = Field(
         "", description="What the source shows; has to be given: 'a man in a striped shirt is dancing'."
     )
@@ -442,21 +503,27 @@ class TuneConfig(Section):
         skeletons = self.network.skeletons
         return self.model.knows_hands if skeletons == "auto" else skeletons == "whole"
 
+    @property
+    def source_clip(self) -> ClipConfig:
+        """The source, and which of its frames."""
+        return self.video.choose(self.source)
+
     def identity(self) -> dict[str, Any]:
         """What decides the tuned person: all but the machine, and what only the reference has to do with."""
         of_no_account = {
             "runtime": {"device", "memory", "offload", "channels_last", "compile", "winograd", "winograd_tiles"},
             "tuning": {"checkpoint_every", "gradient_checkpointing", "recompute"},
-            "video": {"reference_start", "sound"},
+            "video": {"frames", "fps", "stride", "sound"},
             "people": {"reference_person", "reference_keypoints"},
         }
-        return self.model_dump(mode="json", exclude=of_no_account)
+        values = self.model_dump(mode="json", exclude=of_no_account)
+        return {**values, "source": self.source_clip.model_dump(mode="json")}
 
 
-class ApplyConfig(Section):
+class ApplyConfig(Job):
     """What gives a tuned person a reference's motion."""
 
-    reference: str | None = Field(None, description="Video, GIF or folder of frames with the motion.")
+    reference: ReferenceConfig = ReferenceConfig()
     edit_prompt: str | None = Field(None, description="Prompt for the edit; default: the source's.")
     video: VideoConfig = VideoConfig()
     people: PeopleConfig = PeopleConfig()
@@ -465,6 +532,11 @@ class ApplyConfig(Section):
     sampling: SamplingConfig = SamplingConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 
+    @property
+    def reference_clip(self) -> ClipConfig:
+        """The reference, and which of its frames."""
+        return self.video.choose(self.reference)
+
 
 class EditConfig(ApplyConfig, TuneConfig):
     """One whole edit: tune, then apply."""
@@ -472,6 +544,7 @@ class EditConfig(ApplyConfig, TuneConfig):
     def identity(self) -> dict[str, Any]:
         """What decides the edit; a setting that plays no part in it is left out, so its default may change."""
         values = super().identity()
+        values["reference"] = self.reference_clip.model_dump(mode="json")
         if self.sampling.person_noise != "moved":
             del values["sampling"]["person_held"]
         return values
@@ -485,6 +558,26 @@ class EditConfig(ApplyConfig, TuneConfig):
         return ApplyConfig(**{name: getattr(self, name) for name in ApplyConfig.model_fields})
 
 
+class PrepareConfig(Job):
+    """What finding people in clips takes."""
+
+    source: SourceConfig = SourceConfig()
+    reference: ReferenceConfig = ReferenceConfig()
+    video: VideoConfig = VideoConfig()
+    people: PeopleConfig = PeopleConfig()
+    alignment: AlignmentConfig = AlignmentConfig()
+
+    @property
+    def source_clip(self) -> ClipConfig:
+        """The source, and which of its frames."""
+        return self.video.choose(self.source)
+
+    @property
+    def reference_clip(self) -> ClipConfig:
+        """The reference, and which of its frames."""
+        return self.video.choose(self.reference)
+
+
 AnyConfig = TypeVar("AnyConfig", bound=Section)
 
 
@@ -495,9 +588,30 @@ def parse_config(kind: type[AnyConfig], *layers: Mapping[str, Any]) -> AnyConfig
         ConfigError: for an unknown key or a value of the wrong kind, with the key's full name.
     """
     try:
-        return kind.model_validate(merge(kind().model_dump(), *layers))
+        return kind.model_validate(merge(kind().model_dump(), *(rename(kind, layer) for layer in layers)))
     except ValidationError as error:
         raise ConfigError(explain(error)) from None
+
+
+def rename(kind: type[Section], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with a clip that is no more than a path, and its start among those of the video, where they belong."""
+    if not issubclass(kind, Job):
+        return dict(values)
+    clips: dict[str, dict[str, Any]] = {}
+    for name in ("source", "reference"):
+        given = values.get(name, {})
+        if isinstance(given, str | Path | None):
+            clips[name] = {"path": None if given is None else str(given)}
+    video = values.get("video")
+    if isinstance(video, Mapping):
+        starts = {"source": "start", "reference": "reference_start"}
+        for name, start in starts.items():
+            if start in video:
+                given = clips.get(name, values.get(name, {}))
+                clips[name] = {"start": video[start], **(given if isinstance(given, Mapping) else {})}
+        video = {name: value for name, value in video.items() if name not in starts.values()}
+    renamed = {**values, **{name: clip for name, clip in clips.items() if name in kind.model_fields}}
+    return renamed if video is None else {**renamed, "video": video}
 
 
 def explain(error: ValidationError) -> str:

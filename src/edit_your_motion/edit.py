@@ -1,7 +1,9 @@
 """The method on one screen: tune on the source, invert it, sample it with the reference's skeletons."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
@@ -169,7 +171,7 @@ def apply_motion(
         person.put_into(predictor)
 
         aligned = align_as(config.alignment, reference.keypoints, person.source.keypoints)
-        shown = loop_frames(len(person.source), len(reference))
+        shown = follow_source(person.source, len(reference), reference.video.fps)
         layered = person.config.inversion.of == "plate"
         on_plate = layered or sampling.background == "plate"
         source = (person.source.with_plate() if on_plate else person.source).take(shown)
@@ -270,10 +272,28 @@ def _lay_over_background(
     return composite(frames, place, make_matte(frames, place, aligned, reach, found))
 
 
-def loop_frames(available: int, wanted: int) -> Int[np.ndarray, " f"]:
-    """Indices of `wanted` frames out of `available`, to and fro (0 1 2 1 0 1 …), so that none jumps."""
+def follow_source(source: PreparedClip, frames: int, fps: Fraction) -> Int[np.ndarray, " f"]:
+    """Which frame of the source goes with each of an edit, so that its place moves at its true speed.
+
+    Args:
+        source: the person's clip.
+        frames: of the edit.
+        fps: at which the edit plays, frames/s.
+    """
+    return loop_frames(len(source), frames, source.video.fps / fps)
+
+
+def loop_frames(available: int, wanted: int, pace: Fraction = Fraction(1)) -> Int[np.ndarray, " f"]:
+    """Indices of `wanted` frames out of `available`, to and fro (0 1 2 1 0 1 …), so that none jumps.
+
+    Args:
+        available: how many there are.
+        wanted: how many are to be shown.
+        pace: how many of the former pass for each of the latter.
+    """
     there_and_back = np.concatenate([np.arange(available), np.arange(available - 2, 0, -1)])
-    return np.resize(there_and_back, wanted)
+    passed = [math.floor(index * pace + Fraction(1, 2)) for index in range(wanted)]
+    return there_and_back[np.array(passed, int) % len(there_and_back)]
 
 
 def _find_people(

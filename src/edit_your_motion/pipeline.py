@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -22,6 +21,7 @@ from edit_your_motion.person import Person, is_person, load_person
 from edit_your_motion.runtime.progress import Progress, SilentProgress
 from edit_your_motion.tuning.loop import OnTuningStep
 from edit_your_motion.video import Video
+from edit_your_motion.video.clip import STILL_RATE
 
 Clip = str | Path | Video | PreparedClip | UInt8[np.ndarray, "f h w 3"] | Sequence[Image.Image]
 """A file or folder, or frames: as an array, as pictures, or with the person already found."""
@@ -126,7 +126,7 @@ class EditYourMotionPipeline:
         """Tunes on a source and keeps the person for `apply` and `save_pretrained`; also returns them.
 
         Args:
-            source: the person to be edited.
+            source: the person to be edited; all of the clip, unless the configuration says which frames.
             prompt: what the source shows; by default the configuration's.
             config: everything that can be set.
             generator: its seed takes the place of the configuration's.
@@ -146,7 +146,7 @@ class EditYourMotionPipeline:
         if not isinstance(source, PreparedClip):
             clip, base = as_source(source), self.backbone.base
             canvas = choose_canvas(clip, config.video, base.side_multiple, base.native_side)
-            source = prepare_source(clip, canvas, config.video, config.people, progress)
+            source = prepare_source(clip, canvas, config.source_clip, config.people, progress)
         self.person = tune_person(self.backbone, source, config, progress, checkpoint=checkpoint, on_step=callback)
         return self.person
 
@@ -165,7 +165,7 @@ class EditYourMotionPipeline:
         """The tuned person performing the reference's motion.
 
         Args:
-            reference: whose motion.
+            reference: whose motion; all of the clip, unless the configuration says which frames.
             config: everything that can be set; the arguments below win over it.
             num_inference_steps: DDIM steps.
             guidance_scale: classifier-free guidance; 1 is none.
@@ -191,8 +191,7 @@ class EditYourMotionPipeline:
         sampling = {key: value for key, value in given.items() if value is not None}
         config = parse_config(ApplyConfig, config.model_dump(), {"sampling": sampling})
         if not isinstance(reference, PreparedClip):
-            frames = config.video.frames
-            reference = prepare_reference(as_source(reference), frames, config.video, config.people, progress)
+            reference = prepare_reference(as_source(reference), config.reference_clip, config.people, progress)
         foresee(config.alignment, reference, self.person.source)
         steps = iter(range(config.sampling.steps))
 
@@ -217,7 +216,7 @@ class EditYourMotionPipeline:
 
 
 def as_source(clip: str | Path | Video | np.ndarray | Sequence[Image.Image]) -> str | Path | Video:
-    """Frames in whatever form as a `Video`; a path as it is.
+    """Frames in whatever form as a `Video`, at 30 a second as those of a folder are; a path as it is.
 
     Raises:
         VideoError: if the frames are no pictures of one size with values 0 to 255.
@@ -234,7 +233,7 @@ def as_source(clip: str | Path | Video | np.ndarray | Sequence[Image.Image]) -> 
         frames = np.stack(pictures)
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or not frames.size:
         raise VideoError(f"expected frames as uint8 of shape (f, h, w, 3), got {frames.dtype} of {frames.shape}")
-    return Video(frames, Fraction(8))
+    return Video(frames, STILL_RATE)
 
 
 def _as_type(

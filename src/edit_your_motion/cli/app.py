@@ -25,7 +25,7 @@ from edit_your_motion.cli import (
 )
 from edit_your_motion.cli.help import asked_for, print_help
 from edit_your_motion.cli.printing import console
-from edit_your_motion.cli.settings import SHORT_FORMS, SHORTENED
+from edit_your_motion.cli.settings import EARLIER_NAMES, SHORT_FORMS, SHORTENED
 from edit_your_motion.config import explain
 from edit_your_motion.errors import EditYourMotionError
 from edit_your_motion.runtime.allocator import keep_freed_memory
@@ -45,6 +45,7 @@ for command in (
     editing.tune,
     editing.apply,
     editing.prepare,
+    editing.plan,
     making.config,
     making.tiny,
     staging.stage,
@@ -125,4 +126,4 @@ def _explain_usage(error: CycloptsError) -> str:
 
 def _lengthen(token: str) -> str:
     name, equals, value = token.partition("=")
-    return f"{SHORT_FORMS[name]}{equals}{value}" if name in SHORT_FORMS else token
+    return f"{(SHORT_FORMS | EARLIER_NAMES).get(name, name)}{equals}{value}"

@@ -14,11 +14,10 @@ from edit_your_motion.cli.settings import (
     DemoFlags,
     EditFlags,
     EditingFlags,
-    PrepareConfig,
     PrepareFlags,
     TuneFlags,
 )
-from edit_your_motion.config import ApplyConfig, EditConfig, TuneConfig
+from edit_your_motion.config import ApplyConfig, EditConfig, PrepareConfig, TuneConfig
 from edit_your_motion.errors import counted
 from edit_your_motion.presets import choose_settings
 
@@ -47,6 +46,7 @@ def edit(
     output: Path = Path("edit"),
     truth: Path | None = None,
     restart: bool = False,
+    force: bool = False,
     common: EditingFlags = EDITING,
     settings: EditFlags = None,
 ) -> None:
@@ -68,12 +68,15 @@ def edit(
         Video of the same person truly doing that motion; scores are measured against it.
     restart
         Start over: throw away the person that OUTPUT holds, finished or not.
+    force
+        Begin though it will take more than a day, or the skeletons say that nothing good can come of it.
     """
     chosen = common.choose(EditConfig, settings, source=source, reference=reference)
     from edit_your_motion.jobs.session import run_edit
 
     progress = common.open_progress()
-    result = run_edit(chosen.config, output, progress, truth=truth, restart=restart, chosen=chosen)
+    _foresee(chosen.config, force, person=None if restart else output / "person")
+    result = run_edit(chosen.config, output, progress, truth=truth, restart=restart, force=force, chosen=chosen)
     if not common.quiet:
         _show(result)
 
@@ -113,6 +116,7 @@ def tune(
     *,
     output: Path = Path("person"),
     restart: bool = False,
+    force: bool = False,
     common: EditingFlags = EDITING,
     settings: TuneFlags = None,
 ) -> None:
@@ -126,11 +130,15 @@ def tune(
         Folder for the tuned person.
     restart
         Start over: throw away the person that OUTPUT holds, finished or not.
+    force
+        Begin though it will take more than a day, or the skeletons say that nothing good can come of it.
     """
     chosen = common.choose(TuneConfig, settings, source=source)
     from edit_your_motion.jobs.session import run_tune
 
-    run_tune(chosen.config, output, common.open_progress(), restart=restart)
+    progress = common.open_progress()
+    _foresee(chosen.config, force, person=None if restart else output)
+    run_tune(chosen.config, output, progress, restart=restart)
     if not common.quiet:
         show(f"tuned person: {output}    next: eym apply {output} REFERENCE")
 
@@ -145,6 +153,7 @@ def apply(
     base: Annotated[str | None, Parameter(name="--model.base", help=MOVED)] = None,
     controlnet: Annotated[str | None, Parameter(name="--model.controlnet", help=MOVED)] = None,
     other_base: bool = False,
+    force: bool = False,
     common: EditingFlags = EDITING,
     settings: ApplyFlags = None,
 ) -> None:
@@ -162,6 +171,8 @@ def apply(
         Video of the same person truly doing that motion; scores are measured against it.
     other_base
         Go on though the base, or its ControlNet, is not the one that the person was tuned on; run.json says so.
+    force
+        Begin though it will take more than a day, or the skeletons say that nothing good can come of it.
     """
     from edit_your_motion.person import read_base
 
@@ -169,40 +180,76 @@ def apply(
     from edit_your_motion.jobs.session import run_apply
 
     progress = common.open_progress()
+    _foresee(chosen.config, force, person=person)
     moved = {"base": base, "controlnet": controlnet}
     result = run_apply(
-        person, chosen.config, output, progress, truth=truth, other_base=other_base, chosen=chosen, **moved
+        person,
+        chosen.config,
+        output,
+        progress,
+        truth=truth,
+        other_base=other_base,
+        force=force,
+        chosen=chosen,
+        **moved,
     )
     if not common.quiet:
         _show(result)
 
 
+def plan(
+    source: str | None = None,
+    reference: str | None = None,
+    /,
+    *,
+    common: EditingFlags = EDITING,
+    settings: EditFlags = None,
+) -> None:
+    """Say what an edit will take, in time, memory and disk, and begin nothing.
+
+    Parameters
+    ----------
+    source
+        Video, picture, GIF or folder of frames with the person.
+    reference
+        Video, GIF or folder of frames with the motion.
+    """
+    chosen = common.choose(EditConfig, settings, source=source, reference=reference)
+    from edit_your_motion.jobs.outlook import plan_edit
+
+    common.open_progress()
+    show(plan_edit(chosen.config).describe())
+
+
 def prepare(
-    video: str,
+    source: str | None = None,
+    reference: str | None = None,
     /,
     *,
     output: Path = Path("prepared"),
     common: CommonFlags = COMMON,
     settings: PrepareFlags = None,
 ) -> None:
-    """Find the person in VIDEO: keypoints, masks, and a preview to judge them by.
+    """Find the people of SOURCE and REFERENCE: keypoints, masks, and videos to judge them by.
 
-    Correct keypoints.json or the pictures in masks/ by hand and give them back with --people.keypoints and
-    --people.masks (of a reference: --people.reference-keypoints).
+    Look at overlay.mp4, and with a REFERENCE at aligned.mp4 and reference/overlay.mp4. Correct keypoints.json or the
+    pictures in masks/ by hand, and give the folders in the place of the clips: eym edit OUTPUT OUTPUT/reference.
 
     Parameters
     ----------
-    video
-        Video, picture, GIF or folder of frames.
+    source
+        Video, picture, GIF or folder of frames with the person.
+    reference
+        Video, GIF or folder of frames with the motion.
     output
         Folder for the results.
     """
-    resolved = common.resolve(PrepareConfig, settings)
+    resolved = common.resolve(PrepareConfig, settings, source=source, reference=reference)
     from edit_your_motion.jobs.output_folder import describe_people
     from edit_your_motion.jobs.session import run_prepare
 
     progress = common.open_progress()
-    clip = run_prepare(video, resolved.video, resolved.people, output, progress)
+    clip = run_prepare(resolved, output, progress)
     if not common.quiet:
         facts = describe_people(clip)
         show(
@@ -210,7 +257,15 @@ def prepare(
             f"mask {facts['mask_area']:.1%} of the picture, jitter {facts['jitter_before_smoothing']:.2f} px "
             f"before smoothing, {facts['jitter']:.2f} px after"
         )
-        show(f"look at {output / 'preview.png'}")
+        show(f"look at {output / 'overlay.mp4'}" + ("" if reference is None else f", {output / 'aligned.mp4'}"))
+
+
+def _foresee(config: TuneConfig | ApplyConfig, force: bool, person: Path | None) -> None:
+    """Says what a job will take, and stops one of more than a day unless that is forced."""
+    from edit_your_motion.jobs.outlook import foresee_job, require_patience
+
+    if (outlook := foresee_job(config, person)) is not None:
+        require_patience(outlook, force=force)
 
 
 def _show(result: "EditResult") -> None:

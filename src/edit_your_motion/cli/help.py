@@ -25,12 +25,12 @@ CHOSEN = {
     "Clips": {
         "--prompt": "What the source shows: a man in a striped shirt is dancing",
         "--edit-prompt": "What the edit should show; default: the prompt",
-        "--video.frames": "How many frames",
+        "--video.frames": "So many frames at most",
         "--video.size": "'512', '768x512' (width x height), or the source's shape",
         "--video.stride": "Take every n-th frame",
         "--video.fps": "Take so many frames a second",
-        "--video.start": "Where in the source to begin, seconds",
-        "--video.reference-start": "Where in the reference to begin, seconds",
+        "--source.start": "Where in the source to begin, seconds",
+        "--reference.start": "Where in the reference to begin, seconds",
         "--video.sound": "Carry the reference's sound along",
     },
     "People": {
@@ -64,9 +64,9 @@ CHOSEN = {
 }
 """What the help of the commands that edit shows of their settings, and in which words; else in those of everywhere."""
 
-OF_SOURCE = {"--video.start", "--video.size", "--people.person", "--people.keypoints", "--people.masks"}
-OF_REFERENCE = {"--video.reference-start", "--video.sound", "--people.reference-person", "--people.reference-keypoints"}
-IDLE = {"edit": set(), "demo": set(), "tune": OF_REFERENCE, "apply": OF_SOURCE, "prepare": OF_REFERENCE}
+OF_SOURCE = {"--source.start", "--video.size", "--people.person", "--people.keypoints", "--people.masks"}
+OF_REFERENCE = {"--reference.start", "--video.sound", "--people.reference-person", "--people.reference-keypoints"}
+IDLE = {"edit": set(), "demo": set(), "plan": set(), "tune": OF_REFERENCE, "apply": OF_SOURCE, "prepare": set()}
 """The commands that edit, each with such settings as it takes and leaves alone."""
 
 

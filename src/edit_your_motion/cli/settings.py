@@ -16,10 +16,9 @@ from edit_your_motion.config import (
     AnyConfig,
     ApplyConfig,
     EditConfig,
-    PeopleConfig,
+    PrepareConfig,
     Section,
     TuneConfig,
-    VideoConfig,
     load_config,
     parse_config,
 )
@@ -36,7 +35,7 @@ SHORT_FORMS = {
     "--size": "--video.size",
     "--stride": "--video.stride",
     "--fps": "--video.fps",
-    "--start": "--video.start",
+    "--start": "--source.start",
     "--sound": "--video.sound",
     "--person": "--people.person",
     "--align": "--alignment.method",
@@ -47,18 +46,14 @@ SHORT_FORMS = {
 }
 """Short names of the settings that are given most often."""
 
-SHORTENED = frozenset({"demo", "edit", "tune", "apply", "prepare", "evaluate"})
+EARLIER_NAMES = {"--video.start": "--source.start", "--video.reference-start": "--reference.start"}
+"""Settings that are understood by the names that they had."""
+
+SHORTENED = frozenset({"demo", "edit", "tune", "apply", "prepare", "plan", "evaluate"})
 """Commands that take short names; others have settings of their own by some of them (``--frames``, ``--seed``)."""
 
 OUTPUT = Group("Output", sort_key=90)
 """The group of what goes to the terminal and to disk."""
-
-
-class PrepareConfig(Section):
-    """What finding the person in a video takes."""
-
-    video: VideoConfig = VideoConfig()
-    people: PeopleConfig = PeopleConfig()
 
 
 SETTINGS = Group("Settings", sort_key=99)
@@ -112,13 +107,13 @@ class Common:
 
         return set_up_output(quiet=self.quiet, verbose=self.verbose)
 
-    def resolve(self, kind: type[AnyConfig], flags: Section | None) -> AnyConfig:
+    def resolve(self, kind: type[AnyConfig], flags: Section | None, **given: str | None) -> AnyConfig:
         """The configuration: defaults, under the file, under the flags.
 
         Raises:
             ConfigError: for an unknown key or a value of the wrong kind.
         """
-        return parse_config(kind, *(values for _, values in self.list_layers(kind, flags)))
+        return parse_config(kind, *(values for _, values in self.list_layers(kind, flags, **given)))
 
     def list_layers(
         self, kind: type[Section], flags: Section | None, **given: str | None
@@ -131,7 +126,7 @@ class Common:
         Args:
             kind: of configuration.
             flags: as they were given.
-            given: further settings, None where they were not given.
+            given: where the clips are, None where they were not given.
 
         Raises:
             ConfigError: for an unknown key in the file.
@@ -147,7 +142,7 @@ class Common:
             layers.append((str(self.config), {key: value for key, value in values.items() if key not in left_out}))
         if flags is not None:
             layers.append((FLAGS, flags.model_dump(exclude_unset=True)))
-        layers.append((FLAGS, {name: value for name, value in given.items() if value is not None}))
+        layers.append((FLAGS, {name: {"path": path} for name, path in given.items() if path is not None}))
         return layers
 
 
@@ -179,7 +174,7 @@ class Editing(Common):
             kind: of configuration.
             flags: as they were given.
             base: whose recommendation counts, where `kind` has no base.
-            given: further settings, None where they were not given.
+            given: where the clips are, None where they were not given.
 
         Raises:
             ConfigError: for an unknown key or a value of the wrong kind.
@@ -193,10 +188,10 @@ CommonFlags: TypeAlias = Annotated[Common, Parameter(name="*", group=OUTPUT)]
 COMMON = Common()
 Quiet: TypeAlias = Annotated[bool, Parameter(group=OUTPUT, help="Say nothing but errors.")]
 
-EditFlags = flags_of(EditConfig, "source", "reference")
+EditFlags = flags_of(EditConfig)
 DemoFlags = flags_of(EditConfig, "source", "reference")
-TuneFlags = flags_of(TuneConfig, "source")
-ApplyFlags = flags_of(ApplyConfig, "reference")
+TuneFlags = flags_of(TuneConfig)
+ApplyFlags = flags_of(ApplyConfig)
 PrepareFlags = flags_of(PrepareConfig)
 PretrainFlags = flags_of(PretrainConfig)
 PairedFlags = flags_of(PairedConfig)

@@ -1,16 +1,15 @@
 """What can be known to go wrong is said before anything takes long."""
 
 import importlib.util
-import math
-from fractions import Fraction
 from pathlib import Path
 
-from edit_your_motion.config import ApplyConfig, PeopleConfig, TuneConfig, VideoConfig
+from edit_your_motion.config import ApplyConfig, ClipConfig, PeopleConfig, TuneConfig
 from edit_your_motion.diffusion.windows import check_windows
 from edit_your_motion.errors import ConfigError, InputError, MissingExtraError, PersonError, VideoError, counted
 from edit_your_motion.people.finders.backends import BACKENDS
-from edit_your_motion.people.preparation import prepare_skeletons
-from edit_your_motion.video import VideoInfo, probe
+from edit_your_motion.people.preparation import DETECTION_SIDE, prepare_skeletons
+from edit_your_motion.video import probe, select
+from edit_your_motion.video.reading import LARGEST_CLIP, MOST_FRAMES
 
 DOUBT = 0.05
 """Share of its frames by which a file may be wrong about how many it has."""
@@ -25,11 +24,11 @@ def check_source(config: TuneConfig) -> None:
         PersonError: ready keypoints or masks are not there.
         MissingExtraError: a package that was asked for is not installed.
     """
-    assert config.source is not None
+    assert config.source.path is not None
     check_windows(config.windows)
     if config.tuning.optimizer == "adamw-8bit" and importlib.util.find_spec("bitsandbytes") is None:
         raise MissingExtraError("bitsandbytes", "bitsandbytes", "the 8-bit optimiser")
-    check_clip(config.source, config.video, config.video.start, still=True)
+    check_clip(config.source.path, config.source_clip, "source")
     check_people(config.people, config.people.keypoints, config.people.masks)
 
 
@@ -42,16 +41,22 @@ def check_reference(config: ApplyConfig, truth: Path | None) -> None:
         PersonError: ready keypoints are not there, or are too few.
         MissingExtraError: a package that was asked for is not installed.
     """
-    people, video = config.people, config.video
+    people, clip = config.people, config.reference_clip
     check_windows(config.windows)
-    if config.reference is not None:
-        check_clip(config.reference, video, video.reference_start)
+    frames: int | None
+    if clip.path is not None:
+        frames = check_clip(clip.path, clip, "reference")
         check_people(people, people.reference_keypoints)
     else:
         assert people.reference_keypoints is not None
-        prepare_skeletons(people.reference_keypoints, video.frames, video, people.reference_person)
+        frames = len(prepare_skeletons(people.reference_keypoints, clip, people.reference_person))
     if truth is not None:
-        check_clip(truth, video, video.reference_start)
+        available = check_clip(truth, clip, "reference")
+        if frames is not None and available is not None and available * (1 + DOUBT) + 1 < frames:
+            raise VideoError(
+                f"{truth} has {counted(available, 'frame')} where the reference has {frames}: expected the truth of "
+                "all of the edit; take less of the reference (--reference.duration, --reference.frames)"
+            )
 
 
 def check_given(config: TuneConfig | ApplyConfig) -> None:
@@ -62,9 +67,9 @@ def check_given(config: TuneConfig | ApplyConfig) -> None:
     """
     needed: dict[str, object] = {}
     if isinstance(config, TuneConfig):
-        needed["a source"] = config.source
+        needed["a source"] = config.source.path
     if isinstance(config, ApplyConfig):
-        needed["a reference"] = config.reference or config.people.reference_keypoints
+        needed["a reference"] = config.reference.path or config.people.reference_keypoints
     if isinstance(config, TuneConfig):
         needed["a prompt (--prompt)"] = config.prompt
     for what, value in needed.items():
@@ -72,27 +77,45 @@ def check_given(config: TuneConfig | ApplyConfig) -> None:
             raise ConfigError(f"expected {what}, got none; give it on the command line or in the configuration file")
 
 
-def check_clip(path: str | Path, video: VideoConfig, start: float, *, still: bool = False) -> None:
-    """Passes a clip that can be opened and has the frames that are asked for, as far as it says.
+def check_clip(path: str | Path, clip: ClipConfig, which: str) -> int | None:
+    """Passes a clip that can be opened, has frames where they are asked for, and is not too long to be held.
 
     Args:
         path: of the clip.
-        video: says which frames are taken.
-        start: where they begin, seconds.
-        still: whether a single picture will do for all frames.
+        clip: which of its frames.
+        which: the settings that say so, 'source' or 'reference'.
+
+    Returns:
+        How many frames will be taken; None where the clip does not say.
 
     Raises:
-        VideoError: it is no video, or clearly too short.
+        VideoError: it is no video, or clearly has nothing there, or too much.
     """
     info = probe(path)
-    if still and info.frames == 1:
-        return
-    available = _count_frames(info, video, start)
-    if available is not None and available * (1 + DOUBT) + 1 < video.frames:
+    if info.frames == 1:
+        return 1
+    frames = select(clip, info).count(info)
+    if frames == 0:
+        stated = "" if info.duration is None else f" (it lasts {info.duration:.2f} s)"
+        until = "on" if clip.until is None else f"to {clip.until:g} s"
         raise VideoError(
-            f"{path} has {counted(available, 'frame')} from {start:g} s on with stride {video.stride}, "
-            f"expected {video.frames}: lower --video.frames, --video.stride or the start, or give a longer clip"
+            f"{path} has no frames from {clip.start:g} s {until}{stated}: lower --{which}.start or take a longer part"
         )
+    short, long = sorted((info.height, info.width))
+    each = 3 * DETECTION_SIDE**2 * long // short
+    most = min(MOST_FRAMES, LARGEST_CLIP // each)
+    if frames is not None and frames > most * (1 + DOUBT) + 1:
+        raise VideoError(
+            f"{path} would give {frames} frames, expected at most {most} of this shape: take fewer by "
+            f"--{which}.duration, --{which}.frames or a lower --{which}.fps"
+        )
+    return frames
+
+
+def count_frames(path: str | Path, clip: ClipConfig) -> int:
+    """How many frames will be taken of a clip, at most."""
+    info = probe(path)
+    return select(clip, info).count(info) or clip.frames or MOST_FRAMES
 
 
 def check_folder(folder: Path) -> None:
@@ -122,14 +145,3 @@ def check_people(people: PeopleConfig, *ready: Path | None) -> None:
         raise ConfigError(f"expected --people.backend to be one of {', '.join(BACKENDS)}, got '{people.backend}'")
     if None in ready and people.backend == "rtmlib" and importlib.util.find_spec("rtmlib") is None:
         raise MissingExtraError("rtmlib", "rtmlib", "the rtmlib pose backend")
-
-
-def _count_frames(info: VideoInfo, video: VideoConfig, start: float) -> int | None:
-    """How many frames can be taken of a clip; None if it does not say."""
-    if video.fps is None and info.frames is not None:
-        left = info.frames - math.floor(Fraction(start) * info.fps)
-    elif info.duration is not None:
-        left = math.ceil((info.duration - start) * (video.fps or info.fps))
-    else:
-        return None
-    return max(0, -(-left // video.stride))

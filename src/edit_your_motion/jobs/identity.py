@@ -5,7 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from edit_your_motion.config import TuneConfig
+from edit_your_motion.config import ClipConfig, TuneConfig
 
 INPUTS = {
     "source": "the source",
@@ -56,7 +56,8 @@ def describe_changes(
         if of_before.get(name) != of_now.get(name):
             given = {True: f"{_look_up(now, name)}, of other contents than then", False: "missing now"}[name in of_now]
             changes.append(f"{called} is {given}" if name in of_before else f"{called} was not given then")
-    settings = [{name: value for name, value in _flatten(config.identity()) if name not in INPUTS}
+    settings = [{name: value for name, value in _flatten(config.identity())
+                 if name.removesuffix(".path") not in INPUTS}
                 for config in (before, now)]  # fmt: skip
     for name in settings[1]:
         was, value = settings[0].get(name), settings[1][name]
@@ -71,7 +72,7 @@ def _look_up(config: TuneConfig, name: str) -> str | Path | None:
     value: Any = config
     for part in name.split("."):
         value = getattr(value, part)
-    return value
+    return value.path if isinstance(value, ClipConfig) else value
 
 
 def _flatten(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from edit_your_motion.config import Section, TuneConfig, dump_config
-from edit_your_motion.edit import Edit, loop_frames
+from edit_your_motion.edit import Edit, follow_source
 from edit_your_motion.jobs.scores import Scores
 from edit_your_motion.people.formats.keypoints_file import save_keypoints
 from edit_your_motion.people.preparation import PreparedClip
@@ -77,7 +77,8 @@ def write_edit(folder: Path, person: Person, reference: PreparedClip, edit: Edit
     (folder / "run.json").unlink(missing_ok=True)
     fps = reference.video.fps
     whole = person.config.draws_whole
-    source = person.source.video.frames[loop_frames(len(person.source), len(edit.frames))]
+    shown = follow_source(person.source, len(edit.frames), fps)
+    source = person.source.video.frames[shown]
     rows = [
         ("source", source),
         ("reference", reference.video.frames),
@@ -88,7 +89,12 @@ def write_edit(folder: Path, person: Person, reference: PreparedClip, edit: Edit
     write_video(folder / "comparison.mp4", comparison_frames(rows), fps)
     write_picture(folder / "sheet.png", contact_sheet(rows))
     preview = alignment_preview(
-        person.source.video.frames, person.source.keypoints, reference.video.frames, reference.keypoints, edit.skeletons
+        person.source.video.frames,
+        person.source.keypoints,
+        reference.video.frames,
+        reference.keypoints,
+        edit.skeletons,
+        shown,
     )
     write_picture(folder / "alignment.png", preview)
     save_keypoints(folder / "skeletons.json", edit.skeletons)

@@ -1,12 +1,13 @@
 """What can be measured of one edit: against the truth where there is one, against skeletons and source always."""
 
 import logging
+from fractions import Fraction
 
 import numpy as np
 from jaxtyping import UInt8
 
 from edit_your_motion.config import PeopleConfig
-from edit_your_motion.edit import Edit, loop_frames
+from edit_your_motion.edit import Edit, follow_source
 from edit_your_motion.metrics import MetricGap, PersonMasks, PersonPoses, evaluate
 from edit_your_motion.metrics.inputs import FeatureNetworks
 from edit_your_motion.people.finders.contract import PeopleBackend
@@ -24,7 +25,12 @@ AGAINST_TRUTH = ("psnr", "ssim", "lpips_alexnet")
 
 
 def score_edit(
-    edit: Edit, person: Person, people: PeopleConfig, truth: UInt8[np.ndarray, "f h w 3"] | None, progress: Progress
+    edit: Edit,
+    person: Person,
+    fps: Fraction,
+    people: PeopleConfig,
+    truth: UInt8[np.ndarray, "f h w 3"] | None,
+    progress: Progress,
 ) -> Scores:
     """The metrics of an edit: ``pck`` and ``keypoint_error`` against the skeletons that guided it,
     ``background`` against the source, ``flicker``; and with a truth ``psnr``, ``ssim``, ``lpips``.
@@ -32,11 +38,12 @@ def score_edit(
     Args:
         edit: what `apply_motion` made.
         person: who was edited.
+        fps: at which the edit plays, frames/s.
         people: the backend that looks for the person in the edit.
         truth: the same person truly doing that motion, frame by frame; None if nobody knows.
         progress: is told how far it is.
     """
-    chosen = loop_frames(len(person.source), len(edit.frames))
+    chosen = follow_source(person.source, len(edit.frames), fps)
     source, masks = person.source.video.frames[chosen], person.source.masks[chosen]
     backend = open_finder(people)
     scores = {"edited": _score(edit.frames, source, masks, edit.skeletons, backend, truth, progress)}

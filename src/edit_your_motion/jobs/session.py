@@ -11,7 +11,14 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from edit_your_motion.config import ApplyConfig, BaseConfig, EditConfig, PeopleConfig, Section, TuneConfig, VideoConfig
+from edit_your_motion.config import (
+    ApplyConfig,
+    BaseConfig,
+    EditConfig,
+    PrepareConfig,
+    Section,
+    TuneConfig,
+)
 from edit_your_motion.edit import Edit, apply_motion, other_parts, tune_person
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.jobs.early_checks import (
@@ -21,10 +28,12 @@ from edit_your_motion.jobs.early_checks import (
     check_people,
     check_reference,
     check_source,
+    count_frames,
 )
 from edit_your_motion.jobs.identity import describe_changes, digest_inputs
 from edit_your_motion.jobs.output_folder import RunRecord, write_config, write_edit, write_picture, write_record
 from edit_your_motion.jobs.scores import Scores, score_edit
+from edit_your_motion.jobs.seen_before import require_hope, take_prepared, write_aligned, write_motion, write_person
 from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.models.loading import load_architecture
 from edit_your_motion.people.preparation import (
@@ -45,7 +54,8 @@ from edit_your_motion.runtime.profiling import Recorder
 from edit_your_motion.runtime.progress import Progress
 from edit_your_motion.storage.files import name_beside
 from edit_your_motion.storage.locking import held
-from edit_your_motion.video import Fit, read_video, write_video
+from edit_your_motion.video import Fit, probe, read_video, select, write_video
+from edit_your_motion.video.reading import MOST_FRAMES
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +86,7 @@ def run_edit(
     *,
     truth: Path | None = None,
     restart: bool = False,
+    force: bool = False,
     chosen: Choice[EditConfig] | None = None,
 ) -> EditResult:
     """Tunes a person on the source and gives them the reference's motion.
@@ -88,17 +99,20 @@ def run_edit(
         progress: is told how far it is.
         truth: a video of the same person truly doing that motion, to score the edit against.
         restart: start over: throw away the person, finished or not, that `folder` holds.
+        force: go on though the skeletons say that nothing good can come of it.
         chosen: the preset and where settings come from, for the record.
 
     Raises:
         ConfigError: if something needed is missing, or `folder` holds an edit with other settings.
+        PersonError: if nothing good can come of the clips.
     """
+    config = take_prepared(config)
     check_given(config)
     check_source(config)
     check_reference(config, truth)
     check_folder(folder)
     with held(folder):
-        return _edit(config, folder, Recorder(progress), truth, restart, chosen)
+        return _edit(config, folder, Recorder(progress), truth, restart, force, chosen)
 
 
 def run_tune(config: TuneConfig, folder: Path, progress: Progress, *, restart: bool = False) -> Person:
@@ -114,6 +128,7 @@ def run_tune(config: TuneConfig, folder: Path, progress: Progress, *, restart: b
         ConfigError: if something needed is missing, or `folder` holds a person with other settings.
         InputError: if `folder` holds something else.
     """
+    config = take_prepared(config)
     check_given(config)
     check_source(config)
     check_folder(folder)
@@ -143,6 +158,7 @@ def run_apply(
     base: str | None = None,
     controlnet: str | None = None,
     other_base: bool = False,
+    force: bool = False,
     chosen: Choice[ApplyConfig] | None = None,
 ) -> EditResult:
     """Gives a tuned person a reference's motion; nothing is tuned.
@@ -156,12 +172,15 @@ def run_apply(
         base: where the base that the person was tuned on lies now; None for where it lay then.
         controlnet: where its ControlNet lies now.
         other_base: go on, with a warning, where that is not the base that the person was tuned on.
+        force: go on though the skeletons say that nothing good can come of it.
         chosen: the preset and where settings come from, for the record.
 
     Raises:
         ConfigError: if there is no reference.
         CheckpointError: if `person_folder` is no tuned person.
+        PersonError: if nothing good can come of the motion.
     """
+    config = take_prepared(config)
     check_given(config)
     person = load_person(person_folder)
     check_reference(config, truth)
@@ -174,39 +193,44 @@ def run_apply(
         model = person.config.model.model_copy(update=places)
         config, plan = _fit_applying(config, person, model)
         warnings = foresee(config.alignment, reference, person.source)
+        write_aligned(folder, person.source, reference, config.alignment)
+        require_hope(person.source, reference, config.alignment, force=force)
         backbone = _load(person.config.model_copy(update={"runtime": config.runtime, "model": model}), recorder)
         if other_base and (parts := other_parts(backbone, person)):
             told = f"the person was tuned on another base; what is another: {', '.join(parts)}"
             logger.warning("%s", told)
             warnings += (told,)
             person = replace(person, base_digests=backbone.base.digests)
-        true_frames = _read_truth(truth, config, person.config, person.source)
+        true_frames = _read_truth(truth, reference, config, person.config, person.source)
         write_config(folder, config)
         return _apply(
             backbone, person, reference, config, config, folder, recorder, true_frames, plan, warnings, chosen
         )
 
 
-def run_prepare(
-    path: str, video: VideoConfig, people: PeopleConfig, folder: Path, progress: Progress, *, multiple: int = 64
-) -> PreparedClip:
+def run_prepare(config: PrepareConfig, folder: Path, progress: Progress, *, multiple: int = 64) -> PreparedClip:
     """Finds the person in a video and writes frames, keypoints, masks and a preview, to correct and to give back.
 
     Args:
-        path: the video.
-        video: frames and size.
-        people: how to find the person.
+        config: the source, frames and size, and how to find the person.
         folder: where results go.
         progress: is told how far it is.
         multiple: what the sides are to be multiples of, pixels; 64 for Stable Diffusion 1.5.
     """
-    check_clip(path, video, video.start, still=True)
+    path, video, people = config.source.path, config.video, config.people
+    if path is None:
+        raise ConfigError("expected a source, got none; give it on the command line or in the configuration file")
+    check_clip(path, config.source_clip, "source")
     check_people(people, people.keypoints, people.masks)
+    if config.reference.path is not None:
+        check_clip(config.reference.path, config.reference_clip, "reference")
+        check_people(people, people.reference_keypoints)
     check_folder(folder)
     with held(folder):
         canvas = choose_canvas(path, video, multiple, native_side=512)
-        clip = prepare_source(path, canvas, video, people, progress).with_plate()
+        clip = prepare_source(path, canvas, config.source_clip, people, progress).with_plate()
         save_prepared(folder, clip)
+        write_person(folder, clip)
         frames = clip.video.frames
         skeletons = draw_skeleton(clip.keypoints)
         write_video(folder / "skeleton.mp4", skeletons, clip.video.fps)
@@ -218,6 +242,11 @@ def run_prepare(
             ("clean plate", clip.without_person()),
         ]
         write_picture(folder / "preview.png", contact_sheet(rows))
+        if config.reference.path is not None:
+            motion = prepare_reference(config.reference.path, config.reference_clip, people, progress)
+            write_motion(folder / "reference", motion)
+            foresee(config.alignment, motion, clip)
+            write_aligned(folder, clip, motion, config.alignment)
         return clip
 
 
@@ -227,6 +256,7 @@ def _edit(
     recorder: Recorder,
     truth: Path | None,
     restart: bool,
+    force: bool,
     chosen: Choice[EditConfig] | None,
 ) -> EditResult:
     """`run_edit`, once the folder is ours."""
@@ -241,7 +271,10 @@ def _edit(
         clip = clip.with_plate()
     reference = _read_reference(config, recorder)
     warnings = foresee(config.alignment, reference, clip)
-    true_frames = _read_truth(truth, config, tuning, clip)
+    write_person(folder, clip)
+    write_aligned(folder, clip, reference, config.alignment)
+    require_hope(clip, reference, config.alignment, force=force)
+    true_frames = _read_truth(truth, reference, config, tuning, clip)
     write_config(folder, config)
     if tuned_before is None:
         with held(place):  # against a tuning of its own to the same place
@@ -265,11 +298,11 @@ def _edit(
 
 def _read_reference(config: ApplyConfig, recorder: Recorder) -> PreparedClip:
     """The reference, found in a video, or ready skeletons alone."""
-    people, video = config.people, config.video
-    if config.reference is not None:
-        return prepare_reference(config.reference, video.frames, video, people, recorder)
+    people = config.people
+    if config.reference.path is not None:
+        return prepare_reference(config.reference.path, config.reference_clip, config.people, recorder)
     assert people.reference_keypoints is not None
-    return prepare_skeletons(people.reference_keypoints, video.frames, video, people.reference_person)
+    return prepare_skeletons(people.reference_keypoints, config.reference_clip, people.reference_person)
 
 
 def _tuned_before(folder: Path, config: TuneConfig, inputs: Mapping[str, str]) -> Person | None:
@@ -279,8 +312,8 @@ def _tuned_before(folder: Path, config: TuneConfig, inputs: Mapping[str, str]) -
     person = load_person(folder)
     if not person.inputs:
         raise ConfigError(
-            f"{folder} holds a person who does not say what they were tuned on, so whether {config.source} is still "
-            f"the same cannot be told; give them motions with 'eym apply {folder} REFERENCE', tune them anew with "
+            f"{folder} holds a person who does not say what they were tuned on: whether {config.source.path} is "
+            f"still the same is not known; give them motions with 'eym apply {folder} REFERENCE', tune them anew with "
             "--restart, or choose another --output"
         )
     if changes := describe_changes(person.config, person.inputs, config, inputs):
@@ -296,9 +329,9 @@ def _fit(config: AnyTuning) -> tuple[AnyTuning, Plan | None]:
     if config.runtime.memory is None:
         return config, None
     architecture = load_architecture(config.model.base, config.model.controlnet, vae=config.model.vae)
-    assert config.source is not None
-    canvas = choose_canvas(config.source, config.video, architecture.side_multiple, architecture.native_side)
-    shape = (config.video.frames, canvas.height, canvas.width)
+    assert config.source.path is not None
+    canvas = choose_canvas(config.source.path, config.video, architecture.side_multiple, architecture.native_side)
+    shape = (count_frames(config.source.path, config.source_clip), canvas.height, canvas.width)
     rehearsal = Rehearsal(architecture, config.network, config.tuning, config.runtime, shape)
     plan = make_plan(rehearsal, config.windows, config.runtime)
     return follow(plan, config), plan
@@ -310,7 +343,9 @@ def _fit_applying(config: ApplyConfig, person: Person, model: BaseConfig) -> tup
         return config, None
     architecture = load_architecture(model.base, model.controlnet, vae=model.vae)
     height, width = person.source.video.frames.shape[1:3]
-    shape = (config.video.frames, height, width)
+    place = config.reference.path
+    frames = MOST_FRAMES if place is None else count_frames(place, config.reference_clip)
+    shape = (frames, height, width)
     kept = sum(tensor.nbytes for part in (person.parameters, person.decoder) for tensor in part.values())
     rehearsal = Rehearsal(architecture, person.config.network, None, config.runtime, shape, person=kept)
     plan = make_plan(rehearsal, config.windows, config.runtime)
@@ -326,24 +361,28 @@ def _load(config: TuneConfig, recorder: Recorder) -> Backbone:
 
 
 def _prepare(backbone: Backbone, config: TuneConfig, recorder: Recorder) -> PreparedClip:
-    assert config.source is not None
-    canvas = choose_canvas(config.source, config.video, backbone.base.side_multiple, backbone.base.native_side)
-    return prepare_source(config.source, canvas, config.video, config.people, recorder)
+    assert config.source.path is not None
+    canvas = choose_canvas(config.source.path, config.video, backbone.base.side_multiple, backbone.base.native_side)
+    return prepare_source(config.source.path, canvas, config.source_clip, config.people, recorder)
 
 
 def _read_truth(
-    path: Path | None, config: ApplyConfig, tuning: TuneConfig, source: PreparedClip
+    path: Path | None, reference: PreparedClip, config: ApplyConfig, tuning: TuneConfig, source: PreparedClip
 ) -> UInt8[np.ndarray, "f h w 3"] | None:
     """The frames of the truth that go with the reference's: chosen as those, fitted as the source's."""
     if path is None:
         return None
-    video, (height, width) = config.video, source.video.frames.shape[1:3]
+    (height, width), info = source.video.frames.shape[1:3], probe(path)
+    selection = select(config.reference_clip, info)
+    if selection.rate(info.fps) != reference.video.fps and config.reference.path is not None:
+        selection = replace(selection, fps=reference.video.fps, stride=1)
     return read_video(
         path,
-        start=video.reference_start,
-        frames=video.frames,
-        stride=video.stride,
-        fps=video.fps,
+        start=selection.start,
+        end=selection.end,
+        frames=len(reference),
+        stride=selection.stride,
+        fps=selection.fps,
         fit=Fit(height, width, tuning.video.fit, source.place),
     ).frames
 
@@ -386,7 +425,7 @@ def _apply(
     """Samples, writes every file of an edit, and scores it."""
     edit = apply_motion(backbone, person, reference, applying, recorder)
     write_edit(folder, person, reference, edit, sound=applying.video.sound)
-    scores = score_edit(edit, person, applying.people, truth, recorder)
+    scores = score_edit(edit, person, reference.video.fps, applying.people, truth, recorder)
     clips = {"source": person.source, "reference": reference}
     warnings += tuple(f"{name}: {warning}" for name, clip in clips.items() for warning in clip.warnings)
     device = backbone.device

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class Passage:
     times: Float[np.ndarray, " f"]
     rows: Int[np.ndarray, " g"]
     start: float
-    fps: float | None
+    fps: float | Fraction | None
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -65,7 +66,7 @@ def pass_through(
     times: Float[np.ndarray, " n"],
     *,
     start: float,
-    fps: float | None,
+    fps: float | Fraction | None,
     rate: float,
     most: int = MOST,
 ) -> Passage:

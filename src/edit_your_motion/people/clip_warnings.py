@@ -35,6 +35,9 @@ _SURE = 0.5
 _CUT = 0.25
 """Share of the frames in which the picture's edge may cut the person without a word."""
 
+_MOSTLY = 0.5
+"""Share of the frames, or of the joints, from which on what is wrong with them leaves nothing."""
+
 _MARGIN = 0.02
 """How far outside the picture a joint may lie without a word, as a share of its side: steadying moves some."""
 
@@ -74,27 +77,27 @@ def describe_person(keypoints: Keypoints, masks: Bool[np.ndarray, "f h w"] | Non
     return (*concerns, *_describe_edges(keypoints, masks))
 
 
-def describe_cuts(frames: UInt8[np.ndarray, "f h w 3"], fps: Fraction, start: float, flag: str) -> tuple[str, ...]:
+def describe_cuts(frames: UInt8[np.ndarray, "f h w 3"], fps: Fraction, start: float, which: str) -> tuple[str, ...]:
     """Whether a clip cuts to another scene, and how to take its longest one alone.
 
     Args:
         frames: the clip.
         fps: their rate, Hz.
         start: of the clip in its file, seconds.
-        flag: the setting that says where to begin.
+        which: the clip's settings, 'source' or 'reference'.
     """
     cuts = find_cuts(frames, fps)
     if not len(cuts):
         return ()
     scenes = list_scenes(cuts, len(frames))
     shown = ", ".join(_range(scene) for scene in scenes[:4]) + (" and more" if len(scenes) > 4 else "")
-    remedy = suggest_range(max(scenes, key=len), fps, start, flag)
+    remedy = suggest_range(max(scenes, key=len), fps, start, which)
     return (f"the clip cuts to another scene ({len(scenes)} scenes: frames {shown}); take one alone: {remedy}",)
 
 
-def suggest_range(frames: range, fps: Fraction, start: float, flag: str) -> str:
+def suggest_range(frames: range, fps: Fraction, start: float, which: str) -> str:
     """The settings that take only these frames, counted from 0, of a clip that starts at `start` seconds."""
-    return f"{flag} {round(start + frames.start / float(fps), 3):g} --video.frames {len(frames)}"
+    return f"--{which}.start {round(start + frames.start / float(fps), 3):g} --{which}.frames {len(frames)}"
 
 
 def describe_motion(config: AlignmentConfig, reference: Keypoints, source: Keypoints) -> tuple[str, ...]:
@@ -131,6 +134,29 @@ def describe_motion(config: AlignmentConfig, reference: Keypoints, source: Keypo
             f"frames{remedy}"
         )
     return tuple(concerns)
+
+
+def describe_hopeless(config: AlignmentConfig, reference: Keypoints, source: Keypoints) -> tuple[str, ...]:
+    """Why nothing good can come of an edit: its skeletons are no body's, or mostly outside of the picture.
+
+    Args:
+        config: how the one is aligned with the other.
+        reference: whose motion.
+        source: who is to perform it.
+
+    Raises:
+        PersonError: the two cannot be aligned.
+    """
+    reasons = []
+    for name, keypoints in (("source", source), ("reference", reference)):
+        there = keypoints.visible(DRAWN).any(axis=1)
+        if (find_implausible(keypoints) & there).sum() > _MOSTLY * max(there.sum(), 1):
+            reasons.append(f"the joints of the {name} are hardly those of a body in most frames")
+    aligned = align_as(config, reference, source)
+    seen = aligned.visible(DRAWN)
+    if (_lie_outside(aligned) & seen).sum() > _MOSTLY * max(seen.sum(), 1):
+        reasons.append("most of the aligned skeleton lies outside the picture")
+    return tuple(reasons)
 
 
 def usual_parts(keypoints: Keypoints) -> list[str]:

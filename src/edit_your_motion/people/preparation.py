@@ -14,8 +14,8 @@ from jaxtyping import Bool, Int, UInt8
 from PIL import Image
 
 from edit_your_motion.compositing.clean_plate import Plate, make_plate
-from edit_your_motion.config import AlignmentConfig, PeopleConfig, VideoConfig
-from edit_your_motion.errors import ConfigError, PersonError, VideoError
+from edit_your_motion.config import AlignmentConfig, ClipConfig, PeopleConfig, VideoConfig
+from edit_your_motion.errors import PersonError, VideoError, counted
 from edit_your_motion.people.agreement import compare
 from edit_your_motion.people.between_frames import Passage, pass_through
 from edit_your_motion.people.clip_warnings import (
@@ -49,6 +49,7 @@ from edit_your_motion.runtime.progress import Progress
 from edit_your_motion.storage.files import write_text, written_whole
 from edit_your_motion.video import (
     Fit,
+    Selection,
     Video,
     VideoInfo,
     choose_frames,
@@ -58,6 +59,7 @@ from edit_your_motion.video import (
     probe,
     read_video,
     repeat_frames,
+    select,
     write_video,
 )
 from edit_your_motion.video.writing import CONTAINERS
@@ -75,6 +77,9 @@ PLATE = "plate"
 
 DETECTION_SIDE = 512
 """People are looked for in pictures whose short side has at least so many pixels, whatever the working size."""
+
+STILL = 8
+"""How often a single picture is repeated, to be tuned on as a clip, where nothing is said of its frames."""
 
 LEAST_SEEN = 0.25
 """Share of a reference's frames that must show the person: with fewer there is no motion to take."""
@@ -173,22 +178,29 @@ def choose_canvas(source: Source, config: VideoConfig, multiple: int, native_sid
 
 
 def prepare_source(
-    source: Source, canvas: Canvas, video: VideoConfig, people: PeopleConfig, progress: Progress
+    source: Source, canvas: Canvas, clip: ClipConfig, people: PeopleConfig, progress: Progress
 ) -> PreparedClip:
     """The person to be edited, on the canvas.
 
+    Args:
+        source: the clip.
+        canvas: the size to work at.
+        clip: which of its frames; a single picture is repeated as often as it says, or `STILL` times.
+        people: how to find the person.
+        progress: is told how far it is.
+
     Raises:
-        VideoError: if the file cannot be read or is too short.
+        VideoError: if the file cannot be read, or has no such frames.
         PersonError: if nobody is found, or in too few frames, or ready keypoints or masks do not fit the frames.
     """
     info, side = _probe(source), min(canvas.height, canvas.width)
     still = info.frames == 1
-    count = 1 if still else video.frames
+    selection = Selection(frames=1) if still else select(clip, info)
     # No larger than the source, which would be blurred on the way there and back.
     zoom = math.ceil(min(DETECTION_SIDE, max(side, min(info.height, info.width))) / side)
     large = uncut(info.height, info.width, canvas.fit(zoom))
-    whole = _read(source, video, video.start, count, large, progress)
-    chosen = _Chosen(source, video, video.start, count, large)
+    whole = _read(source, selection, large, progress)
+    chosen = _Chosen(source, selection, len(whole.frames), large)
     placement = Placement(info.height, info.width, canvas.fit(), info.pixel_aspect)
     sought = _Sought(
         people.person,
@@ -199,59 +211,58 @@ def prepare_source(
         aims=canvas.place is None,
         mask_label=people.mask_label,
     )
-    clip = _find_person(whole, sought, people, progress)
-    _check_masks(clip, source, video)
-    cuts = describe_cuts(whole.frames, whole.fps, video.start, "--video.start")
-    person = describe_person(clip.keypoints, clip.masks)
-    clip = _with_concerns(clip, source, (*info.warnings, *canvas.warnings, *_say_cut(clip, placement), *cuts, *person))
+    found = _find_person(whole, sought, people, progress)
+    _check_masks(found, source, clip.start)
+    cuts = describe_cuts(whole.frames, whole.fps, clip.start, "source")
+    person = describe_person(found.keypoints, found.masks)
+    fewer = () if still else _say_fewer(clip, whole)
+    concerns = (*info.warnings, *fewer, *canvas.warnings, *_say_cut(found, placement), *cuts, *person)
+    found = _with_concerns(found, source, concerns)
     if people.plate is not None:
-        clip = replace(clip, plate=load_plate(people.plate, replace(canvas.fit(), place=clip.place), len(clip)))
-    return clip.repeated(video.frames) if still and video.frames > 1 else clip
+        found = replace(found, plate=load_plate(people.plate, replace(canvas.fit(), place=found.place), len(found)))
+    return found.repeated(clip.frames or STILL) if still else found
 
 
-def prepare_reference(
-    source: Source, frames: int, video: VideoConfig, people: PeopleConfig, progress: Progress
-) -> PreparedClip:
+def prepare_reference(source: Source, clip: ClipConfig, people: PeopleConfig, progress: Progress) -> PreparedClip:
     """The person whose motion is wanted, in frames of the reference's own shape.
 
     Args:
         source: the reference.
-        frames: how many to take.
-        video: start, rate and stride.
+        clip: which of its frames.
         people: how to find the person.
         progress: is told how far it is.
 
     Raises:
-        VideoError: if the file cannot be read or is too short.
+        VideoError: if the file cannot be read, or has no such frames.
         PersonError: if nobody is found, or in hardly any frame, or ready keypoints do not fit the frames.
     """
     info = _probe(source)
     scale = DETECTION_SIDE / min(info.height, info.width)
     fit = Fit(2 * round(info.height * scale / 2), 2 * round(info.width * scale / 2))
-    clip = _read(source, video, video.reference_start, frames, fit, progress)
-    chosen = _Chosen(source, video, video.reference_start, frames, fit)
+    selection = select(clip, info)
+    film = _read(source, selection, fit, progress)
+    chosen = _Chosen(source, selection, len(film.frames), fit)
     placement = Placement(info.height, info.width, fit, info.pixel_aspect)
     sought = _Sought(
         people.reference_person, people.reference_keypoints, None, chosen, placement, aims=False, needs_masks=False
     )
-    found = _find_person(clip, sought, people, progress)
+    found = _find_person(film, sought, people, progress)
     there = np.asarray(found.keypoints.visible(DRAWN).any(axis=1))
     if there.mean() < LEAST_SEEN:
         raise PersonError(
-            f"expected the person in at least {LEAST_SEEN:.0%} of the {frames} frames of {_name(source)}, got "
-            f"{there.sum()}; {_suggest(there, clip, video.reference_start, '--video.reference-start')}"
+            f"expected the person in at least {LEAST_SEEN:.0%} of the {len(film.frames)} frames of {_name(source)}, "
+            f"got {there.sum()}; {_suggest(there, film, clip.start, 'reference')}"
         )
-    concerns = describe_cuts(clip.frames, clip.fps, video.reference_start, "--video.reference-start")
+    concerns = (*_say_fewer(clip, film), *describe_cuts(film.frames, film.fps, clip.start, "reference"))
     return _with_concerns(found, source, (*info.warnings, *concerns, *describe_person(found.keypoints, found.masks)))
 
 
-def prepare_skeletons(path: Path, frames: int, video: VideoConfig, person: int | None) -> PreparedClip:
+def prepare_skeletons(path: Path, clip: ClipConfig, person: int | None) -> PreparedClip:
     """A reference of which there are keypoints only, or a skeleton video; its frames are the skeletons.
 
     Args:
         path: keypoints in whatever form `load_precomputed` reads, or a skeleton video.
-        frames: how many to take.
-        video: start and stride; its rate is that of keypoints that know none (30 unless given).
+        clip: which frames; its rate is that of keypoints that know none (30 unless given).
         person: which of the people in the file, from 1 from the left; None for the largest.
 
     Raises:
@@ -259,20 +270,22 @@ def prepare_skeletons(path: Path, frames: int, video: VideoConfig, person: int |
     """
     warnings: list[str] = []
     keypoints = load_ready_keypoints(path, person=person, on_warning=warnings.append)
-    rate = Fraction(video.fps or 30).limit_denominator(1000)
-    if path.suffix.lower() in CONTAINERS:
-        rate = probe(path).fps
-    chosen = _nearest_frame(video.reference_start, rate) + video.stride * np.arange(frames)
-    if chosen[-1] >= len(keypoints):
+    known = path.suffix.lower() in CONTAINERS
+    rate = probe(path).fps if known else Fraction(clip.fps or 30).limit_denominator(1000)
+    length = len(keypoints)
+    info = VideoInfo(length, rate, keypoints.width, keypoints.height, float(length / rate), has_audio=False)
+    selection = select(clip if known else clip.model_copy(update={"fps": None, "stride": clip.stride or 1}), info)
+    chosen = selection.indices(length, rate)
+    if not len(chosen):
         raise PersonError(
-            f"expected keypoints of frame {chosen[-1] + 1} in {path}, it has {len(keypoints)}; "
-            "lower --video.frames, --video.stride or --video.reference-start"
+            f"expected keypoints from {clip.start:g} s on in {path}, it has {counted(length, 'frame')}: lower the start"
         )
     keypoints = raise_parents(keypoints.take(chosen))
-    masks = np.zeros((frames, keypoints.height, keypoints.width), bool)
+    film = Video(draw_skeleton(keypoints), selection.rate(rate))
+    masks = np.zeros((len(chosen), keypoints.height, keypoints.width), bool)
     found = float(keypoints.visible(DRAWN).any(axis=1).mean())
-    clip = PreparedClip(Video(draw_skeleton(keypoints), rate / video.stride), keypoints, masks, found)
-    return _with_concerns(clip, path, (*warnings, *describe_person(keypoints)))
+    prepared = PreparedClip(film, keypoints, masks, found)
+    return _with_concerns(prepared, path, (*warnings, *_say_fewer(clip, film), *describe_person(keypoints)))
 
 
 def foresee(config: AlignmentConfig, reference: PreparedClip, source: PreparedClip) -> tuple[str, ...]:
@@ -374,31 +387,40 @@ def _load_finding(path: Path) -> dict[str, Any]:
         raise PersonError(f"expected found, raw_jitter and warnings in {path}, got {error!r}") from error
 
 
-def _read(source: Source, video: VideoConfig, start: float, count: int, fit: Fit, progress: Progress) -> Video:
-    with progress.phase(f"read {_name(source)}", count) as advance:
+def _read(source: Source, selection: Selection, fit: Fit, progress: Progress) -> Video:
+    count = selection.count(_probe(source))
+    with progress.phase(f"read {_name(source)}", count or 0) as advance:
         if not isinstance(source, Video):
-            stride, rate = video.stride, video.fps
             return read_video(
-                source, start=start, frames=count, stride=stride, fps=rate, fit=fit, on_frame=lambda _: advance()
+                source,
+                start=selection.start,
+                end=selection.end,
+                frames=selection.frames,
+                stride=selection.stride,
+                fps=selection.fps,
+                fit=fit,
+                minimum=1,
+                on_frame=lambda _: advance(),
             )
-        if video.fps is not None:
-            raise ConfigError(
-                f"video.fps chooses among the frames of a file, got frames in memory at {float(source.fps):g} frames "
-                "per second; leave it out, or use video.stride"
-            )
-        frames = source.frames[_nearest_frame(start, source.fps) :: video.stride][:count]
-        if len(frames) < count:
+        frames = source.frames[selection.indices(len(source.frames), source.fps)]
+        if not len(frames):
             raise VideoError(
-                f"expected {count} frames from {start:g} s on with stride {video.stride}, got {len(frames)}"
+                f"expected frames from {selection.start:g} s on, got a clip of {source.duration:g} s: lower the start"
             )
         return replace(
-            source, frames=np.stack([fit_frame(frame, fit) for frame in frames]), fps=source.fps / video.stride
+            source, frames=np.stack([fit_frame(frame, fit) for frame in frames]), fps=selection.rate(source.fps)
         )
 
 
-def _nearest_frame(start: float, fps: Fraction) -> int:
-    """The index of the frame nearest to `start` seconds, the later one of two, as `read_video` chooses."""
-    return math.floor(Fraction(start).limit_denominator(10**6) * fps + Fraction(1, 2))
+def _say_fewer(clip: ClipConfig, film: Video) -> tuple[str, ...]:
+    """A warning where a clip has fewer frames than it was asked for."""
+    there = len(film.frames)
+    if clip.frames is None or there >= clip.frames:
+        return ()
+    return (
+        f"it has {counted(there, 'frame')} at {float(film.fps):.4g} a second of the {clip.frames} that were asked for: "
+        "all of them are taken",
+    )
 
 
 def _with_concerns(clip: PreparedClip, source: Source, concerns: tuple[str, ...]) -> PreparedClip:
@@ -409,21 +431,21 @@ def _with_concerns(clip: PreparedClip, source: Source, concerns: tuple[str, ...]
     return clip
 
 
-def _check_masks(clip: PreparedClip, source: Source, video: VideoConfig) -> None:
+def _check_masks(clip: PreparedClip, source: Source, start: float) -> None:
     """Passes a clip of which every frame has a mask."""
     there = np.asarray(clip.masks.any(axis=(1, 2)))
     if not there.all():
         raise PersonError(
             f"expected a mask of the person in every frame of {_name(source)}, got empty ones in frames "
             f"{list_numbers(np.flatnonzero(~there) + 1)}; gaps of up to {LONGEST_GAP:g} s are filled in up to "
-            f"{MOST_FILLED:.0%} of the frames; {_suggest(there, clip.video, video.start, '--video.start')}, or give "
+            f"{MOST_FILLED:.0%} of the frames; {_suggest(there, clip.video, start, 'source')}, or give "
             "masks (--people.masks)"
         )
 
 
-def _suggest(there: Bool[np.ndarray, " f"], video: Video, start: float, flag: str) -> str:
+def _suggest(there: Bool[np.ndarray, " f"], video: Video, start: float, which: str) -> str:
     """How to take the frames in which the person is."""
-    return f"take the frames that show them: {suggest_range(longest_run(there), video.fps, start, flag)}"
+    return f"take the frames that show them: {suggest_range(longest_run(there), video.fps, start, which)}"
 
 
 def _probe(source: Source) -> VideoInfo:
@@ -467,8 +489,7 @@ class _Chosen:
     """The frames that were taken of a source, and the size at which people are looked for in them."""
 
     source: Source
-    video: VideoConfig
-    start: float
+    selection: Selection
     count: int
     fit: Fit
 
@@ -476,25 +497,25 @@ class _Chosen:
         """Which of so many ready frames go with them."""
         if available == self.count:
             return np.arange(available)
-        stride = self.video.stride
-        if isinstance(self.source, Video):
-            indices = self._of_memory(self.source)
-        else:
-            indices = choose_frames(self.source, self.count, start=self.start, stride=stride, fps=self.video.fps)
+        indices = self._of_memory(self.source) if isinstance(self.source, Video) else self._of_file(self.source)
         return pick_frames(available, indices, _probe(self.source).frames, str(path))
 
     def pass_through(self, rate: float) -> Passage:
         """They and those between them, about `rate` a second."""
-        start, fps = self.start, self.video.fps
+        start, fps = self.selection.start, self.selection.fps
         if isinstance(self.source, Video):
             times = frame_times(len(self.source.frames), self.source.fps)
             return pass_through(self.source, self._of_memory(self.source), times, start=start, fps=fps, rate=rate)
-        path = Path(self.source)
-        times, chosen = locate_frames(path, self.count, start=start, stride=self.video.stride, fps=fps)
+        path, of = Path(self.source), self.selection
+        times, chosen = locate_frames(path, self.count, start=start, end=of.end, stride=of.stride, fps=fps)
         return pass_through(path, chosen, times, start=start, fps=fps, rate=rate)
 
+    def _of_file(self, source: str | Path) -> Int[np.ndarray, " f"]:
+        of = self.selection
+        return choose_frames(source, self.count, start=of.start, end=of.end, stride=of.stride, fps=of.fps)
+
     def _of_memory(self, source: Video) -> Int[np.ndarray, " f"]:
-        return _nearest_frame(self.start, source.fps) + self.video.stride * np.arange(self.count)
+        return self.selection.indices(len(source.frames), source.fps)
 
 
 def _find_person(whole: Video, sought: _Sought, people: PeopleConfig, progress: Progress) -> PreparedClip:

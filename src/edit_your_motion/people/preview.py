@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from edit_your_motion.errors import VideoError
 from edit_your_motion.people.keypoints import Keypoints
-from edit_your_motion.people.skeleton import draw_skeleton
+from edit_your_motion.people.skeleton import DRAWN, draw_skeleton
 
 _BACKGROUND = (24, 24, 24)
 _INK = (235, 235, 235)
 _GAP = 4
+_OUTLINE = (255, 0, 255)
 _DIM = 0.5
 """Brightness of a picture that a skeleton lies on, as a share of its own."""
 
@@ -23,6 +24,7 @@ def alignment_preview(
     reference_frames: UInt8[np.ndarray, "g h2 w2 3"],
     reference: Keypoints,
     aligned: Keypoints,
+    shown: Int[np.ndarray, " g"],
     *,
     columns: int = 6,
 ) -> UInt8[np.ndarray, "height width 3"]:
@@ -34,18 +36,18 @@ def alignment_preview(
         reference_frames: of the person whose motion it is.
         reference: their keypoints, as many.
         aligned: the reference's keypoints on the source's canvas, as many as the reference's.
+        shown: which frame of the source goes with each of them.
         columns: how many frames to show, spread evenly over each row.
 
     Raises:
         VideoError: frames and keypoints do not go together.
     """
-    below = source_frames[[min(frame, len(source_frames) - 1) for frame in range(len(aligned))]]
     return contact_sheet(
         [
             ("source", overlay_skeleton(source_frames, source)),
             ("reference", overlay_skeleton(reference_frames, reference)),
             ("aligned", draw_skeleton(aligned)),
-            ("aligned on source", overlay_skeleton(below, aligned)),
+            ("aligned on source", overlay_skeleton(source_frames[shown], aligned)),
         ],
         columns=columns,
     )
@@ -64,10 +66,37 @@ def overlay_skeleton(frames: UInt8[np.ndarray, "f h w 3"], keypoints: Keypoints)
                 *(expected[0], expected[2], expected[1]), *(frames.shape[0], frames.shape[2], frames.shape[1])
             )
         )
-    skeletons = draw_skeleton(keypoints)
-    # The brightest channel of a drawn pixel is at least a limb's intensity, so this is 1 on shapes and 0 beside them.
-    cover = np.minimum(skeletons.max(axis=-1, keepdims=True) / 128, 1)
-    return np.rint(frames * _DIM * (1 - cover) + skeletons * cover).clip(0, 255).astype(np.uint8)
+    drawn = np.empty_like(frames)
+    for index, skeleton in enumerate(draw_skeleton(keypoints)):
+        # The brightest channel of a drawn pixel is at least a limb's intensity: this is 1 on shapes and 0 beside them.
+        cover = np.minimum(skeleton.max(axis=-1, keepdims=True) / 128, 1)
+        drawn[index] = np.rint(frames[index] * _DIM * (1 - cover) + skeleton * cover).clip(0, 255)
+    return drawn
+
+
+def mark_person(
+    frames: UInt8[np.ndarray, "f h w 3"], keypoints: Keypoints, masks: Bool[np.ndarray, "f h w"]
+) -> UInt8[np.ndarray, "f h w 3"]:
+    """The frames with all that is known of the person: skeleton, outline of the mask, the seen joints' mean confidence.
+
+    Raises:
+        VideoError: other counts or sizes than the keypoints'.
+    """
+    marked = overlay_skeleton(frames, keypoints)
+    seen, bar = keypoints.visible(DRAWN), max(16, frames.shape[1] // 24)
+    for index, mask in enumerate(masks):
+        inside = mask.copy()
+        inside[1:] &= mask[:-1]
+        inside[:-1] &= mask[1:]
+        inside[:, 1:] &= mask[:, :-1]
+        inside[:, :-1] &= mask[:, 1:]
+        marked[index][mask & ~inside] = _OUTLINE
+        sure = keypoints.body[index, seen[index], 2]
+        label = f"{index + 1}: confidence {sure.mean():.2f}" if len(sure) else f"{index + 1}: nobody"
+        picture = Image.fromarray(marked[index])
+        ImageDraw.Draw(picture).text((_GAP, _GAP), label, _INK, _font(bar), stroke_width=2, stroke_fill=(0, 0, 0))
+        marked[index] = np.asarray(picture)
+    return marked
 
 
 def contact_sheet(

@@ -3,8 +3,10 @@
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import product
 from typing import Any, Literal, TypeVar
 
@@ -158,6 +160,17 @@ def follow(plan: Plan, config: AnyJob) -> AnyJob:
     return config.model_copy(update=changes)
 
 
+def means_of(rehearsal: "Rehearsal", windows: WindowsConfig, runtime: RuntimeConfig) -> Means:
+    """What the settings do to take less memory, where no plan is made."""
+    recompute: tuple[Recompute, ...] = ("nothing",)
+    if rehearsal.tuning is not None:
+        set_to = rehearsal.tuning.recomputation
+        recompute = set_to if isinstance(set_to, tuple) else ("everything",) if set_to else ("nothing",)
+    winograd = runtime.winograd_tiles if rehearsal.winograd else None
+    window = min(windows.frames, rehearsal.shape[0])
+    return Means(recompute, runtime.frozen_storage, runtime.offload, runtime.tiled_vae, window, 0, winograd)
+
+
 def make_plan(rehearsal: "Rehearsal", windows: WindowsConfig, runtime: RuntimeConfig) -> Plan:
     """The fastest way to do an edit in the memory that `runtime.memory` names.
 
@@ -211,6 +224,7 @@ class Rehearsal:
         person: int = 0,
     ) -> None:
         device = choose_device(runtime.device)
+        self.device = device
         self.on_gpu, self.dtype = device.type != "cpu", choose_dtype(runtime.precision, device)
         self.winograd = pays_winograd(runtime, device, self.dtype)
         self.tuning, self.shape, self.architecture = tuning, shape, architecture
@@ -241,13 +255,13 @@ class Rehearsal:
         resident += MOST_WORK if means.winograd else 0
         predictor = self._predictor(means)
         found = {
-            "decode": resident + vae + _with_margin(self._decode(means.tiled_vae).memory),
-            "sample": resident + _with_margin(self._predict(means.window, predictor).memory),
+            "decode": resident + vae + _with_margin(self.decoding(means.tiled_vae).memory),
+            "sample": resident + _with_margin(self.prediction(means.window, predictor).memory),
         }
-        for number, stage in enumerate(self._stages(), 1):
-            numbers = self._trained([stage])
+        for number, stage in enumerate(self.stages(), 1):
+            numbers = self.count_trained([stage])
             # Gradients are there whole; those of the dry run are in the type of computation, the real ones in fp32.
-            results = self._tune(stage, means.recompute, self._tuned_frames(means), predictor).memory
+            results = self.tuning_step(stage, means.recompute, self.tuned_frames(means), predictor).memory
             activations = max(results - numbers * self.dtype.itemsize, 0)
             states = 2 if self.tuning is not None and self.tuning.optimizer == "adamw-8bit" else 8
             found[f"tune, stage {number}"] = resident + numbers * (4 + states) + _with_margin(activations)
@@ -260,7 +274,7 @@ class Rehearsal:
         frozen = self._stored(self.stock, means, self.dtype)
         idle = 0 if means.offload else self._stored(_weights(self.vae), means, torch.float32)
         idle += 0 if means.offload else self._stored(_weights(self.text_encoder), means, self.dtype)
-        tuned = self._trained(self._stages()) * (4 - self.dtype.itemsize)
+        tuned = self.count_trained(self.stages()) * (4 - self.dtype.itemsize)
         transformed = transformed_bytes(self._predictor(means))
         weights = frozen + idle + sum(tensor.numel() for tensor in added) * self.dtype.itemsize + transformed
         return OVERHEAD + self.person + weights + tuned
@@ -274,27 +288,30 @@ class Rehearsal:
             predictor = self._transformed[key] = deepcopy(self.predictor)
             use_winograd(predictor, means.winograd)
             with torch.no_grad():
-                self._noise(means.window, predictor)
+                self.predict_once(means.window, predictor)
         return self._transformed[key]
 
     def _stored(self, weights: Iterable[tuple[Tensor, bool]], means: Means, dtype: torch.dtype) -> int:
         storage = choose_storage(means.frozen_storage, dtype) or dtype
         return sum(tensor.numel() * (storage if storable else dtype).itemsize for tensor, storable in weights)
 
-    def _stages(self) -> list[StageConfig]:
+    def stages(self) -> list[StageConfig]:
+        """The stages that take any steps."""
         return [] if self.tuning is None else [stage for stage in self.tuning.stages if stage.iterations]
 
-    def _trained(self, stages: Iterable[StageConfig]) -> int:
+    def count_trained(self, stages: Iterable[StageConfig]) -> int:
         """How many numbers some stages tune."""
         parts = {part for stage in stages for part in stage.trains}
         unet = self.predictor.unet
         return sum({id(each): each.numel() for part in parts for each in unet.parameters_of(part).values()}.values())
 
-    def _tuned_frames(self, means: Means) -> int:
+    def tuned_frames(self, means: Means) -> int:
+        """The frames of an optimiser step, at most."""
         window = None if self.tuning is None else self.tuning.window
         return min(means.window, window or means.window)
 
-    def _decode(self, tiled: bool) -> Cost:
+    def decoding(self, tiled: bool) -> Cost:
+        """What it costs to decode a frame."""
         scale, (_, height, width) = self.architecture.pixels_per_latent, self.shape
         sides = [min(side, TILE) if tiled else side for side in (height, width)]
         latents = torch.empty(1, self.vae.config.latent_channels, *(side // scale for side in sides), device="meta")
@@ -307,33 +324,51 @@ class Rehearsal:
         pixels = 3 * height * width * 4 * 2 if tiled else 0  # the tiles, and the frame that they are put together to
         return Cost(cost.operations, cost.memory + pixels)
 
-    def _predict(self, frames: int, predictor: NoisePredictor) -> Cost:
-        return self._once(("predict", frames), predictor, torch.no_grad()(lambda: self._noise(frames, predictor)))
+    def encoding(self) -> Cost:
+        """What it costs to encode a frame."""
+        _, height, width = self.shape
+        pixels = torch.empty(1, 3, height, width, device="meta")
+        return self._once(("encode",), self.vae, torch.no_grad()(lambda: self.vae.encode(pixels)))
 
-    def _tune(
+    def prediction(self, frames: int, predictor: NoisePredictor) -> Cost:
+        """What it costs to predict the noise of so many frames."""
+        return self._once(("predict", frames), predictor, torch.no_grad()(lambda: self.predict_once(frames, predictor)))
+
+    def tuning_step(
         self, stage: StageConfig, recompute: tuple[Recompute, ...], frames: int, predictor: NoisePredictor
     ) -> Cost:
+        """What a step of a stage costs, of so many frames."""
+        with self.being_tuned(stage, recompute, predictor):
+            run = partial(self.tune_once, frames, predictor)
+            return self._once(("tune", stage.trains, recompute, frames), predictor, run)
+
+    def tune_once(self, frames: int, predictor: NoisePredictor, device: str | torch.device = "meta") -> None:
+        """Runs the network on so many frames, and back."""
+        self.predict_once(frames, predictor, device).float().square().mean().backward()
+
+    @contextmanager
+    def being_tuned(
+        self, stage: StageConfig, recompute: tuple[Recompute, ...], predictor: NoisePredictor
+    ) -> Iterator[None]:
+        """Inside, the network is one of which a stage is tuned."""
         unet = predictor.unet
         parameters = [each for part in stage.trains for each in unet.parameters_of(part).values()]
-
-        def tune() -> None:
-            unet.gradient_checkpointing = recompute
-            for parameter in parameters:
-                parameter.requires_grad_(True)
-            self._noise(frames, predictor).square().mean().backward()
-
+        unet.gradient_checkpointing = recompute
+        for parameter in parameters:
+            parameter.requires_grad_(True)
         try:
-            return self._once(("tune", stage.trains, recompute, frames), predictor, tune)
+            yield
         finally:
             unet.gradient_checkpointing = False
             for parameter in parameters:
                 parameter.grad = None
                 parameter.requires_grad_(False)
 
-    def _noise(self, frames: int, predictor: NoisePredictor) -> Tensor:
+    def predict_once(self, frames: int, predictor: NoisePredictor, device: str | torch.device = "meta") -> Tensor:
+        """Runs the network on so many frames."""
         architecture, (_, height, width) = self.architecture, self.shape
         scale, text = architecture.pixels_per_latent, architecture.text_encoder
-        with torch.device("meta"):
+        with torch.device(device):
             z = torch.empty(1, frames, architecture.unet["in_channels"], height // scale, width // scale)
             prompt = torch.empty(1, text.max_position_embeddings, text.hidden_size, dtype=self.dtype)
             skeletons = torch.empty(1, frames, 3, height, width, dtype=self.dtype)

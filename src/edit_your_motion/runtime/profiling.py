@@ -59,6 +59,14 @@ class Recorder:
             self.phases[name] = PhaseRecord(seconds, peak, total)
 
 
+def synchronize(device: torch.device) -> None:
+    """Waits until a device has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
 def reset_peak_memory(device: torch.device) -> None:
     """Begins a new watch over the highest memory in use."""
     if device.type == "cuda":

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
-from itertools import compress, count, islice
+from itertools import compress, count, islice, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -90,17 +90,26 @@ def resample(timed: Iterator[TimedFrame], start: Fraction, rate: Fraction) -> It
 
 
 def _choose(
-    timed: Iterator[TimedFrame], start: Fraction, rate: Fraction | None, stride: int, frames: int | None
+    timed: Iterator[TimedFrame],
+    start: Fraction,
+    end: float | int | None,
+    rate: Fraction | None,
+    stride: int,
+    frames: int | None,
 ) -> Iterator[TimedFrame]:
     chosen = drop_before(timed, start) if rate is None else resample(timed, start, rate)
+    if end is not None:
+        last = Fraction(end).limit_denominator(10**6)
+        chosen = takewhile(lambda frame: frame.time + frame.duration / 2 <= last, chosen)
     return islice(islice(chosen, 0, None, stride), frames)
 
 
 def choose_frames(
     path: Path | str,
-    frames: int,
+    frames: int | None,
     *,
     start: float | int = 0.0,
+    end: float | int | None = None,
     stride: int = 1,
     fps: float | int | Fraction | None = None,
 ) -> Int[np.ndarray, " f"]:
@@ -112,14 +121,15 @@ def choose_frames(
     path, rate, begin = _checked_path(path), _checked_rate(fps), Fraction(start).limit_denominator(10**6)
     with closing(_iterate(path, Fraction(0), rate)) as timed:
         counted = (replace(frame, index=index) for index, frame in enumerate(timed))
-        return np.array([frame.index for frame in _choose(counted, begin, rate, stride, frames)], int)
+        return np.array([frame.index for frame in _choose(counted, begin, end, rate, stride, frames)], int)
 
 
 def locate_frames(
     path: Path | str,
-    frames: int,
+    frames: int | None,
     *,
     start: float | int = 0.0,
+    end: float | int | None = None,
     stride: int = 1,
     fps: float | int | Fraction | None = None,
 ) -> tuple[Float[np.ndarray, " n"], Int[np.ndarray, " f"]]:
@@ -139,7 +149,7 @@ def locate_frames(
             yield replace(frame, index=index)
 
     with closing(_iterate(path, begin, rate)) as timed:
-        chosen = [frame.index for frame in _choose(counted(timed), begin, rate, stride, frames)]
+        chosen = [frame.index for frame in _choose(counted(timed), begin, end, rate, stride, frames)]
     return np.array(times), np.array(chosen, int)
 
 
@@ -182,11 +192,12 @@ def read_video(
     path: Path | str,
     *,
     start: float | int = 0.0,
+    end: float | int | None = None,
     frames: int | None = None,
     stride: int = 1,
     fps: float | int | Fraction | None = None,
     fit: Fit | None = None,
-    minimum: int = 1,
+    minimum: int | None = None,
     on_frame: Callable[[int], None] | None = None,
 ) -> Video:
     """The chosen frames of a video, an animated or single picture, or a folder of pictures.
@@ -198,18 +209,20 @@ def read_video(
     Args:
         path: the file or folder.
         start: seconds after the source's first frame; the frame nearest to it comes first.
+        end: seconds after the source's first frame; None for the end of the source.
         frames: how many to keep; None keeps all up to the end.
         stride: keep every so many-th frame, at least 1.
         fps: choose frames by their presentation time at this many per second, above 0 and up to 1000, before the
             stride; pictures in a folder have no times of their own and play at this rate (30 unless given).
         fit: size to bring each frame to; None keeps the source's.
-        minimum: with fewer frames than this the clip is of no use to the caller.
+        minimum: with fewer frames than this the clip is of no use to the caller; as many as `frames` unless given.
         on_frame: called after each kept frame with how many there are by then.
 
     Raises:
         ConfigError: an argument is out of its range.
         VideoError: missing, no video, broken off before the last frame that was asked for, too short, or too large.
     """
+    minimum = minimum or frames or 1
     if not (math.isfinite(start) and start >= 0) or stride < 1 or minimum < 1 or (frames is not None and frames < 1):
         raise ConfigError(
             "expected start of at least 0 s and frames, stride and minimum of at least 1, "
@@ -220,7 +233,7 @@ def read_video(
     times: list[Fraction] = []
     size = 0
     with closing(_iterate(path, begin, rate)) as timed:
-        for frame in _choose(timed, begin, rate, stride, frames):
+        for frame in _choose(timed, begin, end, rate, stride, frames):
             pixels = frame.pixels() if fit is None else fit_frame(frame.pixels(), fit)
             size += pixels.nbytes
             if kept and pixels.shape != kept[0].shape:
@@ -236,18 +249,27 @@ def read_video(
             times.append(frame.time)
             if on_frame is not None:
                 on_frame(len(kept))
-    _require(len(kept), frames or minimum, path, start, stride, rate)
+    _require(len(kept), minimum, path, start, end, stride, rate)
     stated = rate or probe(path).fps
     return Video(np.stack(kept), _true_rate(times, stated / stride), path, float(times[0]))
 
 
-def _require(count: int, wanted: int, path: Path, start: float | int, stride: int, rate: Fraction | None) -> None:
+def _require(
+    count: int,
+    wanted: int,
+    path: Path,
+    start: float | int,
+    end: float | int | None,
+    stride: int,
+    rate: Fraction | None,
+) -> None:
     if count >= wanted:
         return
     if count == 0:
         length = probe(path).duration
         stated = "" if length is None else f" (it lasts {length:.2f} s)"
-        raise VideoError(f"{path} has no frames from {start:g} s on{stated}: lower the start")
+        until, remedy = ("on", "lower the start") if end is None else (f"to {end:g} s", "take a longer part of it")
+        raise VideoError(f"{path} has no frames from {start:g} s {until}{stated}: {remedy}")
     pace = f" at {float(rate):g} frames per second" if rate else ""
     raise VideoError(
         f"{path} has {counted(count, 'frame')} from {start:g} s on with stride {stride}{pace}, expected {wanted}: "

@@ -26,7 +26,7 @@ from edit_your_motion.benchmark.datasets.scores import Known, score_frames
 from edit_your_motion.benchmark.exports import export_scene
 from edit_your_motion.benchmark.methods.catalogue import METHODS, Method, group_by_backbone, scale_tuning
 from edit_your_motion.benchmark.methods.external import ExternalMethod
-from edit_your_motion.config import EditConfig, PeopleConfig, VideoConfig, parse_config
+from edit_your_motion.config import ClipConfig, EditConfig, PeopleConfig, VideoConfig, parse_config
 from edit_your_motion.datasets.case import Case, Dataset
 from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.edit import loop_frames
@@ -131,7 +131,7 @@ class _Run:
         ours: dict[str, Any] = {
             "source": str(clips / "source.mp4"),
             "reference": str(clips / "reference.mp4"),
-            "video": VideoConfig(frames=frames, size=shared.size, fit=shared.fit).model_dump(),
+            "video": VideoConfig(frames=frames, stride=1, size=shared.size, fit=shared.fit).model_dump(),
             "people": without_ready_people(shared.edit.people).model_dump(),
         }
         config = parse_config(EditConfig, shared.edit.model_dump(), ours)
@@ -174,9 +174,12 @@ class _Run:
         if isinstance(self.people, ModelFileError | MissingExtraError) and not _all_ready(people):
             raise self.people
         still = len(source.frames) == 1
-        of_source = video if still else video.model_copy(update={"frames": len(source.frames)})
+        # Frame goes with frame, whatever the rates, as in the literature.
+        source = replace(source, fps=reference.fps)
+        every = ClipConfig(frames=frames, stride=1)
+        of_source = every if still else every.model_copy(update={"frames": len(source.frames)})
         prepared = prepare_source(source, canvas, of_source, people, progress)
-        motion = prepare_reference(reference, frames, video, people, progress)
+        motion = prepare_reference(reference, every, people, progress)
         truth = None if case.truth is None else _read_truth(case.truth, canvas, frames)
         clips = {"source": prepared.video.frames[:1] if still else prepared.video.frames, "reference": reference.frames}
         for name, clip in {**clips, "truth": truth}.items():

@@ -33,7 +33,7 @@ from edit_your_motion.benchmark.paired.config import PairedConfig
 from edit_your_motion.benchmark.paired.pairs import PAIRS, PairChoice
 from edit_your_motion.benchmark.paired.scores import Judges, Truth, find_lpips, score_edit
 from edit_your_motion.benchmark.prefix_tuning import KeptTuning
-from edit_your_motion.config import EditConfig, VideoConfig, parse_config
+from edit_your_motion.config import ClipConfig, EditConfig, VideoConfig, parse_config
 from edit_your_motion.errors import MissingExtraError, ModelFileError
 from edit_your_motion.metrics import Lpips
 from edit_your_motion.models.backbone import Backbone
@@ -166,9 +166,9 @@ def render_case(pair: PairChoice, config: PairedConfig, progress: Progress) -> C
     }
     if config.people == "detected":
         canvas = Canvas(config.size, config.size)
-        video, people = VideoConfig(frames=config.frames), without_ready_people(config.edit.people)
-        source = prepare_source(clips["source"], canvas, video, people, progress)
-        reference = prepare_reference(clips["reference"], config.frames, video, people, progress)
+        every, people = ClipConfig(frames=config.frames, stride=1), without_ready_people(config.edit.people)
+        source = prepare_source(clips["source"], canvas, every, people, progress)
+        reference = prepare_reference(clips["reference"], every, people, progress)
     else:
         source = _shrunk(rendered.source, zoom, rate)
         source = replace(
@@ -208,7 +208,7 @@ def _cell(folder: Path, shared: PairedConfig, pair: PairChoice, method: AnyMetho
     ours: dict[str, Any] = {
         "source": str(clips / "source.mp4"),
         "reference": str(clips / "reference.mp4"),
-        "video": VideoConfig(frames=shared.frames, size=str(shared.size)).model_dump(),
+        "video": VideoConfig(frames=shared.frames, stride=1, size=str(shared.size)).model_dump(),
         "people": without_ready_people(shared.edit.people).model_dump(),
     }
     config = parse_config(EditConfig, shared.edit.model_dump(), ours)

@@ -1,0 +1,99 @@
+"""What is seen before anything is tuned: the people of both clips, the aligned motion, and what is wrong in words.
+
+The folders that are written here may be corrected by hand, and given in the place of the clips.
+"""
+
+from pathlib import Path
+from typing import TypeVar, cast
+
+from edit_your_motion.config import AlignmentConfig, ApplyConfig, ClipConfig, TuneConfig
+from edit_your_motion.edit import follow_source
+from edit_your_motion.errors import PersonError
+from edit_your_motion.people.alignment import align_as
+from edit_your_motion.people.clip_warnings import describe_hopeless
+from edit_your_motion.people.formats.keypoints_file import save_keypoints
+from edit_your_motion.people.preparation import PreparedClip
+from edit_your_motion.people.preview import mark_person, overlay_skeleton
+from edit_your_motion.video import write_video
+
+FRAMES, KEYPOINTS, MASKS = "frames.mp4", "keypoints.json", "masks"
+
+AnyJob = TypeVar("AnyJob", bound=TuneConfig | ApplyConfig)
+
+
+def take_prepared(config: AnyJob) -> AnyJob:
+    """The configuration, with the frames, keypoints and masks of prepared folders where those are given as clips."""
+    changes: dict[str, object] = {}
+    people = config.people
+    source = config.source if isinstance(config, TuneConfig) else ClipConfig()
+    reference = config.reference if isinstance(config, ApplyConfig) else ClipConfig()
+    if folder := _prepared(source):
+        masks = folder / MASKS
+        found = {
+            "keypoints": people.keypoints or folder / KEYPOINTS,
+            "masks": people.masks or (masks if masks.is_dir() else None),
+            "person": None if people.keypoints is None else people.person,
+        }
+        people = people.model_copy(update=found)
+        changes["source"] = source.model_copy(update={"path": str(folder / FRAMES)})
+    if folder := _prepared(reference):
+        ready = people.reference_keypoints
+        found = {
+            "reference_keypoints": ready or folder / KEYPOINTS,
+            "reference_person": None if ready is None else people.reference_person,
+        }
+        people = people.model_copy(update=found)
+        changes["reference"] = reference.model_copy(update={"path": str(folder / FRAMES)})
+    return cast(AnyJob, config.model_copy(update={**changes, "people": people}))
+
+
+def write_person(folder: Path, clip: PreparedClip) -> None:
+    """Writes ``overlay.mp4``: every frame with the skeleton, the outline of the mask, and the joints' confidence."""
+    write_video(folder / "overlay.mp4", mark_person(clip.video.frames, clip.keypoints, clip.masks), clip.video.fps)
+
+
+def write_motion(folder: Path, reference: PreparedClip) -> None:
+    """Writes what there is of a reference, to correct and to give back: frames, keypoints, overlay."""
+    save_keypoints(folder / KEYPOINTS, reference.keypoints)
+    write_video(folder / FRAMES, reference.video.frames, reference.video.fps, crf=8, sound=reference.video)
+    write_person(folder, reference)
+
+
+def write_aligned(folder: Path, source: PreparedClip, reference: PreparedClip, config: AlignmentConfig) -> None:
+    """Writes ``aligned.mp4``: the reference's skeletons as they are brought to the source, over its frames.
+
+    Args:
+        folder: where.
+        source: who is to move.
+        reference: whose motion.
+        config: how the one is aligned with the other.
+    """
+    aligned = align_as(config, reference.keypoints, source.keypoints)
+    shown = follow_source(source, len(reference), reference.video.fps)
+    write_video(folder / "aligned.mp4", overlay_skeleton(source.video.frames[shown], aligned), reference.video.fps)
+
+
+def require_hope(source: PreparedClip, reference: PreparedClip, config: AlignmentConfig, *, force: bool) -> None:
+    """Passes clips of which an edit can come.
+
+    Args:
+        source: who is to move.
+        reference: whose motion.
+        config: how the one is aligned with the other.
+        force: whether the others pass too.
+
+    Raises:
+        PersonError: nothing good can come of them.
+    """
+    if not force and (reasons := describe_hopeless(config, reference.keypoints, source.keypoints)):
+        raise PersonError(
+            f"not begun, for nothing good can come of it: {'; '.join(reasons)}; look at overlay.mp4 and aligned.mp4, "
+            "take other frames or correct the keypoints, or go on with --force"
+        )
+
+
+def _prepared(clip: ClipConfig) -> Path | None:
+    """The folder of a clip that was prepared, if it is one."""
+    folder = None if clip.path is None else Path(clip.path)
+    there = folder is not None and all((folder / name).is_file() for name in (FRAMES, KEYPOINTS))
+    return folder if there else None

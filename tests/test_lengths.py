@@ -1,0 +1,145 @@
+"""Clips of any length and rate: all of a clip is taken, an edit lasts as long as its motion, and this is said first."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edit_your_motion import EditYourMotionPipeline
+from edit_your_motion.config import EditConfig, TuneConfig, load_config, parse_config
+from edit_your_motion.edit import follow_source, loop_frames
+from edit_your_motion.errors import ConfigError, VideoError
+from edit_your_motion.jobs.early_checks import check_clip
+from edit_your_motion.jobs.outlook import foresee_job, in_words, plan_edit, require_patience
+from edit_your_motion.jobs.session import run_edit
+from edit_your_motion.runtime.progress import SilentProgress
+from edit_your_motion.video import Video, read_video, write_video
+from synthetic_clip import SyntheticClip, film, short_edit, write_clip
+
+SILENT = SilentProgress()
+WHOLE = {"video": {"frames": None, "size": "64"}}
+
+
+def write(folder: Path, frames: int, fps: int, speed: float = 0.5) -> SyntheticClip:
+    folder.mkdir()
+    clip = film(frames, speed=speed)
+    return write_clip(folder, replace(clip, video=replace(clip.video, fps=Fraction(fps))))
+
+
+@pytest.mark.parametrize(
+    ("source", "reference"), [((1, 8), (3, 8)), ((3, 30), (1, 8)), ((2, 8), (5, 24)), ((6, 24), (2, 1))]
+)
+def test_an_edit_is_as_long_as_its_reference_at_its_rate(
+    checkpoints: Path, tmp_path: Path, source: tuple[int, int], reference: tuple[int, int]
+) -> None:
+    clips = write(tmp_path / "source", *source), write(tmp_path / "reference", *reference)
+    config = short_edit(checkpoints, *clips, **WHOLE)
+    result = run_edit(config, tmp_path / "edit", SILENT)
+    edited = read_video(result.folder / "edited.mp4")
+    assert (len(edited.frames), edited.fps) == reference
+    assert len(read_video(result.folder / "comparison.mp4").frames) == reference[0]
+
+
+@pytest.mark.parametrize(("fps", "kept", "rate"), [(60, 6, 30), (240, 2, 30), (1, 12, 1)])
+def test_a_fast_reference_is_edited_at_30_frames_a_second(
+    checkpoints: Path, tmp_path: Path, fps: int, kept: int, rate: int
+) -> None:
+    clip = write(tmp_path / "clip", 12, fps)
+    pipeline = EditYourMotionPipeline.from_pretrained(
+        checkpoints / "base", controlnet=checkpoints / "controlnet", device="cpu"
+    )
+    config = short_edit(checkpoints, clip, clip, **WHOLE)
+    person = pipeline.tune(clip.video, "a box walks", config=config.for_tuning())
+    assert (len(person.source), person.source.video.fps) == (kept, rate)
+    assert len(pipeline.apply(clip.video, config=config.for_applying()).frames) == kept
+
+
+def test_the_source_s_place_moves_at_its_true_speed() -> None:
+    source = replace(film(5), video=Video(film(5).video.frames, Fraction(15)))
+    assert follow_source(source, 6, Fraction(15)).tolist() == [0, 1, 2, 3, 4, 3]
+    assert follow_source(source, 6, Fraction(30)).tolist() == [0, 1, 1, 2, 2, 3]
+    assert follow_source(source, 4, Fraction(5)).tolist() == [0, 3, 2, 1]
+    for available, wanted in ((1, 4), (2, 5), (3, 7), (7, 3)):
+        steps = np.abs(np.diff(loop_frames(available, wanted)))
+        assert (steps == (available > 1)).all()
+
+
+def test_what_is_not_there_is_said_before_anything_is_done(tmp_path: Path) -> None:
+    clip = write(tmp_path / "clip", 8, 8)
+    config = parse_config(EditConfig, {"source": str(clip.video)})
+
+    def check(**frames: object) -> int | None:
+        chosen = parse_config(EditConfig, config.model_dump(), {"source": frames})
+        return check_clip(clip.video, chosen.source_clip, "source")
+
+    assert check() == 8
+    assert check(frames=64, fps=12) == 12
+    with pytest.raises(VideoError, match=r"from 5 s on \(it lasts 1.00 s\).*--source.start"):
+        check(start=5)
+    with pytest.raises(VideoError, match=r"no frames from 0.5 s to 0.51 s"):
+        check(start=0.5, duration=0.01)
+
+
+def test_a_clip_of_10000_frames_says_how_much_of_it_can_be_taken(tmp_path: Path) -> None:
+    write_video(tmp_path / "long.mp4", np.zeros((10_000, 16, 32, 3), np.uint8), 30)
+    config = parse_config(EditConfig, {"reference": {"path": str(tmp_path / "long.mp4")}})
+    with pytest.raises(VideoError, match=r"10000 frames, expected at most \d+ .*--reference.duration"):
+        check_clip(tmp_path / "long.mp4", config.reference_clip, "reference")
+    part = parse_config(EditConfig, config.model_dump(), {"reference": {"duration": 10.0}})
+    assert check_clip(tmp_path / "long.mp4", part.reference_clip, "reference") == 300
+
+
+def test_files_of_before_mean_what_they_meant(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(
+        "source: a.mp4\nreference: b.mp4\nprompt: x\n"
+        "video: {frames: 8, fps: null, stride: 2, start: 1.5, reference_start: 2.5, size: '64'}\n"
+    )
+    values = load_config(tmp_path / "config.yaml")
+    config = parse_config(EditConfig, values, {"source": {"end": 9.0}})
+    assert (config.source.path, config.source.start, config.source.end) == ("a.mp4", 1.5, 9.0)
+    assert (config.reference.path, config.reference.start) == ("b.mp4", 2.5)
+    for clip in (config.source_clip, config.reference_clip):
+        assert (clip.frames, clip.fps, clip.stride) == (8, None, 2)
+    tuning = {name: value for name, value in values.items() if name != "reference"}
+    assert parse_config(TuneConfig, tuning).source_clip.start == 1.5
+
+
+def test_a_clip_s_own_rate_wins_over_that_of_both() -> None:
+    config = parse_config(
+        EditConfig, {"video": {"frames": 9, "stride": 3}, "source": {"fps": 12.0}, "reference": {"frames": 4}}
+    )
+    assert (config.source_clip.frames, config.source_clip.fps, config.source_clip.stride) == (9, 12, None)
+    assert (config.reference_clip.frames, config.reference_clip.fps, config.reference_clip.stride) == (4, None, 3)
+
+
+def test_a_plan_says_what_all_of_it_takes(checkpoints: Path, tmp_path: Path) -> None:
+    clips = write(tmp_path / "source", 5, 8), write(tmp_path / "reference", 9, 8)
+    config = short_edit(checkpoints, *clips, **WHOLE, windows={"frames": 4, "overlap": 2, "context": 1})
+    outlook = plan_edit(config)
+    assert (outlook.source, outlook.frames, outlook.size) == (5, 9, (64, 64))
+    assert all(seconds > 0 for name, seconds in outlook.seconds.items() if name != "tune the decoder")
+    # Four windows of 4 frames that share 2 cover 9; two cover 5.
+    assert outlook.seconds["sample"] == pytest.approx(2 * outlook.seconds["invert"])
+    assert outlook.memory > outlook.disk > 0
+    require_patience(outlook, force=False)
+    long = replace(outlook, seconds={"tune, stage 1": 3 * 86400.0})
+    with pytest.raises(ConfigError, match=r"about 3 days on this machine.*shorter with.*--force"):
+        require_patience(long, force=False)
+    require_patience(long, force=True)
+
+
+def test_of_a_tuned_person_only_the_motion_takes_time(checkpoints: Path, tmp_path: Path) -> None:
+    clip = write(tmp_path / "clip", 2, 8)
+    config = short_edit(checkpoints, clip, clip)
+    folder = run_edit(config, tmp_path / "edit", SILENT).folder
+    outlook = foresee_job(config, folder / "person")
+    assert outlook is not None
+    assert set(outlook.seconds) == {"find the motion", "sample", "decode"}
+    assert foresee_job(config.for_tuning(), folder / "person") is None
+
+
+def test_durations_are_said_as_people_do() -> None:
+    said = [in_words(seconds) for seconds in (4.4, 89, 600, 5400, 200_000)]
+    assert said == ["4 s", "89 s", "10 min", "1.5 h", "2.3 days"]
