@@ -60,6 +60,7 @@ CHOSEN = {
         "--output": "",
         "--truth": "",
         "--restart": "",
+        "--force": "Begin what takes more than a day, or cannot come out well",
     },
 }
 """What the help of the commands that edit shows of their settings, and in which words; else in those of everywhere."""
