@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from edit_your_motion.runtime.progress import SilentProgress
+from edit_your_motion.serving.listening import listen, make_server
 from edit_your_motion.study.collection import Origins, collect_study
 from edit_your_motion.study.definition import Study
-from edit_your_motion.study.server import listen, make_app, make_server
+from edit_your_motion.study.server import make_app
 from edit_your_motion.video import write_video
 from imagined_study import OURS
 

@@ -1,15 +1,14 @@
 """The study's page in a real browser: several people at once, videos in step, resume, keys, a phone's width."""
 
 import asyncio
-import os
 import re
-import shutil
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
+from browsing import DESKTOP, NAMELESS, PHONE, Browse, Visit, browsing, playwright
 from edit_your_motion.study.answers import FILE, AnswerBook
 from edit_your_motion.study.report import report_study
 from edit_your_motion.study.table import list_rows
@@ -19,15 +18,6 @@ from study_site import CASES, FPS, Site, make_study, serving, write_clips
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
-playwright = pytest.importorskip("playwright.async_api", reason="no playwright: pip install playwright")
-
-NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "chrome")
-CHROMIUM = os.environ.get("EYM_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-if CHROMIUM is None:
-    pytest.skip(f"no Chromium found ({', '.join(NAMES)}, EYM_CHROMIUM)", allow_module_level=True)
-
-playwright.expect.set_options(timeout=20_000)
-DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
 
 
 @pytest.fixture(scope="module")
@@ -43,41 +33,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
-Visit = Callable[..., Awaitable[Any]]
-Scenario = Callable[[Visit], Awaitable[Any]]
-Browse = Callable[[Scenario], Any]
-
-
 @pytest.fixture(scope="module")
 def browse() -> Iterator[Browse]:
-    """Runs what people do: they open pages, each in a browser of their own, and nothing may fail in any of them."""
-    loop = asyncio.new_event_loop()
-    program = loop.run_until_complete(playwright.async_playwright().start())
-    options = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    browser = loop.run_until_complete(program.chromium.launch(executable_path=CHROMIUM, args=options))
-
-    async def run(scenario: Scenario) -> Any:
-        troubles: list[str] = []
-
-        async def visit(address: str, size: dict[str, int] = DESKTOP, context: Any = None) -> Any:
-            page = await (context or await browser.new_context(viewport=size)).new_page()
-            page.set_default_timeout(20_000)
-            page.on("pageerror", lambda error: troubles.append(str(error)))
-            page.on("console", lambda line: troubles.append(line.text) if line.type == "error" else None)
-            await page.goto(address)
-            return page
-
-        try:
-            result = await scenario(visit)
-        finally:
-            await asyncio.gather(*(context.close() for context in browser.contexts))
-        assert [each for each in troubles if "ERR_INTERNET_DISCONNECTED" not in each] == []
-        return result
-
-    yield lambda scenario: loop.run_until_complete(run(scenario))
-    loop.run_until_complete(browser.close())
-    loop.run_until_complete(program.stop())
-    loop.close()
+    with browsing() as browse:
+        yield browse
 
 
 async def begin(page: Any) -> None:
@@ -291,11 +250,7 @@ def test_everything_fits_and_can_be_reached_without_a_mouse(site: Site, browse: 
             if await each.is_visible() and (await each.bounding_box())["height"] < 24  # WCAG 2.5.8
         ]
         assert small == []
-        nameless = await page.evaluate(
-            """[...document.querySelectorAll("button, input, select, progress")].filter((e) =>
-                !(e.labels?.length || e.textContent.trim() || e.ariaLabel || e.getAttribute("aria-labelledby"))
-            ).map((e) => e.outerHTML)"""
-        )
+        nameless = await page.evaluate(NAMELESS)
         assert nameless == []
         reached = set()
         for _ in range(25):

@@ -15,6 +15,7 @@ EXTRAS = {
     "bitsandbytes": ("bitsandbytes", "8-bit optimiser"),
     "stage": ("numba", "synthetic people"),
     "study": ("starlette", "the user study's page"),
+    "web": ("starlette", "the web app"),
 }
 
 models = App(name="models", help="Model files that are downloaded: what, from where, size, licence, checksum.")

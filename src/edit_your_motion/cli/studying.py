@@ -112,12 +112,12 @@ def serve(folder: Path, /, *, host: str = "127.0.0.1", port: int = 8000) -> None
     port
         To listen on.
     """
-    from edit_your_motion.study.server import listen, make_app, make_server
+    from edit_your_motion.serving.listening import listen, make_server, show_address
+    from edit_your_motion.study.server import make_app
 
     server = make_server(make_app(folder))
     with listen(host, port) as listening:
-        shown = f"[{host}]" if ":" in host else host
-        sys.stdout.write(f"http://{shown}:{listening.getsockname()[1]}/ (Ctrl-C ends it)\n")
+        sys.stdout.write(f"{show_address(listening)} (Ctrl-C ends it)\n")
         sys.stdout.flush()
         try:
             server.run(sockets=[listening])

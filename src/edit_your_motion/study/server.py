@@ -1,18 +1,15 @@
 """The study as a web page: serves the page, the listed clips and nothing else, and saves answers as they come."""
 
-import json
 import secrets
-import socket
-from collections.abc import Awaitable, Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from edit_your_motion.config import Section
-from edit_your_motion.errors import ConfigError, EditYourMotionError, InputError, MissingExtraError
+from edit_your_motion.errors import MissingExtraError
+from edit_your_motion.serving.guarding import Endpoint, guard, read_section, refuse, reply
 from edit_your_motion.study.answers import FILE, AnswerBook, Participant
 from edit_your_motion.study.definition import CLIPS, MEDIA_TYPES, Study, load_study
 from edit_your_motion.study.plan import Comparison, Side
@@ -21,28 +18,11 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
-    from uvicorn import Server
 
-LARGEST_BODY = 4096
 COOKIE = "study-browser"
 LONGEST_COOKIE = 64
 COOKIE_AGE = 180 * 24 * 3600
 PAGE = {"/study.css": ("study.css", "text/css"), "/study.js": ("study.js", "text/javascript")}
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; media-src 'self'; connect-src 'self'; "
-        "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex, nofollow",
-}
-"""Nothing from elsewhere is loaded, no other site reads or frames the page, and no link tells the token in it."""
-
-Endpoint = Callable[["Request"], Awaitable["Response"]]
-Body = TypeVar("Body", bound=Section)
 
 
 class Consent(Section):
@@ -90,40 +70,7 @@ def make_app(folder: Path) -> "Starlette":
         ("DELETE", "/api/participants/{token}", faces.withdraw),
         ("PUT", "/api/participants/{token}/answers", faces.answer),
     )
-    return Starlette(routes=[Route(path, _guarded(face), methods=[method]) for method, path, face in endpoints])
-
-
-def make_server(app: "Starlette") -> "Server":
-    """A server of the application; it keeps no log of who asked for what, for that would tell addresses and tokens.
-
-    Raises:
-        MissingExtraError: the extra ``study`` is not installed.
-    """
-    try:
-        from uvicorn import Config, Server
-    except ImportError:
-        raise MissingExtraError("uvicorn", "study", "the study's web page") from None
-    return Server(
-        Config(
-            app, http="h11", ws="none", lifespan="off", loop="asyncio", access_log=False, log_level="warning",
-            server_header=False, limit_concurrency=1000, timeout_graceful_shutdown=5,
-        )
-    )  # fmt: skip
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there; port 0 takes any that is free.
-
-    Raises:
-        ConfigError: the port is taken, or the address is none of this machine's.
-    """
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=512)
-    except (OSError, OverflowError) as error:
-        raise ConfigError(
-            f"expected an address to listen on, got {host} port {port} ({error}): choose another"
-        ) from error
+    return Starlette(routes=[Route(path, guard(face), methods=[method]) for method, path, face in endpoints])
 
 
 class _Faces:
@@ -154,7 +101,7 @@ class _Faces:
 
         path = self.clips.get(request.path_params["name"])
         if path is None:
-            return _refuse(404, "no such clip")
+            return refuse(404, "no such clip")
         kept = {"Cache-Control": "private, max-age=86400, immutable"}  # a name belongs to one content for ever
         return FileResponse(path, media_type=MEDIA_TYPES[path.suffix], headers=kept)
 
@@ -162,20 +109,20 @@ class _Faces:
         """What everybody may know before they agree."""
         study = self.definition
         comparisons = min(study.comparisons_per_person or len(study.comparisons), len(study.comparisons))
-        return _reply({"title": study.title, "consent": study.consent, "comparisons": comparisons})
+        return reply({"title": study.title, "consent": study.consent, "comparisons": comparisons})
 
     async def enrol(self, request: "Request") -> "Response":
         """Takes in somebody who agrees, and tells them their private link."""
         from starlette.concurrency import run_in_threadpool
 
-        consent = await _read(request, Consent)
+        consent = await read_section(request, Consent)
         if not consent.agreed:
-            return _refuse(403, "nobody takes part who has not agreed")
+            return refuse(403, "nobody takes part who has not agreed")
         browser = request.cookies.get(COOKIE) or secrets.token_urlsafe(16)
         if len(browser) > LONGEST_COOKIE:
-            return _refuse(400, "expected the cookie that this study has set: delete it")
+            return refuse(400, "expected the cookie that this study has set: delete it")
         token = await run_in_threadpool(self.book.enrol, browser, consent.code)
-        response = _reply({"token": token}, status=201)
+        response = reply({"token": token}, status=201)
         response.set_cookie(
             COOKIE, browser, max_age=COOKIE_AGE, httponly=True, samesite="lax", secure=request.url.scheme == "https"
         )  # only now: nothing is kept of people who have not agreed
@@ -185,26 +132,26 @@ class _Faces:
         """What a participant sees, and what they have answered so far."""
         from starlette.concurrency import run_in_threadpool
 
-        return _reply(await run_in_threadpool(lambda: self._describe(self._find(request))))
+        return reply(await run_in_threadpool(lambda: self._describe(self._find(request))))
 
     async def withdraw(self, request: "Request") -> "Response":
         """Takes a whole participation back."""
         from starlette.concurrency import run_in_threadpool
 
         await run_in_threadpool(lambda: self.book.withdraw(self._find(request)))
-        return _reply({"withdrawn": True})
+        return reply({"withdrawn": True})
 
     async def answer(self, request: "Request") -> "Response":
         """Saves one answer."""
         from starlette.concurrency import run_in_threadpool
 
-        given = await _read(request, Choice)
+        given = await read_section(request, Choice)
 
         def record() -> None:
             self.book.record(self._find(request), given.position, given.question, given.choice, given.seconds)
 
         await run_in_threadpool(record)
-        return _reply({"saved": True})
+        return reply({"saved": True})
 
     def _find(self, request: "Request") -> Participant:
         from starlette.exceptions import HTTPException
@@ -241,60 +188,3 @@ class _Faces:
             "clips": {name: f"/clips/{clip}" for name, clip in clips.items()},
             "asked": [question.name for question in self.definition.asked_of(case)],
         }
-
-
-def _guarded(endpoint: Endpoint) -> Endpoint:
-    """An endpoint that other sites cannot use, and whose every answer has the headers that keep it to itself."""
-    from starlette.exceptions import HTTPException
-
-    async def guarded(request: "Request") -> "Response":
-        try:
-            response = await endpoint(request) if _is_ours(request) else _refuse(403, "another site may not ask this")
-        except HTTPException as error:
-            response = _refuse(error.status_code, error.detail)
-        except InputError as error:
-            response = _refuse(409, str(error))
-        except EditYourMotionError as error:
-            response = _refuse(503, str(error))
-        response.headers.update(HEADERS)
-        return response
-
-    return guarded
-
-
-def _is_ours(request: "Request") -> bool:
-    """Whether a request that changes something comes from the page itself."""
-    if request.method in ("GET", "HEAD"):
-        return True
-    origin = request.headers.get("origin")
-    same = origin is None or urlsplit(origin).netloc == request.headers.get("host")
-    return same and request.headers.get("sec-fetch-site", "same-origin") == "same-origin"
-
-
-async def _read(request: "Request", kind: type[Body]) -> Body:
-    """The body of a request, if it is small and what it should be."""
-    from starlette.exceptions import HTTPException
-
-    # No form of another site sends this type without asking first.
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise HTTPException(415, "expected JSON")
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > LARGEST_BODY:
-            raise HTTPException(413, f"expected at most {LARGEST_BODY} bytes")
-    try:
-        return kind.model_validate_json(bytes(body), strict=True)
-    except ValidationError:
-        raise HTTPException(400, f"expected JSON with {', '.join(kind.model_fields)}") from None
-
-
-def _reply(content: Mapping[str, Any], status: int = 200) -> "Response":
-    from starlette.responses import Response
-
-    text = json.dumps(content, ensure_ascii=False)
-    return Response(text, status, {"Cache-Control": "no-store"}, media_type="application/json")
-
-
-def _refuse(status: int, message: str) -> "Response":
-    return _reply({"error": message}, status)

@@ -1,0 +1,57 @@
+"""The command that serves the web app."""
+
+import sys
+from pathlib import Path
+
+
+def serve(
+    folder: Path = Path("library"),
+    /,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    device: tuple[str, ...] = ("auto",),
+    settings: tuple[Path, ...] = (),
+) -> None:
+    """Serve the web app until Ctrl-C: bring clips, correct what is found in them, run edits, look at them.
+
+    On any address but this machine's own a token is demanded; the link that is printed has it. Jobs go on where they
+    stopped when the same FOLDER is served again.
+
+    Parameters
+    ----------
+    folder
+        Library of clips and jobs; made if it is absent.
+    host
+        Address to listen on; 0.0.0.0 is all of them.
+    port
+        To listen on.
+    device
+        What computes, repeated for several: one job at a time runs on each.
+    settings
+        YAML file of settings to choose from beside those that ship, such as another base; repeated for several.
+    """
+    from edit_your_motion.serving.listening import listen, make_server, show_address
+    from edit_your_motion.storage.locking import held
+    from edit_your_motion.web.access import Access, is_loopback, load_token
+    from edit_your_motion.web.crew import Crew
+    from edit_your_motion.web.library import FILE, Library
+    from edit_your_motion.web.offers import gather_offers
+    from edit_your_motion.web.server import make_app
+
+    offers = gather_offers(settings)
+    library = Library(folder)
+    token = None if is_loopback(host) else load_token(folder)
+    crew = Crew(library, device)
+    server = make_server(make_app(library, crew, offers, Access(token), {}), "web")
+    with held(folder / FILE), listen(host, port) as listening:
+        crew.start()
+        link = show_address(listening) + ("" if token is None else f"?token={token}")
+        sys.stdout.write(f"{link} (Ctrl-C ends it)\n")
+        sys.stdout.flush()
+        try:
+            server.run(sockets=[listening])
+        except KeyboardInterrupt:  # raised once more after the server has ended well
+            sys.stdout.write("ended; what was running goes on when it is served again\n")
+        finally:
+            crew.stop()

@@ -1,0 +1,53 @@
+"""A server of one application on one address of this machine."""
+
+import socket
+from typing import TYPE_CHECKING
+
+from edit_your_motion.errors import ConfigError, MissingExtraError
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from uvicorn import Server
+
+
+def make_server(app: "Starlette", extra: str = "study") -> "Server":
+    """A server of the application; it keeps no log of who asked for what, for that would tell addresses and tokens.
+
+    Args:
+        app: what is served.
+        extra: whose page it is.
+
+    Raises:
+        MissingExtraError: the extra is not installed.
+    """
+    try:
+        from uvicorn import Config, Server
+    except ImportError:
+        raise MissingExtraError("uvicorn", extra, "the web page") from None
+    return Server(
+        Config(
+            app, http="h11", ws="none", lifespan="off", loop="asyncio", access_log=False, log_level="warning",
+            server_header=False, limit_concurrency=1000, timeout_graceful_shutdown=5,
+        )
+    )  # fmt: skip
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there; port 0 takes any that is free.
+
+    Raises:
+        ConfigError: the port is taken, or the address is none of this machine's.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=512)
+    except (OSError, OverflowError) as error:
+        raise ConfigError(
+            f"expected an address to listen on, got {host} port {port} ({error}): choose another"
+        ) from error
+
+
+def show_address(listening: socket.socket) -> str:
+    """Where a browser finds what listens there."""
+    host, port = listening.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"

@@ -1,0 +1,153 @@
+"""The workers: a thread for the clips and one for each device, each with at most one process that does a job."""
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event, Lock, Thread, Timer
+from typing import Any
+
+from edit_your_motion.storage.files import write_text
+from edit_your_motion.web.library import Job, Lane, Library
+from edit_your_motion.web.worker import JOB
+
+logger = logging.getLogger(__name__)
+
+LOG = "log.txt"
+LONGEST_PREPARATION = 3600.0
+"""Seconds that the process of a clip may take."""
+PATIENCE = 10.0
+"""Seconds that a process has to end once it is told to."""
+
+
+class Crew:
+    """Does the jobs of a library, until it is stopped.
+
+    Args:
+        library: whose jobs.
+        devices: one worker each, as in ``--runtime.device``.
+    """
+
+    def __init__(self, library: Library, devices: Sequence[str] = ("auto",)) -> None:
+        self.library, self.progress = library, dict[str, dict[str, Any]]()
+        self.version = 0
+        self._processes: dict[str, subprocess.Popen[str]] = {}
+        self._turn, self._ending = Lock(), Event()
+        lanes: list[tuple[Lane, str]] = [("clips", "cpu"), *(("edits", device) for device in devices)]
+        self._threads = [Thread(target=self._work, args=lane, daemon=True) for lane in lanes]
+
+    def start(self) -> None:
+        """Begins with what waits, and what a former server left running."""
+        self.library.recover()
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Ends all processes; their jobs are gone on with after the next start."""
+        self._ending.set()
+        with self._turn:
+            for process in self._processes.values():
+                process.terminate()
+        for thread in self._threads:
+            thread.join(PATIENCE)
+
+    def interrupt(self, job: Job) -> None:
+        """Ends the process of a job that runs no longer in the library's eyes."""
+        with self._turn:
+            process = self._processes.get(job.id)
+            if process is not None:
+                process.terminate()
+
+    def process_of(self, job: Job) -> int | None:
+        """The system's number of the process that does a job."""
+        process = self._processes.get(job.id)
+        return None if process is None else process.pid
+
+    def _work(self, lane: Lane, device: str) -> None:
+        while not self._ending.is_set():
+            try:
+                job = self.library.take_job(lane, tuple(self._processes))
+                if job is None:
+                    self._ending.wait(0.2)
+                else:
+                    self._run(job, device)
+            except Exception:  # whatever it is must not end the worker of all jobs to come
+                logger.exception("a worker stumbled")
+                self._ending.wait(5)
+
+    def _run(self, job: Job, device: str) -> None:
+        folder = self.library.job_folder(job)
+        write_text(folder / JOB, json.dumps({**job.request, "kind": job.kind, "device": device}))
+        command = [sys.executable, "-m", "edit_your_motion.web.worker", str(folder)]
+        pipe = subprocess.PIPE
+        with (folder / LOG).open("a", encoding="utf-8") as log:
+            process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, text=True, encoding="utf-8")
+        with self._turn:
+            self._processes[job.id] = process
+        late = Event()
+
+        def give_up() -> None:
+            late.set()
+            process.kill()
+
+        alarm = Timer(LONGEST_PREPARATION, give_up)
+        if job.clip is not None:
+            alarm.start()
+        try:
+            current = self.library.job(job.id)  # it may have been paused before its process was known
+            if self._ending.is_set() or current is None or current.state != "running":
+                process.terminate()
+            error = self._listen(job, process)
+        finally:
+            alarm.cancel()
+            with self._turn:
+                del self._processes[job.id]
+            self.progress.pop(job.id, None)
+            self._close(process)
+        if late.is_set():
+            error = f"the file took longer than {LONGEST_PREPARATION / 60:.0f} minutes: bring a shorter clip"
+        if process.returncode == 0 or error is not None:
+            self.library.end_job(job, error)
+        elif not self._ending.is_set():
+            self.library.queue_again(job, self._explain(process.returncode, folder))
+
+    def _listen(self, job: Job, process: "subprocess.Popen[str]") -> str | None:
+        """Takes what a process tells until it ends; the error that it named, if it did."""
+        error = None
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line)
+            if "error" in event:
+                error = str(event["error"])
+            else:
+                self.progress[job.id] = event
+                self.version += 1
+        process.wait()
+        return error
+
+    def _close(self, process: "subprocess.Popen[str]") -> None:
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                stream.close()
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _explain(self, code: int, folder: Path) -> str:
+        how = f"signal {-code}" if code < 0 else f"code {code}"
+        last = read_log(folder, 400).strip().splitlines()[-1:]
+        return " ".join((f"its process ended again and again ({how});", *(last or ["its log is empty"])))
+
+
+def read_log(folder: Path, most: int = 64_000) -> str:
+    """The end of a job's log, of at most so many bytes."""
+    path = folder / LOG
+    if not path.is_file():
+        return ""
+    with path.open("rb") as log:
+        log.seek(max(0, path.stat().st_size - most))
+        return log.read().decode(errors="replace")

@@ -1,0 +1,107 @@
+// Parts of the page by name, and small pieces of it made from text: nothing that anybody typed is ever read as HTML.
+
+export const by = (id) => document.getElementById(id);
+
+export function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+export function button(text, onClick, className = "") {
+  return make("button", { type: "button", className, onclick: onClick }, text);
+}
+
+export function complain(error) {
+  by("problem").hidden = !error;
+  by("problem").textContent = error ? error.message ?? String(error) : "";
+}
+
+// The views of the page, of which one is shown.
+const VIEWS = ["clips", "editor", "edits", "look"];
+
+export function show(view) {
+  for (const name of VIEWS) by(name).hidden = name !== view;
+  const tab = view === "editor" ? "clips" : view === "look" ? "edits" : view;
+  for (const each of document.querySelectorAll("[data-view]")) each.setAttribute("aria-pressed", each.dataset.view === tab);
+}
+
+// Does something that may fail, and says so on the page.
+export async function attempt(work) {
+  try {
+    complain(null);
+    return await work();
+  } catch (error) {
+    complain(error);
+  }
+}
+
+export function sure(question) {
+  by("sure-title").textContent = question;
+  by("sure").showModal();
+  return new Promise((resolve) => {
+    by("stay").onclick = () => by("sure").close();
+    by("leave").onclick = () => by("sure").close("leave");
+    by("sure").onclose = () => {
+      resolve(by("sure").returnValue === "leave");
+      by("sure").returnValue = "";
+    };
+  });
+}
+
+// Draws a curve through values into an SVG, from left to right.
+export function drawCurve(svg, values, most) {
+  const width = Math.max(values.length - 1, 1);
+  svg.setAttribute("viewBox", `0 0 ${width} 1`);
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  const points = values.map((value, index) => `${index} ${(0.95 - (0.9 * value) / most).toFixed(4)}`);
+  path.setAttribute("d", points.length ? `M${points.join("L")}` : "");
+  svg.replaceChildren(path);
+}
+
+// Frame by frame or played, for whatever shows `count` frames.
+export class Player {
+  constructor(prefix, show) {
+    this.prefix = prefix;
+    this.show = show;
+    this.frame = 0;
+    this.count = 0;
+    this.part("before").onclick = () => this.go(this.frame - 1);
+    this.part("after").onclick = () => this.go(this.frame + 1);
+    this.part("play").onclick = () => this.play(!this.timer);
+    this.part("scrub").oninput = () => this.go(Number(this.part("scrub").value));
+  }
+
+  part(name) {
+    return by(this.prefix + name);
+  }
+
+  start(count, fps) {
+    this.play(false);
+    this.count = count;
+    this.fps = fps;
+    this.part("scrub").max = count - 1;
+    this.go(0);
+  }
+
+  go(frame) {
+    this.frame = (frame + this.count) % this.count;
+    this.part("scrub").value = this.frame;
+    this.part("where").textContent = `${this.frame + 1} of ${this.count}`;
+    this.part("scrub").setAttribute("aria-valuetext", this.part("where").textContent);
+    this.show(this.frame);
+  }
+
+  play(on) {
+    clearInterval(this.timer);
+    this.timer = on ? setInterval(() => this.go(this.frame + 1), 1000 / this.fps) : undefined;
+    this.part("play").firstChild.data = on ? "Pause " : "Play ";
+  }
+
+  key(event) {
+    const does = { ",": () => this.part("before").click(), ".": () => this.part("after").click(), " ": () => this.part("play").click() };
+    if (!does[event.key]) return false;
+    does[event.key]();
+    return true;
+  }
+}

@@ -1,0 +1,363 @@
+// A clip's frames with what was found in them, to be put right by mouse, finger or keyboard; saved at once.
+
+import { attempt, by, drawCurve, make, Player } from "./dom.js";
+import { ask, Frames } from "./server.js";
+import { drawSkeleton, isThere, JOINTS, meanConfidence, spread, swapSides } from "./skeleton.js";
+
+const FINE = 900;
+const STEP = 1;
+const FAR = 10;
+
+let zoom = 1, clip, frames, rows, corrected, masks, done, undone, held, chosen = "nose", tool = "joints", cursor = [0, 0], saving = Promise.resolve();
+const player = new Player("", () => { draw(); });
+const canvas = by("canvas");
+const context = canvas.getContext("2d");
+const words = (joint) => joint.replace("_", " ");
+by("joint").append(...JOINTS.map((joint) => make("option", { value: joint }, words(joint))));
+
+export async function openEditor(opened) {
+  clip = opened;
+  const { width, height, frames: count, fps, warnings } = clip.prepared;
+  const content = await ask("GET", `/api/clips/${clip.id}/keypoints`);
+  rows = content.frames.map((row) => ({ ...row, body: Object.fromEntries(Object.entries(row.body ?? {}).filter(([, point]) => point)) }));
+  corrected = content.corrected;
+  frames = new Frames((index) => `/api/clips/${clip.id}/frames/${index}.jpg`, count);
+  masks = new Array(count);
+  done = [];
+  undone = [];
+  zoom = Math.max(1, FINE / width); // lines stay fine over small pictures
+  canvas.width = Math.round(width * zoom);
+  canvas.height = Math.round(height * zoom);
+  canvas.parentElement.style.setProperty("--shape", width / height);
+  cursor = [width / 2, height / 2];
+  by("editor-title").textContent = clip.name;
+  by("warnings").replaceChildren(...warnings.map((warning) => make("li", {}, warning)));
+  by("swap-from").max = by("swap-to").max = by("swap-to").value = count;
+  by("said").textContent = "";
+  by("tool-mask").disabled = clip.role !== "source";
+  pick("joints");
+  curve();
+  player.start(count, fps);
+}
+
+export function closeEditor() {
+  player.play(false);
+}
+
+function curve() {
+  drawCurve(by("confidence"), rows.map(meanConfidence), 1);
+}
+
+// The mask of a frame as a canvas of its own, white where the person is.
+function maskOf(index) {
+  masks[index] ??= new Promise((resolve, reject) => {
+    const picture = new Image();
+    picture.onload = () => {
+      const mask = make("canvas", { width: clip.prepared.width, height: clip.prepared.height });
+      mask.getContext("2d").drawImage(picture, 0, 0);
+      resolve(mask);
+    };
+    picture.onerror = () => reject(new Error(`the mask of frame ${index + 1} did not come`));
+    picture.src = `/api/clips/${clip.id}/masks/${index}.png`;
+  });
+  return masks[index];
+}
+
+async function draw() {
+  const index = player.frame;
+  const shown = await attempt(() => Promise.all([frames.get(index), by("show-mask").checked ? maskOf(index) : null]));
+  if (!shown || index !== player.frame) return;
+  const [picture, mask] = shown;
+  context.globalAlpha = 1;
+  context.drawImage(picture, 0, 0, canvas.width, canvas.height);
+  if (mask) tint(mask);
+  if (by("show-skeleton").checked) {
+    const here = new Set(Object.keys(corrected).filter((joint) => corrected[joint].includes(index)));
+    drawSkeleton(context, rows[index].body, zoom, tool === "joints" ? chosen : null, here);
+  }
+  if (tool === "mask") {
+    if (held?.points) {
+      context.save();
+      context.scale(zoom, zoom);
+      context.globalAlpha = 0.4;
+      stroke(context, held.points);
+      context.restore();
+    }
+    context.strokeStyle = "#fff";
+    context.lineWidth = 1.5;
+    context.beginPath();
+    context.arc(cursor[0] * zoom, cursor[1] * zoom, (by("brush").value / 2) * zoom, 0, 2 * Math.PI);
+    context.stroke();
+  }
+  if (index + 1 < player.count) frames.get(index + 1).catch(() => {});
+}
+
+const tints = new WeakMap();
+
+// Colours the person: each mask's tint is made once.
+function tint(mask) {
+  let tinted = tints.get(mask);
+  if (!tinted) {
+    tinted = make("canvas", { width: mask.width, height: mask.height });
+    const paint = tinted.getContext("2d");
+    const pixels = mask.getContext("2d").getImageData(0, 0, mask.width, mask.height);
+    for (let at = 0; at < pixels.data.length; at += 4) {
+      pixels.data.set([224, 32, 138, pixels.data[at] > 127 ? 110 : 0], at);
+    }
+    paint.putImageData(pixels, 0, 0);
+    tints.set(mask, tinted);
+  }
+  context.drawImage(tinted, 0, 0, canvas.width, canvas.height);
+}
+
+// Changes that are done, undone and done again: each knows what was before and what is after.
+
+function commit(change) {
+  done.push(change);
+  undone = [];
+  save(change.after);
+}
+
+function step(from, to, which) {
+  const change = from.pop();
+  if (!change) return;
+  to.push(change);
+  restore(change[which]);
+  by("said").textContent = which === "before" ? "Undone." : "Done again.";
+}
+
+function restore(state) {
+  for (const [index, row] of state.rows ?? []) rows[index] = row;
+  if (state.corrected) corrected = state.corrected;
+  for (const [index, picture] of state.masks ?? []) masks[index] = Promise.resolve(copyOf(picture));
+  save(state);
+}
+
+// One after the other, so that the last word is the last that the server hears.
+function save(state) {
+  by("undo").disabled = !done.length;
+  by("redo").disabled = !undone.length;
+  const id = clip.id;
+  saving = saving.then(() => attempt(async () => {
+    if (state.rows) await ask("PATCH", `/api/clips/${id}/keypoints`, { frames: Object.fromEntries(state.rows), corrected: state.corrected });
+    for (const [index, picture] of state.masks ?? []) {
+      const blob = await new Promise((resolve) => picture.toBlob(resolve, "image/png"));
+      await ask("PUT", `/api/clips/${id}/masks/${index}.png`, blob, "image/png");
+    }
+    by("said").dataset.saved = done.length;
+  }));
+  curve();
+  draw();
+}
+
+function list(indices) {
+  const sorted = [...indices].sort((one, other) => one - other);
+  return sorted.length === 1 ? `frame ${sorted[0] + 1}` : `frames ${sorted[0] + 1} to ${sorted.at(-1) + 1}`;
+}
+
+// Joints
+
+function moveJoint(joint, from, to) {
+  const index = player.frame;
+  const others = (corrected[joint] ?? []).filter((other) => other !== index);
+  const weights = spread(index, rows.length, others, Number(by("reach").value));
+  const before = [], after = [];
+  for (const [other, weight] of weights) {
+    const row = other === index ? { ...rows[other], body: { ...rows[other].body, [joint]: [...from] } } : rows[other];
+    if (!isThere(row.body, joint)) continue;
+    const [x, y, confidence] = row.body[joint];
+    const moved = [x + (to[0] - from[0]) * weight, y + (to[1] - from[1]) * weight, other === index ? 1 : confidence];
+    before.push([other, row]);
+    after.push([other, { ...row, body: { ...row.body, [joint]: moved } }]);
+  }
+  const marks = { ...corrected, [joint]: [...others, index] };
+  const change = { before: { rows: before, corrected }, after: { rows: after, corrected: marks } };
+  for (const [other, row] of after) rows[other] = row;
+  corrected = marks;
+  const followed = after.map(([other]) => other).filter((other) => other !== index);
+  by("said").textContent = `${words(joint)} put right in frame ${index + 1}${followed.length ? `; followed in ${list(followed)}` : ""}.`;
+  commit(change);
+}
+
+function hideJoint() {
+  const index = player.frame;
+  const row = rows[index];
+  const body = { ...row.body };
+  const there = isThere(body, chosen);
+  if (there) delete body[chosen];
+  else body[chosen] = [clip.prepared.width / 2, clip.prepared.height / 2, 1];
+  const marks = { ...corrected, [chosen]: [...new Set([...(corrected[chosen] ?? []), index])] };
+  changeRows([[index, { ...row, body }]], marks);
+  by("said").textContent = `${words(chosen)} ${there ? "hidden" : "shown in the middle"} in frame ${index + 1}.`;
+}
+
+function swapRange() {
+  const from = Number(by("swap-from").value) - 1, to = Number(by("swap-to").value) - 1;
+  const range = rows.map((_, index) => index).filter((index) => index >= from && index <= to);
+  if (!range.length) return;
+  changeRows(range.map((index) => [index, swapSides(rows[index])]), corrected);
+  by("said").textContent = `Left and right swapped in ${list(range)}.`;
+}
+
+function changeRows(after, marks) {
+  const change = { before: { rows: after.map(([index]) => [index, rows[index]]), corrected }, after: { rows: after, corrected: marks } };
+  for (const [index, row] of after) rows[index] = row;
+  corrected = marks;
+  commit(change);
+}
+
+// The mask
+
+function copyOf(picture) {
+  const copy = make("canvas", { width: picture.width, height: picture.height });
+  copy.getContext("2d").drawImage(picture, 0, 0);
+  return copy;
+}
+
+function stroke(paint, points) {
+  paint.strokeStyle = by("erase").checked ? "#000" : "#fff";
+  paint.lineWidth = by("brush").value;
+  paint.lineCap = paint.lineJoin = "round";
+  paint.beginPath();
+  paint.moveTo(...points[0]);
+  for (const point of points) paint.lineTo(...point);
+  paint.stroke();
+  paint.fillStyle = paint.strokeStyle;
+  paint.beginPath(); // a stroke of no length draws nothing
+  paint.arc(...points[0], by("brush").value / 2, 0, 2 * Math.PI);
+  paint.fill();
+}
+
+async function paintStroke(points, index) {
+  const last = Math.min(index + Number(by("carry").value), rows.length - 1);
+  const before = [], after = [];
+  for (let frame = index; frame <= last; frame++) {
+    const was = copyOf(await maskOf(frame));
+    const now = copyOf(was);
+    stroke(now.getContext("2d"), points);
+    before.push([frame, was]);
+    after.push([frame, copyOf(now)]);
+    masks[frame] = Promise.resolve(now);
+  }
+  by("said").textContent = `Mask ${by("erase").checked ? "erased" : "painted"} in ${list(after.map(([frame]) => frame))}.`;
+  commit({ before: { masks: before }, after: { masks: after } });
+}
+
+// Mouse and finger
+
+function placeOf(event) {
+  const box = canvas.getBoundingClientRect();
+  const { width, height } = clip.prepared;
+  const within = (value, most) => Math.min(Math.max(value, 0), most);
+  return [within(((event.clientX - box.left) / box.width) * width, width), within(((event.clientY - box.top) / box.height) * height, height)];
+}
+
+function nearest(place) {
+  const body = rows[player.frame].body;
+  const distance = (joint) => Math.hypot(body[joint][0] - place[0], body[joint][1] - place[1]);
+  const near = JOINTS.filter((joint) => isThere(body, joint)).sort((one, other) => distance(one) - distance(other));
+  const close = (24 * clip.prepared.width) / canvas.getBoundingClientRect().width;
+  return near.length && distance(near[0]) < close ? near[0] : null;
+}
+
+canvas.onpointerdown = (event) => {
+  player.play(false);
+  canvas.setPointerCapture(event.pointerId);
+  const place = placeOf(event);
+  if (tool === "mask") {
+    held = { points: [place] };
+    cursor = place;
+  } else {
+    const joint = nearest(place);
+    if (!joint) return;
+    choose(joint);
+    held = { joint, from: rows[player.frame].body[joint], frame: player.frame };
+  }
+  draw();
+};
+
+canvas.onpointermove = (event) => {
+  const place = placeOf(event);
+  if (tool === "mask") {
+    cursor = place;
+    held?.points.push(place);
+  } else if (held) {
+    const row = rows[player.frame];
+    rows[player.frame] = { ...row, body: { ...row.body, [held.joint]: [...place, 1] } };
+  }
+  if (held || tool === "mask") draw();
+};
+
+canvas.onpointerup = canvas.onpointercancel = (event) => {
+  if (!held) return;
+  const was = held;
+  held = null;
+  if (was.points) attempt(() => paintStroke(was.points, player.frame));
+  else {
+    const row = rows[was.frame];
+    const to = placeOf(event);
+    rows[was.frame] = { ...row, body: { ...row.body, [was.joint]: was.from } };
+    if (Math.hypot(to[0] - was.from[0], to[1] - was.from[1]) > 0.5) moveJoint(was.joint, was.from, to);
+    else draw();
+  }
+};
+
+// Keyboard and tools
+
+function choose(joint) {
+  chosen = joint;
+  by("joint").value = joint;
+  draw();
+}
+
+function pick(name) {
+  tool = name;
+  by("joint-tools").hidden = tool !== "joints";
+  by("mask-tools").hidden = tool !== "mask";
+  by("tool-joints").setAttribute("aria-pressed", tool === "joints");
+  by("tool-mask").setAttribute("aria-pressed", tool === "mask");
+  if (tool === "mask") by("show-mask").checked = true;
+  if (frames) draw();
+}
+
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+export function editorKey(event) {
+  if (event.ctrlKey) {
+    if (event.key === "z") return step(done, undone, "before"), true;
+    if (event.key === "y") return step(undone, done, "after"), true;
+    return false;
+  }
+  if (player.key(event)) return true;
+  const arrow = event.target === canvas && ARROWS[event.key];
+  if (arrow) {
+    const by_ = arrow.map((each) => each * (event.shiftKey ? FAR : STEP));
+    if (tool === "mask") {
+      cursor = [cursor[0] + by_[0], cursor[1] + by_[1]];
+      draw();
+    } else {
+      const point = rows[player.frame].body[chosen];
+      if (isThere(rows[player.frame].body, chosen)) moveJoint(chosen, point, [point[0] + by_[0], point[1] + by_[1]]);
+    }
+    return true;
+  }
+  if (event.target === canvas && event.key === "Enter" && tool === "mask") return attempt(() => paintStroke([cursor], player.frame)), true;
+  const does = {
+    j: () => pick("joints"), m: () => by("tool-mask").click(), h: hideJoint, x: swapRange,
+    e: () => by("erase").click(),
+    n: () => choose(JOINTS[(JOINTS.indexOf(chosen) + 1) % JOINTS.length]),
+  }[event.key.toLowerCase()];
+  does?.();
+  return Boolean(does);
+}
+
+by("joint").onchange = () => choose(by("joint").value);
+by("tool-joints").onclick = () => pick("joints");
+by("tool-mask").onclick = () => pick("mask");
+by("hide").onclick = hideJoint;
+by("swap").onclick = swapRange;
+by("undo").onclick = () => step(done, undone, "before");
+by("redo").onclick = () => step(undone, done, "after");
+by("show-skeleton").onchange = by("show-mask").onchange = () => draw();
+by("brush").oninput = () => { by("brush-size").textContent = `${by("brush").value} px`; draw(); };
+by("brush-size").textContent = `${by("brush").value} px`;

@@ -1,0 +1,66 @@
+"""What a clip's process does once its frames are chosen: find the person, and write what is shown of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from edit_your_motion.config import PeopleConfig, VideoConfig, parse_config
+from edit_your_motion.errors import VideoError
+from edit_your_motion.jobs.session import run_prepare
+from edit_your_motion.people.preparation import (
+    PreparedClip,
+    prepare_reference,
+    prepare_skeletons,
+    save_prepared,
+)
+from edit_your_motion.runtime.progress import Progress
+from edit_your_motion.storage.files import write_text, written_whole
+from edit_your_motion.web.probing import FACTS
+
+PREPARED = "prepared"
+PICTURES = "pictures"
+MOST_FRAMES = 600
+"""Of a clip: as many as one can correct by hand."""
+
+
+def prepare_clip(folder: Path, job: dict[str, Any], progress: Progress) -> None:
+    """Finds the person and writes what `eym prepare` would, and a picture of each frame for the page."""
+    path = folder / job["original"]
+    video = parse_config(VideoConfig, job["video"])
+    with written_whole(folder / PREPARED) as made:
+        made.mkdir()
+        if job["role"] == "source":
+            people = parse_config(PeopleConfig, {**job["people"], "person": job["person"]})
+            clip = run_prepare(str(path), video, people, made, progress)
+        else:
+            people = parse_config(PeopleConfig, {**job["people"], "reference_person": job["person"]})
+            clip = _prepare_reference(path, job["role"], video, people, progress)
+            save_prepared(made, clip)
+        write_pictures(made / PICTURES, clip.video.frames, progress)
+        sides = {"width": clip.keypoints.width, "height": clip.keypoints.height}
+        about = {**sides, "frames": len(clip), "fps": float(clip.video.fps), "warnings": clip.warnings}
+        write_text(made / FACTS, json.dumps(about))
+
+
+def _prepare_reference(
+    path: Path, role: str, video: VideoConfig, people: PeopleConfig, progress: Progress
+) -> PreparedClip:
+    if role == "skeletons":
+        return prepare_skeletons(path, video.frames, video, people.reference_person)
+    moved = video.model_copy(update={"reference_start": video.start})
+    if video.frames == 1:
+        raise VideoError("expected a reference of at least 2 frames, got 1: a motion takes time")
+    return prepare_reference(str(path), video.frames, moved, people, progress)
+
+
+def write_pictures(folder: Path, frames: UInt8[np.ndarray, "f h w 3"], progress: Progress) -> None:
+    """Writes a JPEG of each frame: a page that scrubs wants frames by number, which no video element gives."""
+    with written_whole(folder) as part, progress.phase("write pictures", len(frames)) as advance:
+        part.mkdir()
+        for index, frame in enumerate(frames):
+            Image.fromarray(frame).save(part / f"{index:05d}.jpg", quality=90)
+            advance()

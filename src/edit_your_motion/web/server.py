@@ -1,0 +1,574 @@
+"""The web app's addresses: the page, and the API that it and others use."""
+
+import asyncio
+import json
+import shutil
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from edit_your_motion.config import Section
+from edit_your_motion.errors import InputError, MissingExtraError
+from edit_your_motion.serving.guarding import Endpoint, guard, read_body, read_section, refuse, reply
+from edit_your_motion.web.access import COOKIE, Access
+from edit_your_motion.web.corrections import mask_of, read_rows, write_mask, write_rows
+from edit_your_motion.web.crew import Crew, read_log
+from edit_your_motion.web.description import describe_api
+from edit_your_motion.web.edits import EDIT, INPUTS, copy_clip, copy_inputs, find_person, resolve
+from edit_your_motion.web.library import Clip, Job, Library, Role, State, make_id
+from edit_your_motion.web.offers import OFTEN, check_settings
+from edit_your_motion.web.preparing import MOST_FRAMES, PICTURES, PREPARED
+from edit_your_motion.web.probing import FACTS, THUMBNAIL
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+LARGEST_PART = 4 << 20
+LARGEST_JSON = 4 << 20
+PATIENCE = 0.3
+"""Seconds between two looks at whether there is news for a browser."""
+SIZED_EVERY = 15.0
+"""Seconds for which the size of a library is taken to be what it was."""
+OCTETS = "application/octet-stream"
+TYPES = {".css": "text/css", ".js": "text/javascript", ".html": "text/html"}
+ASKED = ("source", "reference", "person", "prompt", "frames", "settings")
+RESULTS = {
+    "edited.mp4": "video/mp4", "comparison.mp4": "video/mp4", "sheet.png": "image/png", "alignment.png": "image/png",
+    "run.json": "application/json", "config.yaml": "application/yaml", "skeletons.json": "application/json",
+}  # fmt: skip
+
+
+class NewClip(Section):
+    """A file that is going to be brought."""
+
+    name: str = Field(min_length=1, max_length=200)
+    role: Role
+    size: int
+
+
+class Preparation(Section):
+    """Which frames of a clip are taken, and whom of the people in them."""
+
+    frames: int = Field(16, ge=1, le=MOST_FRAMES)
+    start: float = Field(0.0, ge=0, allow_inf_nan=False)
+    fps: float | None = Field(None, gt=0, le=240)
+    person: int | None = Field(None, ge=1, le=100)
+
+
+class Corrections(Section):
+    """Rows of a keypoints file by frame, and which joints were put right in which frames."""
+
+    frames: dict[int, dict[str, Any]] = Field(max_length=MOST_FRAMES)
+    corrected: dict[str, list[int]] | None = Field(None, max_length=18)
+
+
+class NewJob(Section):
+    """What is to be made: a tuned person, an edit, or another motion for a person who is tuned already."""
+
+    kind: Literal["tune", "apply", "edit"]
+    name: str = Field("", max_length=200)
+    source: str | None = None
+    reference: str | None = None
+    person: str | None = None
+    prompt: str = Field("", max_length=1000)
+    offer: str = ""
+    frames: int | None = Field(None, ge=1, le=MOST_FRAMES)
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class Renaming(Section):
+    """Another name."""
+
+    name: str = Field(min_length=1, max_length=200)
+
+
+@dataclass(frozen=True)
+class Address:
+    """One address of the API, as it is routed and described."""
+
+    method: str
+    path: str
+    face: Endpoint
+    summary: str
+    body: type[Section] | str | None = None
+
+
+def make_app(
+    library: Library, crew: Crew, offers: Mapping[str, Mapping[str, Any]], access: Access, people: Mapping[str, Any]
+) -> "Starlette":
+    """The web application of a library.
+
+    Args:
+        library: what it shows.
+        crew: what does its jobs.
+        offers: settings that can be chosen, by name.
+        access: who may ask.
+        people: settings of how people are found.
+
+    Raises:
+        MissingExtraError: the extra ``web`` is not installed.
+    """
+    try:
+        from starlette.applications import Starlette
+        from starlette.routing import Route
+    except ImportError:
+        raise MissingExtraError("starlette", "web", "the web app") from None
+    faces = _Faces(library, crew, offers, access, people)
+    addresses = faces.addresses()
+    faces.described = describe_api([(each.method, each.path, each.summary, each.body) for each in addresses])
+    return Starlette(
+        routes=[
+            Route(each.path, guard(each.face, access.check, pictures="'self' data: blob:"), methods=[each.method])
+            for each in addresses
+        ]
+    )
+
+
+class _Faces:
+    """What the addresses answer."""
+
+    def __init__(
+        self,
+        library: Library,
+        crew: Crew,
+        offers: Mapping[str, Mapping[str, Any]],
+        access: Access,
+        people: Mapping[str, Any],
+    ) -> None:
+        self.library, self.crew, self.offers, self.access, self.people = library, crew, offers, access, people
+        page = files("edit_your_motion.web").joinpath("page")
+        self.texts = {each.name: each.read_bytes() for each in page.iterdir() if Path(each.name).suffix in TYPES}
+        self.described: dict[str, Any] = {}
+        self._appending = Lock()
+        self._sized, self._size = -SIZED_EVERY, 0
+
+    def addresses(self) -> Sequence[Address]:
+        """All of them."""
+        clip, job = "/api/clips/{clip}", "/api/jobs/{job}"
+        return (
+            Address("GET", "/", self.page, "the page"),
+            Address("GET", "/page/{name}", self.asset, "its parts"),
+            Address("GET", "/api/openapi.json", self.openapi, "this description"),
+            Address("GET", "/api/library", self.show, "all clips, jobs and offers"),
+            Address("GET", "/api/events", self.events, "server-sent events: changed, and progress of jobs"),
+            Address("POST", "/api/clips", self.bring, "announce a file", NewClip),
+            Address("GET", clip, self.clip, "a clip, and how many of its bytes have come"),
+            Address("DELETE", clip, self.remove_clip, "delete a clip"),
+            Address(
+                "PUT",
+                f"{clip}/content",
+                self.receive,
+                "the next part of a file, at ?offset=",
+                OCTETS,
+            ),
+            Address("POST", f"{clip}/preparation", self.prepare, "choose frames and find the person", Preparation),
+            Address("GET", f"{clip}/thumbnail.jpg", self.thumbnail, "a picture of a clip"),
+            Address("GET", f"{clip}/frames/{{frame:int}}.jpg", self.frame, "a frame of a prepared clip, from 0"),
+            Address("GET", f"{clip}/keypoints", self.keypoints, "the keypoints file, and what of it was corrected"),
+            Address("PATCH", f"{clip}/keypoints", self.correct, "put rows of the keypoints file right", Corrections),
+            Address("GET", f"{clip}/masks/{{frame:int}}.png", self.mask, "the mask of a frame, the person white"),
+            Address("PUT", f"{clip}/masks/{{frame:int}}.png", self.paint, "another mask for a frame", "image/png"),
+            Address("POST", "/api/jobs", self.begin, "put an edit into the queue", NewJob),
+            Address("GET", job, self.job, "a job, its warnings and losses"),
+            Address("PATCH", job, self.rename, "rename a job", Renaming),
+            Address("DELETE", job, self.remove_job, "delete a job and what it made"),
+            Address("POST", f"{job}/pause", self.pause, "pause a job"),
+            Address("POST", f"{job}/resume", self.resume, "go on with a job that was paused, cancelled or failed"),
+            Address("POST", f"{job}/cancel", self.cancel, "cancel a job"),
+            Address("GET", f"{job}/log", self.log, "the end of a job's log"),
+            Address("GET", f"{job}/files/{{name}}", self.result, f"what a job made: {', '.join(RESULTS)}"),
+            Address("GET", f"{job}/keypoints/{{row}}", self.skeletons, "keypoints of source, reference or edited"),
+            Address("GET", f"{job}/frames/{{row}}/{{frame:int}}.jpg", self.picture, "a frame of one of those"),
+        )
+
+    # The page
+
+    async def page(self, request: "Request") -> "Response":
+        """The page itself; whoever came by the link gets a cookie in exchange for the token in it."""
+        from starlette.responses import RedirectResponse, Response
+
+        if self.access.token is not None and "token" in request.query_params:
+            response: Response = RedirectResponse("/", status_code=303)
+            secure = request.url.scheme == "https"
+            response.set_cookie(COOKIE, self.access.token, httponly=True, samesite="strict", secure=secure)
+            return response
+        return Response(self.texts["index.html"], media_type="text/html", headers={"Cache-Control": "no-store"})
+
+    async def asset(self, request: "Request") -> "Response":
+        """The page's styles and scripts."""
+        from starlette.responses import Response
+
+        name = request.path_params["name"]
+        if name not in self.texts:
+            return refuse(404, "no such part of the page")
+        kept = {"Cache-Control": "no-cache"}
+        return Response(self.texts[name], media_type=TYPES[Path(name).suffix], headers=kept)
+
+    async def openapi(self, request: "Request") -> "Response":
+        """The API described."""
+        return reply(self.described)
+
+    # The library
+
+    async def show(self, request: "Request") -> "Response":
+        """All that there is."""
+        return await self._later(self._show)
+
+    async def events(self, request: "Request") -> "Response":
+        """News, as long as the browser listens."""
+        from starlette.responses import StreamingResponse
+
+        return StreamingResponse(self._tell(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+    async def _tell(self) -> AsyncIterator[str]:
+        seen, heard, quiet = -1, -1, 0.0
+        while True:
+            if (version := self.library.version) != seen:
+                seen, quiet = version, 0.0
+                yield f"event: changed\ndata: {version}\n\n"
+            if (version := self.crew.version) != heard:
+                heard, quiet = version, 0.0
+                yield f"event: progress\ndata: {json.dumps(dict(self.crew.progress))}\n\n"
+            await asyncio.sleep(PATIENCE)
+            quiet += PATIENCE
+            if quiet > 15:
+                quiet = 0.0
+                yield ": still here\n\n"
+
+    # Clips
+
+    async def bring(self, request: "Request") -> "Response":
+        """Takes a file that is announced."""
+        given = await read_section(request, NewClip)
+        return await self._later(lambda: self._describe_clip(self.library.add_clip(given.name, given.role, given.size)))
+
+    async def receive(self, request: "Request") -> "Response":
+        """Takes the next part of a file."""
+        offset = request.query_params.get("offset", "")
+        if not offset.isdecimal():
+            return refuse(400, "expected ?offset= with the number of bytes that have come")
+        part = await read_body(request, LARGEST_PART, OCTETS)
+        return await self._later(lambda: self._append(self._clip(request), int(offset), part))
+
+    async def clip(self, request: "Request") -> "Response":
+        """One clip."""
+        return await self._later(lambda: self._describe_clip(self._clip(request)))
+
+    async def remove_clip(self, request: "Request") -> "Response":
+        """Deletes a clip."""
+        return await self._later(lambda: self.library.remove_clip(self._clip(request)))
+
+    async def prepare(self, request: "Request") -> "Response":
+        """Has the person found in a clip."""
+        given = await read_section(request, Preparation)
+        return await self._later(lambda: self._prepare(self._clip(request), given))
+
+    async def thumbnail(self, request: "Request") -> "Response":
+        """A picture of a clip."""
+        return await self._send(lambda: self._folder(request) / THUMBNAIL, "image/jpeg")
+
+    async def frame(self, request: "Request") -> "Response":
+        """A frame of a clip."""
+        return await self._send(lambda: self._prepared(request) / PICTURES / _numbered(request, "jpg"), "image/jpeg")
+
+    async def keypoints(self, request: "Request") -> "Response":
+        """The keypoints of a clip."""
+        return await self._later(lambda: read_rows(self._prepared(request)))
+
+    async def correct(self, request: "Request") -> "Response":
+        """Saves corrections of keypoints."""
+        from starlette.exceptions import HTTPException
+
+        body = await read_body(request, LARGEST_JSON, "application/json")
+        try:
+            given = Corrections.model_validate_json(body)
+        except ValueError:
+            raise HTTPException(400, "expected JSON with frames and corrected") from None
+        return await self._later(lambda: write_rows(self._prepared(request), given.frames, given.corrected))
+
+    async def mask(self, request: "Request") -> "Response":
+        """A mask."""
+        return await self._send(lambda: mask_of(self._prepared(request), request.path_params["frame"]), "image/png")
+
+    async def paint(self, request: "Request") -> "Response":
+        """Saves a painted mask."""
+        picture = await read_body(request, LARGEST_PART, "image/png")
+        frame = request.path_params["frame"]
+        return await self._later(lambda: write_mask(self._prepared(request), frame, picture))
+
+    # Jobs
+
+    async def begin(self, request: "Request") -> "Response":
+        """Puts an edit into the queue."""
+        given = await read_section(request, NewJob, 64_000)
+        return await self._later(lambda: self._describe_job(self._begin(given)))
+
+    async def job(self, request: "Request") -> "Response":
+        """One job, with what its record says."""
+        return await self._later(lambda: self._describe_whole_job(self._job(request)))
+
+    async def rename(self, request: "Request") -> "Response":
+        """Renames a job."""
+        given = await read_section(request, Renaming)
+        return await self._later(lambda: self.library.rename_job(self._job(request), given.name))
+
+    async def remove_job(self, request: "Request") -> "Response":
+        """Deletes a job."""
+        return await self._later(lambda: self.library.remove_job(self._job(request)))
+
+    async def pause(self, request: "Request") -> "Response":
+        """Pauses a job."""
+        return await self._move(request, "paused")
+
+    async def resume(self, request: "Request") -> "Response":
+        """Goes on with a job."""
+        return await self._move(request, "queued")
+
+    async def cancel(self, request: "Request") -> "Response":
+        """Cancels a job."""
+        return await self._move(request, "cancelled")
+
+    async def log(self, request: "Request") -> "Response":
+        """What a job said."""
+        return await self._later(lambda: {"log": read_log(self.library.job_folder(self._job(request)))})
+
+    async def result(self, request: "Request") -> "Response":
+        """A file that a job made."""
+        name = request.path_params["name"]
+        if name not in RESULTS:
+            return refuse(404, f"expected one of {', '.join(RESULTS)}")
+        return await self._send(lambda: self.library.job_folder(self._job(request)) / EDIT / name, RESULTS[name])
+
+    async def skeletons(self, request: "Request") -> "Response":
+        """The keypoints that a job worked with, or those that it aligned."""
+
+        def read() -> Mapping[str, Any]:
+            row, folder = request.path_params["row"], self.library.job_folder(self._job(request))
+            path = folder / EDIT / "skeletons.json" if row == "edited" else self._input(folder, row) / "keypoints.json"
+            if not path.is_file():
+                raise InputError("these are not there yet")
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+
+        return await self._later(read)
+
+    async def picture(self, request: "Request") -> "Response":
+        """A frame of an edit, or of what went into it."""
+
+        def find() -> Path:
+            row, folder = request.path_params["row"], self.library.job_folder(self._job(request))
+            return (folder if row == "edited" else self._input(folder, row)) / PICTURES / _numbered(request, "jpg")
+
+        return await self._send(find, "image/jpeg")
+
+    # How
+
+    async def _later(self, work: Any) -> "Response":
+        """The answer of something that touches the disk, worked out beside the loop that serves everybody."""
+        from starlette.concurrency import run_in_threadpool
+
+        return reply(await run_in_threadpool(work) or {"done": True})
+
+    async def _send(self, find: Any, media_type: str) -> "Response":
+        from starlette.concurrency import run_in_threadpool
+        from starlette.responses import FileResponse
+
+        path = await run_in_threadpool(find)
+        if not await run_in_threadpool(path.is_file):
+            return refuse(404, "this is not there")
+        return FileResponse(path, media_type=media_type, headers={"Cache-Control": "no-cache"})
+
+    async def _move(self, request: "Request", state: State) -> "Response":
+        def move() -> Mapping[str, Any]:
+            job = self._job(request)
+            self.library.move_job(job, state)
+            if state != "queued":
+                self.crew.interrupt(job)
+            return self._describe_job(self._job(request))
+
+        return await self._later(move)
+
+    def _clip(self, request: "Request") -> Clip:
+        from starlette.exceptions import HTTPException
+
+        found = self.library.clip(request.path_params["clip"])
+        if found is None:
+            raise HTTPException(404, "there is no such clip")
+        return found
+
+    def _job(self, request: "Request") -> Job:
+        from starlette.exceptions import HTTPException
+
+        found = self.library.job(request.path_params["job"])
+        if found is None:
+            raise HTTPException(404, "there is no such job")
+        return found
+
+    def _folder(self, request: "Request") -> Path:
+        return self.library.clip_folder(self._clip(request))
+
+    def _prepared(self, request: "Request") -> Path:
+        folder = self._folder(request) / PREPARED
+        if not folder.is_dir():
+            raise InputError("expected a prepared clip: have the person found first")
+        return folder
+
+    def _input(self, folder: Path, row: str) -> Path:
+        from starlette.exceptions import HTTPException
+
+        if row not in ("source", "reference"):
+            raise HTTPException(404, "expected source, reference or edited")
+        return folder / INPUTS / row
+
+    def _append(self, clip: Clip, offset: int, part: bytes) -> Mapping[str, Any]:
+        path = self.library.original(clip)
+        with self._appending:
+            received = path.stat().st_size if path.is_file() else 0
+            if clip.complete or offset != received:
+                raise InputError(f"expected the part at {received}, got one at {offset}")
+            if received + len(part) > clip.size:
+                raise InputError(f"expected {clip.size} bytes in all, got more")
+            with path.open("ab") as file:
+                file.write(part)
+            if received + len(part) == clip.size:
+                self.library.complete_clip(clip)
+        return {"received": received + len(part), "size": clip.size}
+
+    def _prepare(self, clip: Clip, given: Preparation) -> Mapping[str, Any]:
+        if not clip.complete:
+            raise InputError("expected the whole file first")
+        if any(job.clip == clip.id and job.state in ("queued", "running") for job in self.library.jobs()):
+            raise InputError("this clip is being prepared already")
+        video = given.model_dump(exclude={"person"})
+        request = {
+            "video": video,
+            "person": given.person,
+            "people": self.people,
+            **self.library.describe_original(clip),
+        }
+        self.library.add_job("prepare", clip.name, request, clip=clip.id)
+        return self._describe_clip(clip)
+
+    def _begin(self, given: NewJob) -> Job:
+        check_settings(given.settings)
+        if given.kind != "apply" and given.offer not in self.offers:
+            raise InputError(f"expected an offer of {', '.join(self.offers)}, got '{given.offer:.80}'")
+        if given.kind != "apply" and not given.prompt.strip():
+            raise InputError("expected a prompt that says what the source shows, got none")
+        id, places, base = make_id(), dict[str, Path](), None
+        if given.kind != "apply":
+            places["source"] = self._chosen("source", given.source)
+        if given.kind != "tune":
+            places["reference"] = self._chosen("reference", given.reference)
+        counts = [_count(place) for place in places.values()]
+        folder = self.library.folder / "jobs" / id
+        if given.kind == "apply":
+            person = self.library.job(given.person or "")
+            if person is None or find_person(home := self.library.job_folder(person)) is None:
+                raise InputError("expected a tuned person, got none: choose one of the library")
+            tuned_on = home / INPUTS / "source"
+            base = person.request["offer"].get("model", {}).get("base")
+        frames = min(counts) if given.frames is None else given.frames
+        if frames > min(counts):
+            raise InputError(f"expected at most {min(counts)} frames, as many as the clips have, got {frames}")
+        request = {
+            **given.model_dump(),
+            "frames": frames,
+            "offer_name": given.offer,
+            "base": base,
+            "offer": {**OFTEN, **self.offers.get(given.offer, {})} if given.kind != "apply" else {},
+        }
+        resolve(folder, {**request, "device": "cpu"})  # whatever is wrong with the settings comes out now
+        try:
+            for role, place in places.items():
+                copy_clip(place, folder / INPUTS / role)
+            if given.kind == "apply":
+                copy_inputs(tuned_on, folder / INPUTS / "source")
+            name = given.name.strip() or given.prompt[:80] or "edit"
+            return self.library.add_ready_job(id, given.kind, name, request)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _chosen(self, role: str, id: str | None) -> Path:
+        clip = self.library.clip(id or "")
+        if clip is None or (clip.role == "source") != (role == "source"):
+            raise InputError(f"expected a {role} of the library, got none: choose one")
+        folder = self.library.clip_folder(clip)
+        if not (folder / PREPARED).is_dir():
+            raise InputError(f"the {role} is not prepared yet: have the person found first")
+        return folder
+
+    def _show(self) -> Mapping[str, Any]:
+        now = time.monotonic()
+        if now - self._sized > SIZED_EVERY:
+            self._sized, self._size = now, self.library.used()
+        jobs = self.library.jobs()
+        return {
+            "clips": [self._describe_clip(clip, jobs) for clip in self.library.clips()],
+            "jobs": [self._describe_job(job) for job in jobs if job.clip is None],
+            "offers": {name: _kinds_of(settings) for name, settings in self.offers.items()},
+            "used": self._size,
+            "quota": asdict(self.library.quota),
+            "most_frames": MOST_FRAMES,
+        }
+
+    def _describe_clip(self, clip: Clip, jobs: Sequence[Job] | None = None) -> Mapping[str, Any]:
+        folder = self.library.clip_folder(clip)
+        path = self.library.original(clip)
+        own = [job for job in (self.library.jobs() if jobs is None else jobs) if job.clip == clip.id]
+        last = own[-1] if own else None
+        prepared = _read_facts(folder / PREPARED / FACTS)
+        state = "incomplete" if not clip.complete else "ready" if prepared else "known"
+        if last is not None and last.state != "done":
+            state = last.state
+        return {
+            **asdict(clip),
+            "received": path.stat().st_size if path.is_file() else 0,
+            "state": state,
+            "error": last.error if last else None,
+            "job": last.id if last else None,
+            "facts": _read_facts(folder / FACTS),
+            "prepared": prepared,
+        }
+
+    def _describe_job(self, job: Job) -> Mapping[str, Any]:
+        folder = self.library.job_folder(job)
+        asked = {name: job.request.get(name) for name in ASKED}
+        return {
+            **{name: value for name, value in asdict(job).items() if name not in ("request", "lane", "clip")},
+            **asked,
+            "offer": job.request.get("offer_name"),
+            "progress": self.crew.progress.get(job.id),
+            "tuned": find_person(folder) is not None,
+            "results": [name for name in RESULTS if (folder / EDIT / name).is_file()] if job.state == "done" else [],
+        }
+
+    def _describe_whole_job(self, job: Job) -> Mapping[str, Any]:
+        record = _read_facts(self.library.job_folder(job) / EDIT / "run.json") or {}
+        told = {name: record.get(name) for name in ("warnings", "losses", "phases", "scores")}
+        return {**self._describe_job(job), **told}
+
+
+def _kinds_of(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What of an offer a page can show: no places of this machine."""
+    return {name: value for name, value in settings.items() if name in ("tuning", "inversion", "sampling")}
+
+
+def _numbered(request: "Request", suffix: str) -> str:
+    return f"{request.path_params['frame']:05d}.{suffix}"
+
+
+def _count(clip: Path) -> int:
+    return int((_read_facts(clip / PREPARED / FACTS) or {"frames": 0})["frames"])
+
+
+def _read_facts(path: Path) -> dict[str, Any] | None:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None

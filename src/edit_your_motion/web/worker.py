@@ -1,0 +1,136 @@
+"""One job in a process of its own: ``python -m edit_your_motion.web.worker FOLDER`` does what FOLDER/job.json says.
+
+What it tells goes to standard output as a line of JSON each: ``{"phase", "done", "total", "overall", "left"}`` of its
+progress, and ``{"error"}`` of why it failed. Its log goes to standard error. It ends when its standard input does, that
+is with whoever started it.
+"""
+
+import json
+import logging
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from edit_your_motion.errors import EditYourMotionError
+from edit_your_motion.runtime.progress import Advance
+from edit_your_motion.storage.locking import held
+
+JOB = "job.json"
+LARGEST_PREPARATION = 6 << 30
+"""Bytes of memory that a process may have for a file that anybody may have made."""
+
+Tell = Callable[[dict[str, Any]], None]
+EFFORT = {"tune, stage 1": 3.0, "tune, stage 2": 3.0, "tune the decoder": 1.0, "invert": 1.0, "sample": 2.0}
+"""About how long a step of each phase takes beside those of the others; all other phases are short."""
+
+
+class Reporter:
+    """Tells how far a job is, and how long it still takes.
+
+    Args:
+        planned: steps of the long phases to come, in their order.
+        tell: takes what is told.
+    """
+
+    def __init__(self, planned: dict[str, int], tell: Tell) -> None:
+        self.tell = tell
+        self.waiting = {name: steps * EFFORT[name] for name, steps in planned.items()}
+        self.done, self.seconds, self.told = 0.0, 0.0, 0.0
+
+    @contextmanager
+    def phase(self, name: str, total: int) -> Iterator[Advance]:
+        """A phase of `total` steps; one that goes on has fewer than were planned, and those before it are over."""
+        effort = EFFORT.get(name, 0.0)
+        if effort:
+            for earlier in list(self.waiting)[: list(self.waiting).index(name)] if name in self.waiting else []:
+                del self.waiting[earlier]
+            self.waiting[name] = total * effort
+        began, steps = time.monotonic(), 0
+        self._report(name, 0, total)
+
+        def advance() -> None:
+            nonlocal began, steps
+            steps, now = steps + 1, time.monotonic()
+            if effort:
+                self.done, self.seconds = self.done + effort, self.seconds + now - began
+                self.waiting[name] -= effort
+            began = now
+            if now - self.told > 0.25 or steps == total:
+                self._report(name, steps, total)
+
+        yield advance
+        self.waiting.pop(name, None)
+
+    def _report(self, name: str, done: int, total: int) -> None:
+        self.told, rest = time.monotonic(), sum(self.waiting.values())
+        self.tell(
+            {
+                "phase": name,
+                "done": done,
+                "total": total,
+                "overall": self.done / (self.done + rest) if self.done + rest else done / max(total, 1),
+                "left": rest * self.seconds / self.done if self.done else None,
+            }
+        )
+
+
+def main(folder: Path) -> int:
+    """Does the job in a folder; 0 once it is done, 1 where it failed in a way that it has told."""
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever a library prints is for the log
+
+    def tell(event: dict[str, Any]) -> None:
+        channel.write(json.dumps(event) + "\n")
+        channel.flush()
+
+    Thread(target=_end_with_parent, daemon=True).start()
+    logging.basicConfig(level=logging.ERROR, format="%(asctime)s %(message)s", stream=sys.stderr)
+    logging.getLogger("edit_your_motion").setLevel(logging.INFO)
+    try:
+        job = json.loads((folder / JOB).read_text(encoding="utf-8"))
+        with held(folder, wait=True):  # the process of a server that was killed may still be about to end
+            _do(job, folder, tell)
+    except EditYourMotionError as error:
+        logging.getLogger(__name__).info("failed: %s", error)
+        tell({"error": _without_folder(str(error), folder)})
+        return 1
+    except MemoryError:
+        tell({"error": "the file takes more memory than is given to one: bring a shorter or smaller clip"})
+        return 1
+    return 0
+
+
+def _do(job: dict[str, Any], folder: Path, tell: Tell) -> None:
+    kind = job["kind"]
+    if kind in ("probe", "prepare"):
+        resource.setrlimit(resource.RLIMIT_DATA, (LARGEST_PREPARATION, LARGEST_PREPARATION))
+        if kind == "probe":
+            from edit_your_motion.web.probing import probe_clip as do
+        else:
+            from edit_your_motion.web.preparing import prepare_clip as do
+        do(folder, job, Reporter({}, tell))
+        return
+    from edit_your_motion.web import edits
+
+    edits.run_job(folder, job, lambda planned: Reporter(planned, tell))
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(3)
+
+
+def _without_folder(text: str, folder: Path) -> str:
+    """An error without the places of this machine, which are nobody's business."""
+    return text.replace(f"{folder}{os.sep}", "").replace(f"{folder}", "the clip")
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

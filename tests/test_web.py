@@ -1,0 +1,473 @@
+"""The web app without a browser: its queue survives what ends, its files stay those of the CLI, it lets nobody in."""
+
+import io
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edit_your_motion.errors import ConfigError, InputError
+from edit_your_motion.people.formats.keypoints_file import load_keypoints
+from edit_your_motion.people.preparation import load_prepared
+from edit_your_motion.web.access import is_loopback, load_token
+from edit_your_motion.web.library import MOST_ATTEMPTS, Library, Quota
+from edit_your_motion.web.worker import Reporter
+from synthetic_clip import film
+from web_site import PROMPT, WebSite, add_pair, add_prepared, serving_web, tiny_settings
+
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+
+
+@pytest.fixture(scope="module")
+def settings(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_settings(tmp_path_factory.mktemp("settings"), checkpoints)
+
+
+@pytest.fixture(scope="module")
+def site(settings: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebSite]:
+    with serving_web(tmp_path_factory.mktemp("web") / "library", settings) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def pair(site: WebSite) -> tuple[str, str]:
+    return add_pair(site.library)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    return Library(tmp_path / "library")
+
+
+def ask_for_edit(site: WebSite, pair: tuple[str, str], **values: object) -> str:
+    source, reference = pair
+    asked = {"kind": "edit", "source": source, "reference": reference, "prompt": PROMPT, "offer": "tiny", **values}
+    reply = site.ask("POST", "/api/jobs", asked)
+    assert reply.status == 200, reply
+    return reply.json["id"]
+
+
+# The queue
+
+
+def test_jobs_are_taken_in_order_by_one_worker_each(library: Library) -> None:
+    jobs = [library.add_job("edit", f"{number}", {}) for number in range(3)]
+    taken = [library.take_job("edits") for _ in range(4)]
+    assert [job and job.id for job in taken] == [*(job.id for job in jobs), None]
+    assert library.take_job("clips") is None
+
+
+def test_what_a_killed_server_left_running_waits_again_in_its_old_place(library: Library) -> None:
+    first = library.add_job("edit", "first", {})
+    library.add_job("edit", "second", {})
+    library.take_job("edits")
+    again = Library(library.folder)
+    again.recover()
+    taken = again.take_job("edits")
+    assert taken is not None
+    assert taken.id == first.id
+
+
+def test_a_process_that_dies_again_and_again_is_given_up(library: Library) -> None:
+    job = library.add_job("edit", "dies", {})
+    for _ in range(MOST_ATTEMPTS):
+        assert library.take_job("edits") is not None
+        library.queue_again(job, "signal 9")
+    last = library.job(job.id)
+    assert last is not None
+    assert (last.state, last.error) == ("failed", "signal 9")
+    assert library.take_job("edits") is None
+
+
+def test_a_job_whose_process_still_ends_is_not_taken_twice(library: Library) -> None:
+    job = library.add_job("edit", "once", {})
+    library.take_job("edits")
+    library.move_job(job, "paused")
+    library.move_job(job, "queued")
+    assert library.take_job("edits", busy=[job.id]) is None
+    assert library.take_job("edits") is not None
+
+
+@pytest.mark.parametrize(("state", "move"), [("done", "paused"), ("running", "queued"), ("done", "cancelled")])
+def test_a_job_moves_only_where_it_can(library: Library, state: str, move: str) -> None:
+    job = library.add_job("edit", "moved", {})
+    library.take_job("edits")
+    if state == "done":
+        library.end_job(job, None)
+    with pytest.raises(InputError, match=f"a job that is {state} cannot be {move}"):
+        library.move_job(job, move)
+
+
+def test_a_person_that_a_waiting_job_needs_stays(library: Library) -> None:
+    person = library.add_job("tune", "person", {})
+    waiting = library.add_job("apply", "motion", {"person": person.id})
+    with pytest.raises(InputError, match="another job waits"):
+        library.remove_job(person)
+    library.move_job(waiting, "cancelled")
+    library.remove_job(person)
+    assert library.job(person.id) is None
+
+
+def test_the_time_left_counts_what_is_to_come() -> None:
+    told: list[dict[str, object]] = []
+    reporter = Reporter({"tune, stage 1": 10, "tune, stage 2": 10, "invert": 10, "sample": 10}, told.append)
+    with reporter.phase("tune, stage 2", 5) as advance:  # goes on in the middle of the second stage
+        for _ in range(5):
+            advance()
+    assert told[0]["overall"] == 0
+    assert told[-1]["overall"] == pytest.approx(15 / 45)
+    with reporter.phase("invert", 10) as advance:
+        for _ in range(10):
+            advance()
+    with reporter.phase("sample", 10) as advance:
+        for _ in range(10):
+            advance()
+    assert (told[-1]["overall"], told[-1]["left"]) == (1, 0)
+
+
+# Edits
+
+
+@pytest.fixture(scope="module")
+def finished(site: WebSite, pair: tuple[str, str]) -> str:
+    job = ask_for_edit(site, pair)
+    site.wait(f"/api/jobs/{job}", "done")
+    return job
+
+
+@pytest.mark.slow
+def test_an_edit_is_what_the_command_line_would_make(site: WebSite, finished: str) -> None:
+    shown = site.ask("GET", f"/api/jobs/{finished}").json
+    assert {"edited.mp4", "run.json", "config.yaml", "skeletons.json"} <= set(shown["results"])
+    assert shown["tuned"]
+    assert len(shown["losses"]) == 8
+    for row in ("source", "reference", "edited"):
+        picture = site.ask("GET", f"/api/jobs/{finished}/frames/{row}/3.jpg")
+        assert Image.open(io.BytesIO(picture.body)).size == (64, 64)
+        assert len(site.ask("GET", f"/api/jobs/{finished}/keypoints/{row}").json["frames"]) == 4
+    assert site.ask("GET", f"/api/jobs/{finished}/frames/edited/4.jpg").status == 404
+    film = site.ask("GET", f"/api/jobs/{finished}/files/edited.mp4")
+    assert film.body[4:8] == b"ftyp"
+
+
+@pytest.mark.slow
+def test_a_tuned_person_is_given_another_motion_without_tuning(site: WebSite, finished: str) -> None:
+    other = add_prepared(site.library, "reference", film(4, speed=1.0, seed=2))
+    job = site.ask("POST", "/api/jobs", {"kind": "apply", "person": finished, "reference": other}).json["id"]
+    site.wait(f"/api/jobs/{job}", "done")
+    record = site.ask("GET", f"/api/jobs/{job}").json
+    assert not [name for name in record["phases"] if name.startswith("tune")]
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_and_a_server_that_ends_lose_nothing(checkpoints: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "library"
+    slower = tiny_settings(tmp_path, checkpoints, iterations=30)
+    with serving_web(folder, slower) as first:
+        pair = add_pair(first.library)
+        whole = ask_for_edit(first, pair)
+        first.wait(f"/api/jobs/{whole}", "done")
+        job = ask_for_edit(first, pair)
+        running = first.library.job(job)
+        assert running is not None
+        until = time.monotonic() + 120
+        while (first.crew.progress.get(job) or {}).get("phase") != "tune, stage 1":
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        process = first.crew.process_of(running)
+        assert process is not None
+        os.kill(process, signal.SIGKILL)
+        while (first.crew.progress.get(job) or {}).get("phase") != "tune, stage 2":
+            assert time.monotonic() < until
+            time.sleep(0.02)
+    with serving_web(folder, slower) as second:
+        second.wait(f"/api/jobs/{job}", "done")
+        log = second.ask("GET", f"/api/jobs/{job}/log").json["log"]
+        assert log.count("going on with stage") == 2
+        made = [second.ask("GET", f"/api/jobs/{each}/files/edited.mp4").body for each in (whole, job)]
+    assert made[0] == made[1]
+
+
+@pytest.mark.slow
+def test_a_job_is_paused_and_goes_on_and_a_cancelled_one_can_be_deleted(checkpoints: Path, tmp_path: Path) -> None:
+    with serving_web(tmp_path / "library", tiny_settings(tmp_path, checkpoints, iterations=200)) as site:
+        job = ask_for_edit(site, add_pair(site.library))
+        path = f"/api/jobs/{job}"
+        until = time.monotonic() + 120
+        while not (site.crew.progress.get(job) or {}).get("phase", "").startswith("tune"):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        assert site.ask("DELETE", path).status == 409
+        assert site.ask("POST", f"{path}/pause").json["state"] == "paused"
+        assert site.ask("POST", f"{path}/pause").status == 409
+        assert site.ask("POST", f"{path}/resume").json["state"] == "queued"
+        site.wait(path, "running")
+        assert site.ask("POST", f"{path}/cancel").json["state"] == "cancelled"
+        folder = site.library.folder / "jobs" / job
+        assert site.ask("DELETE", path).status == 200
+        assert site.ask("GET", path).status == 404
+        until = time.monotonic() + 20
+        while site.crew._processes:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"prompt": " "}, "expected a prompt"),
+        ({"offer": "../../etc"}, "expected an offer"),
+        ({"frames": 5}, "at most 4 frames"),
+        ({"reference": "nothing"}, "expected a reference"),
+        ({"settings": {"model": {"base": "/etc"}}}, "expected settings of"),
+        ({"settings": {"people": {"masks": "/etc/passwd"}}}, "expected settings of"),
+        ({"settings": {"sampling": {"steps": 0}}}, "sampling.steps"),
+        ({"settings": {"sampling": {"paces": 3}}}, "no such setting"),
+    ],
+)
+def test_what_cannot_be_made_is_refused_and_leaves_nothing(
+    site: WebSite, pair: tuple[str, str], values: dict[str, object], words: str
+) -> None:
+    before = set((site.library.folder / "jobs").iterdir())
+    asked = {"kind": "edit", "source": pair[0], "reference": pair[1], "prompt": PROMPT, "offer": "tiny", **values}
+    reply = site.ask("POST", "/api/jobs", asked)
+    assert reply.status in (409, 503)
+    assert words in reply.json["error"]
+    assert set((site.library.folder / "jobs").iterdir()) == before
+
+
+# Clips
+
+
+def test_a_file_comes_in_parts_and_goes_on_after_an_interruption(site: WebSite, tmp_path: Path) -> None:
+    clip = add_prepared(site.library, "reference", film())  # whose original is a video
+    content = next((site.library.folder / "clips" / clip).glob("original*")).read_bytes()
+    new = site.ask("POST", "/api/clips", {"name": "a b.mp4", "role": "reference", "size": len(content)}).json["id"]
+    assert site.send(new, 0, content[:100]).json["received"] == 100
+    assert site.send(new, 0, content[:100]).status == 409, "no part twice"
+    received = site.ask("GET", f"/api/clips/{new}").json["received"]
+    assert site.send(new, received, content[received:] + b"more").status == 409
+    assert site.send(new, received, content[received:]).status == 200
+    shown = site.wait(f"/api/clips/{new}", "known")
+    assert (shown["facts"]["width"], shown["facts"]["frames"]) == (64, 4)
+    assert site.ask("GET", f"/api/clips/{new}/thumbnail.jpg").body[:2] == b"\xff\xd8"
+    assert site.send(new, len(content), b"x").status == 409
+
+
+def test_keypoints_alone_are_prepared_like_a_reference(site: WebSite, pair: tuple[str, str]) -> None:
+    keypoints = site.library.folder / "clips" / pair[1] / "prepared" / "keypoints.json"
+    clip = site.bring(keypoints, "skeletons")
+    site.wait(f"/api/clips/{clip}", "known")
+    assert site.ask("POST", f"/api/clips/{clip}/preparation", {"frames": 3}).status == 200
+    shown = site.wait(f"/api/clips/{clip}", "ready")
+    assert shown["prepared"]["frames"] == 3
+    assert site.ask("GET", f"/api/clips/{clip}/frames/2.jpg").status == 200
+
+
+@pytest.mark.parametrize("name", ["bad.mp4", "bad.json", "bad.png", "<img src=x>.mp4", "../../bad.mp4"])
+def test_a_file_that_is_none_is_refused_in_words_and_kept_where_it_belongs(
+    site: WebSite, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "bad"
+    path.write_bytes(b"\x00\x01nothing" * 50)
+    clip = site.bring(path, "reference", name=name)
+    shown = site.wait(f"/api/clips/{clip}", "failed")
+    assert shown["name"] == name
+    assert str(site.library.folder) not in shown["error"]
+    assert {each.name for each in site.library.folder.iterdir() if each.is_dir()} == {"clips", "jobs"}
+
+
+def test_a_library_holds_no_more_than_it_may(settings: Path, tmp_path: Path) -> None:
+    with serving_web(tmp_path / "library", settings, quota=Quota(file=100, all=10**9, clips=1)) as site:
+        new = {"name": "a.mp4", "role": "source"}
+        assert site.ask("POST", "/api/clips", {**new, "size": 101}).status == 409
+        assert site.ask("POST", "/api/clips", {**new, "size": 0}).status == 409
+        clip = site.ask("POST", "/api/clips", {**new, "size": 100}).json["id"]
+        assert site.ask("POST", "/api/clips", {**new, "size": 100}).status == 409
+        assert site.send(clip, 0, bytes(200)).status == 409, "no more than was said"
+        assert site.send(clip, 0, bytes((4 << 20) + 1)).status == 413
+        assert site.ask("DELETE", f"/api/clips/{clip}").status == 200
+        assert site.ask("POST", "/api/clips", {**new, "size": 100}).status == 200
+
+
+# Corrections
+
+
+def test_corrections_are_in_the_files_that_the_command_line_reads(site: WebSite) -> None:
+    clip = add_prepared(site.library, "source", film())
+    prepared = site.library.folder / "clips" / clip / "prepared"
+    before = load_prepared(prepared)
+    row = site.ask("GET", f"/api/clips/{clip}/keypoints").json["frames"][1]
+    row["body"]["nose"] = [12.5, 7.25, 1.0]
+    del row["body"]["left_ear"]
+    changed = {"frames": {"1": row}, "corrected": {"nose": [1]}}
+    assert site.ask("PATCH", f"/api/clips/{clip}/keypoints", changed).status == 200
+    painted = io.BytesIO()
+    Image.fromarray(np.tri(64, dtype=np.uint8) * 255).save(painted, format="PNG")
+    assert site.ask("PUT", f"/api/clips/{clip}/masks/2.png", painted.getvalue(), kind="image/png").status == 200
+    after = load_prepared(prepared)
+    assert after.keypoints.body[1, 0].tolist() == [12.5, 7.25, 1.0]
+    assert after.keypoints.body[1, 17, 2] == 0
+    np.testing.assert_array_equal(after.keypoints.body[[0, 2, 3]], before.keypoints.body[[0, 2, 3]])
+    np.testing.assert_array_equal(after.masks[2], np.tri(64, dtype=bool))
+    np.testing.assert_array_equal(after.masks[[0, 1, 3]], before.masks[[0, 1, 3]])
+    assert site.ask("GET", f"/api/clips/{clip}/keypoints").json["corrected"] == {"nose": [1]}
+
+
+@pytest.mark.parametrize(
+    "row", [{"body": {"nose": [1, 2]}}, {"body": {"tail": [1, 2, 1]}}, {"body": {"nose": [1, 2, 3]}}, {"limbs": {}}]
+)
+def test_a_row_that_is_none_changes_nothing(site: WebSite, pair: tuple[str, str], row: dict[str, object]) -> None:
+    path = site.library.folder / "clips" / pair[0] / "prepared" / "keypoints.json"
+    before = path.read_bytes()
+    reply = site.ask("PATCH", f"/api/clips/{pair[0]}/keypoints", {"frames": {"0": row}})
+    assert reply.status == 409
+    assert str(site.library.folder) not in reply.json["error"]
+    assert site.ask("PATCH", f"/api/clips/{pair[0]}/keypoints", {"frames": {"4": {"body": {}}}}).status == 409
+    assert path.read_bytes() == before
+    load_keypoints(path)
+
+
+@pytest.mark.parametrize("size", [(64, 32), (20_000, 20_000)])
+def test_a_mask_of_another_size_is_refused_before_it_is_unpacked(
+    site: WebSite, pair: tuple[str, str], size: tuple[int, int]
+) -> None:
+    picture = io.BytesIO()
+    Image.new("1", size).save(picture, format="PNG")
+    reply = site.ask("PUT", f"/api/clips/{pair[0]}/masks/0.png", picture.getvalue(), kind="image/png")
+    assert reply.status == 409
+
+
+def test_what_is_corrected_later_changes_no_job_that_was_begun(settings: Path, tmp_path: Path) -> None:
+    library = Library(tmp_path / "library")
+    with serving_web(library.folder, settings) as site:
+        pair = add_pair(site.library)
+        job = ask_for_edit(site, pair)
+        kept = site.ask("GET", f"/api/jobs/{job}/keypoints/source").json
+        row = {**kept["frames"][0], "body": {"nose": [1.0, 1.0, 1.0]}}
+        assert site.ask("PATCH", f"/api/clips/{pair[0]}/keypoints", {"frames": {"0": row}}).status == 200
+        assert site.ask("GET", f"/api/jobs/{job}/keypoints/source").json == kept
+        site.ask("POST", f"/api/jobs/{job}/cancel")
+
+
+# Who may ask
+
+
+def test_every_answer_keeps_to_itself(site: WebSite) -> None:
+    for path in ("/", "/page/index.html", "/api/library", "/api/openapi.json", "/api/jobs/none", "/api/clips/none"):
+        headers = site.ask("GET", path).headers
+        assert "default-src 'none'" in headers["content-security-policy"], path
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Origin": "https://elsewhere.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "elsewhere.example"}],
+)
+def test_other_sites_change_nothing(site: WebSite, headers: dict[str, str]) -> None:
+    new = {"name": "a.mp4", "role": "source", "size": 5}
+    assert site.ask("POST", "/api/clips", new, headers).status == 403
+
+
+def test_a_foreign_name_that_points_here_reads_nothing(site: WebSite) -> None:
+    assert site.ask("GET", "/api/library", headers={"Host": "elsewhere.example"}).status == 403
+    assert site.ask("GET", "/api/library", headers={"Host": "localhost"}).status == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/page/../server.py",
+        "/page/..%2fserver.py",
+        "/page/%2e%2e/server.py",
+        "/api/jobs/..%2f..%2fetc/files/run.json",
+        "/api/clips/..%2f..%2f/frames/0.jpg",
+        "/api/clips/../../library.sqlite",
+        "/library.sqlite",
+        "/clips",
+    ],
+)
+def test_no_path_leads_out(site: WebSite, path: str) -> None:
+    assert site.ask("GET", path).status == 404
+
+
+def test_forms_of_other_sites_are_no_requests(site: WebSite) -> None:
+    body = json.dumps({"name": "a", "role": "source", "size": 5}).encode()
+    assert site.ask("POST", "/api/clips", body, kind="text/plain").status == 415
+
+
+def test_a_token_is_demanded_and_not_guessed(settings: Path, tmp_path: Path) -> None:
+    library = Library(tmp_path / "library")
+    token = load_token(library.folder)
+    assert load_token(library.folder) == token, "a link stays right"
+    assert (library.folder / "token").stat().st_mode & 0o077 == 0
+    with serving_web(library.folder, settings, token=token) as site:
+        assert site.ask("GET", "/").status == 401
+        assert site.ask("GET", "/api/library").status == 401
+        guesses = [token[:-1], token + "x", token.swapcase(), "", "ä", *(f"{number}" for number in range(200))]
+        assert {site.ask("GET", "/api/library", headers={"Cookie": f"eym-token={guess}"}).status
+                for guess in guesses if guess.isascii()} == {401}  # fmt: skip
+        assert site.ask("GET", "/api/library", headers={"Authorization": f"Bearer {token}"}).status == 200
+        entered = site.ask("GET", f"/?token={token}")
+        assert (entered.status, entered.headers["location"]) == (303, "/")
+        assert "httponly" in entered.headers["set-cookie"].lower()
+        assert "samesite=strict" in entered.headers["set-cookie"].lower()
+        cookie = entered.headers["set-cookie"].partition(";")[0]
+        assert site.ask("GET", "/api/library", headers={"Cookie": cookie}).status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "own"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("192.168.1.5", False),
+        ("box", False),
+    ],
+)
+def test_only_this_machine_needs_no_token(host: str, own: bool) -> None:
+    assert is_loopback(host) is own
+
+
+def test_the_description_has_every_address(site: WebSite) -> None:
+    described = site.ask("GET", "/api/openapi.json").json
+    assert described["openapi"].startswith("3.1")
+    assert set(described["paths"]["/api/jobs/{job}"]) == {"get", "patch", "delete"}
+    upload = described["paths"]["/api/clips/{clip}/content"]["put"]
+    assert [each["name"] for each in upload["parameters"]] == ["clip", "offset"]
+    assert "application/octet-stream" in upload["requestBody"]["content"]
+
+
+def test_news_come_as_they_happen(site: WebSite) -> None:
+    from http.client import HTTPConnection
+
+    connection = HTTPConnection("127.0.0.1", site.port, timeout=20)
+    connection.request("GET", "/api/events")
+    response = connection.getresponse()
+    assert response.getheader("content-type", "").startswith("text/event-stream")
+    first = [response.readline() for _ in range(6)]
+    assert b"event: changed\n" in first
+    assert b"event: progress\n" in first
+    site.ask("POST", "/api/clips", {"name": "news.mp4", "role": "source", "size": 5})
+    assert response.readline() == b"event: changed\n"
+    connection.close()
+
+
+def test_settings_that_are_served_have_to_be_settings(tmp_path: Path) -> None:
+    from edit_your_motion.web.offers import gather_offers
+
+    path = tmp_path / "wrong.yaml"
+    path.write_text("sampling: {paces: 3}")
+    with pytest.raises(ConfigError, match="no such setting"):
+        gather_offers([path])
