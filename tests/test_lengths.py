@@ -12,7 +12,7 @@ from edit_your_motion.config import EditConfig, TuneConfig, load_config, parse_c
 from edit_your_motion.edit import follow_source, loop_frames
 from edit_your_motion.errors import ConfigError, VideoError
 from edit_your_motion.jobs.early_checks import check_clip
-from edit_your_motion.jobs.outlook import foresee_job, in_words, plan_edit, require_patience
+from edit_your_motion.jobs.outlook import foresee_job, plan_edit, require_patience
 from edit_your_motion.jobs.session import run_edit
 from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.video import Video, read_video, write_video
@@ -138,8 +138,3 @@ def test_of_a_tuned_person_only_the_motion_takes_time(checkpoints: Path, tmp_pat
     assert outlook is not None
     assert set(outlook.seconds) == {"find the motion", "sample", "decode"}
     assert foresee_job(config.for_tuning(), folder / "person") is None
-
-
-def test_durations_are_said_as_people_do() -> None:
-    said = [in_words(seconds) for seconds in (4.4, 89, 600, 5400, 200_000)]
-    assert said == ["4 s", "89 s", "10 min", "1.5 h", "2.3 days"]

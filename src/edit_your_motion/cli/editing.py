@@ -23,6 +23,7 @@ from edit_your_motion.presets import choose_settings
 
 if TYPE_CHECKING:
     from edit_your_motion.jobs.session import EditResult
+    from edit_your_motion.runtime.progress import Progress
 
 DEMO_CLIPS = Path(__file__).parents[1] / "demo"
 
@@ -75,7 +76,7 @@ def edit(
     from edit_your_motion.jobs.session import run_edit
 
     progress = common.open_progress()
-    _foresee(chosen.config, force, person=None if restart else output / "person")
+    _foresee(chosen.config, force, person=None if restart else output / "person", progress=progress)
     result = run_edit(chosen.config, output, progress, truth=truth, restart=restart, force=force, chosen=chosen)
     if not common.quiet:
         _show(result)
@@ -137,7 +138,7 @@ def tune(
     from edit_your_motion.jobs.session import run_tune
 
     progress = common.open_progress()
-    _foresee(chosen.config, force, person=None if restart else output)
+    _foresee(chosen.config, force, person=None if restart else output, progress=progress)
     run_tune(chosen.config, output, progress, restart=restart)
     if not common.quiet:
         show(f"tuned person: {output}    next: eym apply {output} REFERENCE")
@@ -180,7 +181,7 @@ def apply(
     from edit_your_motion.jobs.session import run_apply
 
     progress = common.open_progress()
-    _foresee(chosen.config, force, person=person)
+    _foresee(chosen.config, force, person=person, progress=progress)
     moved = {"base": base, "controlnet": controlnet}
     result = run_apply(
         person,
@@ -260,12 +261,14 @@ def prepare(
         show(f"look at {output / 'overlay.mp4'}" + ("" if reference is None else f", {output / 'aligned.mp4'}"))
 
 
-def _foresee(config: TuneConfig | ApplyConfig, force: bool, person: Path | None) -> None:
-    """Says what a job will take, and stops one of more than a day unless that is forced."""
+def _foresee(config: TuneConfig | ApplyConfig, force: bool, person: Path | None, progress: "Progress") -> None:
+    """Says what a job will take, also to the progress, and stops one of more than a day unless that is forced."""
     from edit_your_motion.jobs.outlook import foresee_job, require_patience
+    from edit_your_motion.runtime.progress import expect
 
     if (outlook := foresee_job(config, person)) is not None:
         require_patience(outlook, force=force)
+        expect(progress, outlook.seconds)
 
 
 def _show(result: "EditResult") -> None:

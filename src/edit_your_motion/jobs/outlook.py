@@ -13,6 +13,7 @@ from edit_your_motion.models.loading import load_architecture
 from edit_your_motion.people.preparation import STILL, choose_canvas, prepare_skeletons
 from edit_your_motion.person import Person, is_person, load_person
 from edit_your_motion.runtime.memory_plan import Rehearsal, in_gigabytes, make_plan, means_of
+from edit_your_motion.runtime.progress import in_words
 from edit_your_motion.runtime.time_plan import time_steps
 from edit_your_motion.video import probe
 
@@ -164,14 +165,6 @@ def require_patience(outlook: Outlook, *, force: bool) -> None:
     if outlook.total > TOO_LONG and not force:
         raise ConfigError(f"not begun: {outlook.describe()}; or --force, to begin all the same")
     logger.log(logging.INFO if outlook.total < LONG else logging.WARNING, "%s", outlook.describe())
-
-
-def in_words(seconds: float) -> str:
-    """A duration as people say it."""
-    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 1.5 * length:
-            return f"{seconds / length:.2g} {unit}" if seconds < 10 * length else f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def _rehearse(
