@@ -129,7 +129,8 @@ def test_every_cell_is_whole_and_says_where_it_comes_from(finished: Path, config
             assert "Self-reenactment" in cell.request["benchmark"]["split"]
             edit = parse_config(EditConfig, load_config(folder / "config.yaml"))
             assert (edit.prompt, edit.runtime.seed) == ("a person is dancing", 5)
-            assert (finished / edit.source).is_file()
+            assert edit.source.path is not None
+            assert (finished / edit.source.path).is_file()
     assert load_cell(finished / "source" / "00001").base
 
 

@@ -129,7 +129,7 @@ def test_interrupted_while_tuning_it_goes_on(run: Run, config: EditConfig, file:
         (["tune"], 1, "expected a source"),
         (["apply"], 2, "PERSON"),
         (["apply", "nowhere", "b.mp4"], 1, "found no config.yaml"),
-        (["prepare"], 2, "VIDEO"),
+        (["prepare"], 1, "expected a source"),
         (["prepare", "nowhere.mp4"], 1, "nowhere.mp4 does not exist"),
         (["prepare", "."], 1, "no pictures"),
         (["edit", "a.mp4", "b.mp4", "c.mp4"], 2, "c.mp4"),
@@ -317,6 +317,6 @@ def test_the_demo_edits_its_own_clips(run: Run, tmp_path: Path, monkeypatch: pyt
     config, truth = seen["config"], seen["truth"]
     assert isinstance(config, EditConfig)
     assert isinstance(truth, Path)
-    assert {probe(str(clip)).frames for clip in (config.source, config.reference, truth)} == {16}
+    assert {probe(str(clip)).frames for clip in (config.source.path, config.reference.path, truth)} == {16}
     assert (config.model.base, config.video.stride, config.runtime.seed) == ("small", 2, 4)
     assert (config.sampling.guidance_scale, config.tuning.appearance.iterations) == (3, 225)

@@ -26,7 +26,7 @@ EDITS = [method for method in METHODS.values() if method.shows == "edit" and met
 
 
 def network_of(checkpoints: Path, method: Method) -> NoisePredictor:
-    network = method.configure(CONFIG).network.model_dump(exclude={"conditioning_scale"})
+    network = method.configure(CONFIG).network.model_dump(exclude={"conditioning_scale", "skeletons"})
     return load_network(checkpoints, **network)
 
 

@@ -368,7 +368,7 @@ def test_what_is_switched_off_is_kept_of_no_finder(
     files = write_clip(tmp_path, clip)
     monkeypatch.setattr(preparation, "open_backend", lambda people: Sometimes(clip, range(4)))
     people = PeopleConfig(hands=hands, face=face)
-    found = prepare_source(files.video, SQUARE, VideoConfig(frames=4), people, SILENT).keypoints
+    found = prepare_source(files.video, SQUARE, ClipConfig(frames=4), people, SILENT).keypoints
     assert (found.hands is not None, found.face is not None) == (hands, face)
 
 

@@ -89,16 +89,16 @@ def foresee_job(config: TuneConfig | ApplyConfig, place: Path | None) -> Outlook
         place: where a person lies who need not be tuned, if there is one.
     """
     config = take_prepared(config)
-    check_given(config)
-    if isinstance(config, TuneConfig):
-        check_source(config)
-    if isinstance(config, ApplyConfig):
-        check_reference(config, None)
     person = load_person(place) if place is not None and is_person(place) else None
     if person is not None and not isinstance(config, ApplyConfig):
         return None
     if person is None and not isinstance(config, TuneConfig):
         return None  # and that there is nobody is said by whoever needs them
+    check_given(config)
+    if isinstance(config, TuneConfig):
+        check_source(config)
+    if isinstance(config, ApplyConfig):
+        check_reference(config, None)
     return foresee_time(config, person)
 
 

@@ -222,7 +222,7 @@ def read_video(
         ConfigError: an argument is out of its range.
         VideoError: missing, no video, broken off before the last frame that was asked for, too short, or too large.
     """
-    minimum = minimum or frames or 1
+    minimum = (frames or 1) if minimum is None else minimum
     if not (math.isfinite(start) and start >= 0) or stride < 1 or minimum < 1 or (frames is not None and frames < 1):
         raise ConfigError(
             "expected start of at least 0 s and frames, stride and minimum of at least 1, "

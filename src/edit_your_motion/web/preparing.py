@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from edit_your_motion.config import PeopleConfig, VideoConfig, parse_config
+from edit_your_motion.config import ClipConfig, PeopleConfig, PrepareConfig, parse_config
 from edit_your_motion.errors import VideoError
 from edit_your_motion.jobs.session import run_prepare
 from edit_your_motion.people.preparation import (
@@ -30,15 +30,16 @@ MOST_FRAMES = 600
 def prepare_clip(folder: Path, job: dict[str, Any], progress: Progress) -> None:
     """Finds the person and writes what `eym prepare` would, and a picture of each frame for the page."""
     path = folder / job["original"]
-    video = parse_config(VideoConfig, job["video"])
     with written_whole(folder / PREPARED) as made:
         made.mkdir()
         if job["role"] == "source":
-            people = parse_config(PeopleConfig, {**job["people"], "person": job["person"]})
-            clip = run_prepare(str(path), video, people, made, progress)
+            found = {"people": {**job["people"], "person": job["person"]}}
+            config = parse_config(PrepareConfig, {"source": {"path": str(path), **job["video"]}}, found)
+            clip = run_prepare(config, made, progress)
         else:
             people = parse_config(PeopleConfig, {**job["people"], "reference_person": job["person"]})
-            clip = _prepare_reference(path, job["role"], video, people, progress)
+            chosen = parse_config(ClipConfig, job["video"])
+            clip = _prepare_reference(path, job["role"], chosen, people, progress)
             save_prepared(made, clip)
         write_pictures(made / PICTURES, clip.video.frames, progress)
         sides = {"width": clip.keypoints.width, "height": clip.keypoints.height}
@@ -47,14 +48,13 @@ def prepare_clip(folder: Path, job: dict[str, Any], progress: Progress) -> None:
 
 
 def _prepare_reference(
-    path: Path, role: str, video: VideoConfig, people: PeopleConfig, progress: Progress
+    path: Path, role: str, chosen: ClipConfig, people: PeopleConfig, progress: Progress
 ) -> PreparedClip:
     if role == "skeletons":
-        return prepare_skeletons(path, video.frames, video, people.reference_person)
-    moved = video.model_copy(update={"reference_start": video.start})
-    if video.frames == 1:
+        return prepare_skeletons(path, chosen, people.reference_person)
+    if chosen.frames == 1:
         raise VideoError("expected a reference of at least 2 frames, got 1: a motion takes time")
-    return prepare_reference(str(path), video.frames, moved, people, progress)
+    return prepare_reference(str(path), chosen, people, progress)
 
 
 def write_pictures(folder: Path, frames: UInt8[np.ndarray, "f h w 3"], progress: Progress) -> None:

@@ -8,7 +8,6 @@ is with whoever started it.
 import json
 import logging
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -106,10 +105,19 @@ def main(folder: Path) -> int:
     return 0
 
 
+def _bound_memory() -> None:
+    """Bounds the memory of this process, where the system can: other people's files are opened in it."""
+    try:
+        import resource
+    except ImportError:
+        return  # Windows has no such bound
+    resource.setrlimit(resource.RLIMIT_DATA, (LARGEST_PREPARATION, LARGEST_PREPARATION))
+
+
 def _do(job: dict[str, Any], folder: Path, tell: Tell) -> None:
     kind = job["kind"]
     if kind in ("probe", "prepare"):
-        resource.setrlimit(resource.RLIMIT_DATA, (LARGEST_PREPARATION, LARGEST_PREPARATION))
+        _bound_memory()
         if kind == "probe":
             from edit_your_motion.web.probing import probe_clip as do
         else:
