@@ -19,7 +19,7 @@ from edit_your_motion.web.access import is_loopback, load_token
 from edit_your_motion.web.library import MOST_ATTEMPTS, Library, Quota
 from edit_your_motion.web.worker import Reporter
 from synthetic_clip import film
-from web_site import PROMPT, WebSite, add_pair, add_prepared, serving_web, tiny_settings
+from web_site import PROMPT, WebSite, add_pair, add_prepared, serving_web, tiny_settings, wait_for_phase
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
@@ -169,7 +169,7 @@ def test_a_tuned_person_is_given_another_motion_without_tuning(site: WebSite, fi
 @pytest.mark.slow
 def test_a_worker_that_is_killed_and_a_server_that_ends_lose_nothing(checkpoints: Path, tmp_path: Path) -> None:
     folder = tmp_path / "library"
-    slower = tiny_settings(tmp_path, checkpoints, iterations=30)
+    slower = tiny_settings(tmp_path, checkpoints, iterations=20)
     with serving_web(folder, slower) as first:
         pair = add_pair(first.library)
         whole = ask_for_edit(first, pair)
@@ -177,16 +177,11 @@ def test_a_worker_that_is_killed_and_a_server_that_ends_lose_nothing(checkpoints
         job = ask_for_edit(first, pair)
         running = first.library.job(job)
         assert running is not None
-        until = time.monotonic() + 120
-        while (first.crew.progress.get(job) or {}).get("phase") != "tune, stage 1":
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        wait_for_phase(first, job, "tune, stage 1", steps=2)  # of which each has its checkpoint
         process = first.crew.process_of(running)
         assert process is not None
         os.kill(process, signal.SIGKILL)
-        while (first.crew.progress.get(job) or {}).get("phase") != "tune, stage 2":
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        wait_for_phase(first, job, "tune, stage 2")
     with serving_web(folder, slower) as second:
         second.wait(f"/api/jobs/{job}", "done")
         log = second.ask("GET", f"/api/jobs/{job}/log").json["log"]
@@ -200,10 +195,7 @@ def test_a_job_is_paused_and_goes_on_and_a_cancelled_one_can_be_deleted(checkpoi
     with serving_web(tmp_path / "library", tiny_settings(tmp_path, checkpoints, iterations=200)) as site:
         job = ask_for_edit(site, add_pair(site.library))
         path = f"/api/jobs/{job}"
-        until = time.monotonic() + 120
-        while not (site.crew.progress.get(job) or {}).get("phase", "").startswith("tune"):
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        wait_for_phase(site, job, "tune")
         assert site.ask("DELETE", path).status == 409
         assert site.ask("POST", f"{path}/pause").json["state"] == "paused"
         assert site.ask("POST", f"{path}/pause").status == 409

@@ -82,6 +82,14 @@ class WebSite:
         return shown
 
 
+def wait_for_phase(site: WebSite, job: str, name: str, steps: int = 0, patience: float = 900) -> None:
+    """Waits until a job has done so many steps of a phase whose name begins so."""
+    until, nothing = time.monotonic() + patience, {"phase": "", "done": 0}
+    while not (told := site.crew.progress.get(job, nothing))["phase"].startswith(name) or told["done"] < steps:
+        assert time.monotonic() < until, site.ask("GET", f"/api/jobs/{job}/log").json["log"]
+        time.sleep(0.02)
+
+
 def add_prepared(library: Library, role: str, prepared: PreparedClip, name: str = "walk.mp4") -> str:
     """Puts a clip into a library as if it had been brought and prepared: no finder is needed."""
     video = library.folder / "brought.mp4"
