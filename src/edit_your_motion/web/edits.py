@@ -57,7 +57,8 @@ def resolve(folder: Path, job: Mapping[str, Any]) -> Section:
     kinds: dict[str, type[TuneConfig | ApplyConfig]] = {"tune": TuneConfig, "apply": ApplyConfig, "edit": EditConfig}
     kind = kinds[job["kind"]]
     source, reference = folder / INPUTS / "source", folder / INPUTS / "reference"
-    files: dict[str, Any] = {"video": {"frames": job["frames"]}, "people": {}}
+    # A prepared clip has only frames that were chosen: every one counts, at whatever rate.
+    files: dict[str, Any] = {"video": {"frames": job["frames"], "fps": None, "stride": 1}, "people": {}}
     if job["kind"] != "apply":
         files |= {"source": str(source / "frames.mp4"), "prompt": job["prompt"]}
         files["people"] |= {"keypoints": source / "keypoints.json", "masks": source / "masks", "mask_label": 255}
