@@ -6,19 +6,25 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from edit_your_motion.config import EditConfig
 from edit_your_motion.errors import ConfigError, InputError
 from edit_your_motion.people.formats.keypoints_file import load_keypoints
-from edit_your_motion.people.preparation import load_prepared
+from edit_your_motion.people.preparation import load_prepared, prepare_reference
+from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.web.access import is_loopback, load_token
+from edit_your_motion.web.edits import copy_clip, resolve
 from edit_your_motion.web.library import MOST_ATTEMPTS, Library, Quota
+from edit_your_motion.web.preparing import PREPARED, prepare_clip
 from edit_your_motion.web.worker import Reporter
-from synthetic_clip import film
+from synthetic_clip import film, write_clip
 from web_site import PROMPT, WebSite, add_pair, add_prepared, serving_web, tiny_settings, wait_for_phase
 
 pytest.importorskip("starlette")
@@ -262,6 +268,39 @@ def test_keypoints_alone_are_prepared_like_a_reference(site: WebSite, pair: tupl
     shown = site.wait(f"/api/clips/{clip}", "ready")
     assert shown["prepared"]["frames"] == 3
     assert site.ask("GET", f"/api/clips/{clip}/frames/2.jpg").status == 200
+
+
+def test_every_frame_that_was_prepared_is_edited_at_whatever_rate(library: Library, tmp_path: Path) -> None:
+    walk = film(8)
+    fast = replace(walk, video=replace(walk.video, fps=Fraction(60)))
+    clips = [add_prepared(library, role, fast) for role in ("source", "reference")]
+    for role, clip in zip(("source", "reference"), clips, strict=True):
+        copy_clip(library.folder / "clips" / clip, tmp_path / "job" / "inputs" / role)
+    asked = {"kind": "edit", "frames": 8, "prompt": PROMPT, "offer": {}, "settings": {}, "base": None, "device": "cpu"}
+    config = resolve(tmp_path / "job", asked)
+    assert isinstance(config, EditConfig)
+    assert config.reference.path is not None
+    read = prepare_reference(config.reference.path, config.reference_clip, config.people, SilentProgress())
+    np.testing.assert_allclose(read.keypoints.body[:, 0, 0] / 8, walk.keypoints.body[:, 0, 0], atol=0.1)
+    assert config.source_clip.stride == 1
+
+
+@pytest.mark.parametrize("role", ["source", "reference"])
+def test_the_chosen_frames_of_a_clip_are_prepared_as_the_command_line_does(tmp_path: Path, role: str) -> None:
+    walk = write_clip(tmp_path, film(8))
+    ready = {"source": {"keypoints": str(walk.keypoints), "masks": str(walk.masks)},
+                 "reference": {"reference_keypoints": str(walk.keypoints)}}  # fmt: skip
+    asked = {"frames": 3, "start": 0.25, "fps": 4.0}
+    job = {"original": walk.video.name, "role": role, "person": None, "people": ready[role], "video": asked}
+    prepare_clip(tmp_path, job, SilentProgress())
+    keypoints = load_keypoints(tmp_path / PREPARED / "keypoints.json")
+    scale = keypoints.width / 64
+    truth = walk.prepared.keypoints.body[[2, 4, 6], 0, :2] * scale
+    np.testing.assert_allclose(keypoints.body[:, 0, :2], truth, atol=0.5 * scale)
+    if role == "source":
+        assert load_prepared(tmp_path / PREPARED).video.fps == 4
+    assert len(list((tmp_path / PREPARED / "pictures").iterdir())) == 3
+    assert json.loads((tmp_path / PREPARED / "facts.json").read_text())["frames"] == 3
 
 
 @pytest.mark.parametrize("name", ["bad.mp4", "bad.json", "bad.png", "<img src=x>.mp4", "../../bad.mp4"])
