@@ -26,8 +26,7 @@ EDITS = [method for method in METHODS.values() if method.shows == "edit" and met
 
 
 def network_of(checkpoints: Path, method: Method) -> NoisePredictor:
-    network = method.configure(CONFIG).network.model_dump(exclude={"conditioning_scale", "skeletons"})
-    return load_network(checkpoints, **network)
+    return load_network(checkpoints, **method.configure(CONFIG).network.of_unet())
 
 
 def stages_of(method: Method) -> list[StageConfig]:

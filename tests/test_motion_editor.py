@@ -41,7 +41,7 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
 @pytest.fixture
 def network(checkpoints: Path) -> NoisePredictor:
     settings = METHOD.configure(EditConfig()).network
-    return wake(load_network(checkpoints, **settings.model_dump(exclude={"conditioning_scale", "skeletons"})))
+    return wake(load_network(checkpoints, **settings.of_unet()))
 
 
 @pytest.fixture

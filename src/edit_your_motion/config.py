@@ -1,6 +1,6 @@
 """Everything that can be set, as frozen typed values; YAML in and out; an unknown key is an error."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -219,6 +219,10 @@ class NetworkConfig(Section):
         description="What ControlNet is shown of a person: the body alone, or hands and face too where they were "
         "found; auto: the whole if it is version 1.1 (control_v11 in its name), which has learnt them, else the body.",
     )
+
+    def of_unet(self) -> dict[str, Any]:
+        """What of it `VideoUNet` is made of, by the names of its arguments; the rest is ControlNet's."""
+        return self.model_dump(exclude={"conditioning_scale", "skeletons"})
 
 
 Part = Literal[
@@ -643,6 +647,15 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
             below = merged.get(key)
             merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
     return merged
+
+
+def flatten(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Each setting of nested mappings by its full name, as "sampling.steps", with its value."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
 
 
 def dump_config(config: Section) -> str:

@@ -1,11 +1,11 @@
 """What a person was tuned on: the contents of the files that a configuration names, and the settings that decide."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from edit_your_motion.config import ClipConfig, TuneConfig
+from edit_your_motion.config import ClipConfig, TuneConfig, flatten
 
 INPUTS = {
     "source": "the source",
@@ -56,7 +56,7 @@ def describe_changes(
         if of_before.get(name) != of_now.get(name):
             given = {True: f"{_look_up(now, name)}, of other contents than then", False: "missing now"}[name in of_now]
             changes.append(f"{called} is {given}" if name in of_before else f"{called} was not given then")
-    settings = [{name: value for name, value in _flatten(config.identity())
+    settings = [{name: value for name, value in flatten(config.identity())
                  if name.removesuffix(".path") not in INPUTS}
                 for config in (before, now)]  # fmt: skip
     for name in settings[1]:
@@ -73,14 +73,6 @@ def _look_up(config: TuneConfig, name: str) -> str | Path | None:
     for part in name.split("."):
         value = getattr(value, part)
     return value.path if isinstance(value, ClipConfig) else value
-
-
-def _flatten(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value
 
 
 def _digest_file(path: Path) -> str:

@@ -121,10 +121,7 @@ class Backbone:
         with initialised(seed):
             self._inflated = VideoUNet(
                 self.base.unet,
-                frame_attention=network.frame_attention,
-                temporal_attention=network.temporal_attention,
-                motion_attention=network.motion_attention,
-                motion_attention_tokens=network.motion_attention_tokens,
+                **network.of_unet(),
                 # Tuning changes it in place, and the next person starts from what was loaded.
                 motion_adapter=deepcopy(self.base.motion_adapter),
             )

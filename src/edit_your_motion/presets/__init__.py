@@ -1,11 +1,11 @@
 """Presets: named settings that lie under the user's own, as files beside this one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, get_args
 
-from edit_your_motion.config import AnyConfig, BaseConfig, load_config, merge, parse_config
+from edit_your_motion.config import AnyConfig, BaseConfig, flatten, load_config, merge, parse_config
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.models.shipped import read_recommendation
 
@@ -59,7 +59,7 @@ def choose_settings(
     known = [(origin, {name: part for name, part in values.items() if name in kind.model_fields})
              for origin, values in below]  # fmt: skip
     stack = (*known, *layers)
-    origins = {name: origin for origin, values in stack for name in _list_names(values)}
+    origins = {name: origin for origin, values in stack for name, _ in flatten(values)}
     return Choice(parse_config(kind, *(values for _, values in stack)), preset, origins)
 
 
@@ -90,12 +90,3 @@ def load_preset(name: str) -> dict[str, Any]:
     if name not in PRESETS:
         raise ConfigError(f"expected a preset of {', '.join(sorted(PRESETS))}, got '{name}'")
     return load_config(Path(__file__).with_name(f"{name}.yaml"))
-
-
-def _list_names(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
-    """The full names of nested settings."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _list_names(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}"

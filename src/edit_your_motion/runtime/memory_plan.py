@@ -237,8 +237,9 @@ class Rehearsal:
             for each in (unet, controlnet):
                 nn.Module.to(each, self.dtype)  # that of diffusers' networks warns of casting
             self.stock = [*_weights(unet), *_weights(controlnet)]
-            settings = network.model_dump(exclude={"conditioning_scale", "skeletons"})
-            self.predictor = NoisePredictor(VideoUNet(unet, **settings), controlnet).eval().requires_grad_(False)
+            self.predictor = (
+                NoisePredictor(VideoUNet(unet, **network.of_unet()), controlnet).eval().requires_grad_(False)
+            )
         self._transformed: dict[tuple[int, int], NoisePredictor] = {}
         self._costs: dict[tuple[object, ...], Cost] = {}
 
