@@ -1,7 +1,7 @@
 """The commands that edit: edit, tune, apply, prepare."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from cyclopts import Parameter
 
@@ -36,18 +36,33 @@ DEMO = {
 }
 """What the demo edits, and with what; all else is the small base's own."""
 
+SourcePath: TypeAlias = Annotated[
+    str | None, Parameter(help="Video, picture, GIF or folder of frames with the person.")
+]
+ReferencePath: TypeAlias = Annotated[str | None, Parameter(help="Video, GIF or folder of frames with the motion.")]
+Truth: TypeAlias = Annotated[
+    Path | None, Parameter(help="Video of the same person truly doing that motion; scores are measured against it.")
+]
+Restart: TypeAlias = Annotated[
+    bool, Parameter(help="Start over: throw away the person that OUTPUT holds, finished or not.")
+]
+Force: TypeAlias = Annotated[
+    bool,
+    Parameter(help="Begin though it will take more than a day, or the skeletons say that nothing good can come of it."),
+]
+
 MOVED = "Where what the person was tuned on lies now, if it was moved."
 
 
 def edit(
-    source: str | None = None,
-    reference: str | None = None,
+    source: SourcePath = None,
+    reference: ReferencePath = None,
     /,
     *,
     output: Path = Path("edit"),
-    truth: Path | None = None,
-    restart: bool = False,
-    force: bool = False,
+    truth: Truth = None,
+    restart: Restart = False,
+    force: Force = False,
     common: EditingFlags = EDITING,
     settings: EditFlags = None,
 ) -> None:
@@ -59,18 +74,8 @@ def edit(
 
     Parameters
     ----------
-    source
-        Video, picture, GIF or folder of frames with the person.
-    reference
-        Video, GIF or folder of frames with the motion.
     output
         Folder for the results.
-    truth
-        Video of the same person truly doing that motion; scores are measured against it.
-    restart
-        Start over: throw away the person that OUTPUT holds, finished or not.
-    force
-        Begin though it will take more than a day, or the skeletons say that nothing good can come of it.
     """
     chosen = common.choose(EditConfig, settings, source=source, reference=reference)
     from edit_your_motion.jobs.session import run_edit
@@ -85,7 +90,7 @@ def edit(
 def demo(
     *,
     output: Path = Path("demo"),
-    restart: bool = False,
+    restart: Restart = False,
     common: EditingFlags = EDITING,
     settings: DemoFlags = None,
 ) -> None:
@@ -98,8 +103,6 @@ def demo(
     ----------
     output
         Folder for the results.
-    restart
-        Start over: throw away the person that OUTPUT holds, finished or not.
     """
     layers = [("the demo", DEMO), *common.list_layers(EditConfig, settings)]
     chosen = choose_settings(EditConfig, *layers, preset=common.preset)
@@ -112,12 +115,12 @@ def demo(
 
 
 def tune(
-    source: str | None = None,
+    source: SourcePath = None,
     /,
     *,
     output: Path = Path("person"),
-    restart: bool = False,
-    force: bool = False,
+    restart: Restart = False,
+    force: Force = False,
     common: EditingFlags = EDITING,
     settings: TuneFlags = None,
 ) -> None:
@@ -125,14 +128,8 @@ def tune(
 
     Parameters
     ----------
-    source
-        Video, picture, GIF or folder of frames with the person.
     output
         Folder for the tuned person.
-    restart
-        Start over: throw away the person that OUTPUT holds, finished or not.
-    force
-        Begin though it will take more than a day, or the skeletons say that nothing good can come of it.
     """
     chosen = common.choose(TuneConfig, settings, source=source)
     from edit_your_motion.jobs.session import run_tune
@@ -146,15 +143,15 @@ def tune(
 
 def apply(
     person: Path,
-    reference: str | None = None,
+    reference: ReferencePath = None,
     /,
     *,
     output: Path = Path("edit"),
-    truth: Path | None = None,
+    truth: Truth = None,
     base: Annotated[str | None, Parameter(name="--model.base", help=MOVED)] = None,
     controlnet: Annotated[str | None, Parameter(name="--model.controlnet", help=MOVED)] = None,
     other_base: bool = False,
-    force: bool = False,
+    force: Force = False,
     common: EditingFlags = EDITING,
     settings: ApplyFlags = None,
 ) -> None:
@@ -164,16 +161,10 @@ def apply(
     ----------
     person
         Folder that 'eym tune' made.
-    reference
-        Video, GIF or folder of frames with the motion.
     output
         Folder for the results.
-    truth
-        Video of the same person truly doing that motion; scores are measured against it.
     other_base
         Go on though the base, or its ControlNet, is not the one that the person was tuned on; run.json says so.
-    force
-        Begin though it will take more than a day, or the skeletons say that nothing good can come of it.
     """
     from edit_your_motion.person import read_base
 
@@ -199,22 +190,14 @@ def apply(
 
 
 def plan(
-    source: str | None = None,
-    reference: str | None = None,
+    source: SourcePath = None,
+    reference: ReferencePath = None,
     /,
     *,
     common: EditingFlags = EDITING,
     settings: EditFlags = None,
 ) -> None:
-    """Say what an edit will take, in time, memory and disk, and begin nothing.
-
-    Parameters
-    ----------
-    source
-        Video, picture, GIF or folder of frames with the person.
-    reference
-        Video, GIF or folder of frames with the motion.
-    """
+    """Say what an edit will take, in time, memory and disk, and begin nothing."""
     chosen = common.choose(EditConfig, settings, source=source, reference=reference)
     from edit_your_motion.jobs.outlook import plan_edit
 
@@ -223,8 +206,8 @@ def plan(
 
 
 def prepare(
-    source: str | None = None,
-    reference: str | None = None,
+    source: SourcePath = None,
+    reference: ReferencePath = None,
     /,
     *,
     output: Path = Path("prepared"),
@@ -238,10 +221,6 @@ def prepare(
 
     Parameters
     ----------
-    source
-        Video, picture, GIF or folder of frames with the person.
-    reference
-        Video, GIF or folder of frames with the motion.
     output
         Folder for the results.
     """

@@ -85,21 +85,11 @@ def _parameter(name: str, kind: Any, order: int) -> Parameter:
 
 @dataclass(frozen=True)
 class Common:
-    """What every command with settings takes.
+    """What every command with settings takes."""
 
-    Parameters
-    ----------
-    config
-        YAML file with settings; flags win over it.
-    quiet
-        Say nothing but errors.
-    verbose
-        Say more.
-    """
-
-    config: Path | None = None
-    quiet: bool = False
-    verbose: bool = False
+    config: Annotated[Path | None, Parameter(help="YAML file with settings; flags win over it.")] = None
+    quiet: Annotated[bool, Parameter(help="Say nothing but errors.")] = False
+    verbose: Annotated[bool, Parameter(help="Say more.")] = False
 
     def open_progress(self) -> "Progress":
         """Sends log messages where they belong, and returns what shows how far a command is."""
@@ -148,22 +138,15 @@ class Common:
 
 @dataclass(frozen=True)
 class Editing(Common):
-    """What the commands that edit take.
+    """What the commands that edit take."""
 
-    Parameters
-    ----------
-    config
-        YAML file with settings; flags win over it.
-    quiet
-        Say nothing but errors.
-    verbose
-        Say more.
-    preset
-        Settings under yours: paper is the letter, best what is measured best, fast does not tune. Default: what the
-        base recommends, else paper.
-    """
-
-    preset: PresetName | None = None
+    preset: Annotated[
+        PresetName | None,
+        Parameter(
+            help="Settings under yours: paper is the letter, best what is measured best, fast does not tune. Default: "
+            "what the base recommends, else paper."
+        ),
+    ] = None
 
     def choose(
         self, kind: type[AnyConfig], flags: Section | None, *, base: str | None = None, **given: str | None
