@@ -1,6 +1,5 @@
 """The command that serves the web app."""
 
-import sys
 from pathlib import Path
 
 
@@ -31,7 +30,7 @@ def serve(
     settings
         YAML file of settings to choose from beside those that ship, such as another base; repeated for several.
     """
-    from edit_your_motion.serving.listening import listen, make_server, show_address
+    from edit_your_motion.serving.listening import listen, make_server, serve_until_interrupted
     from edit_your_motion.storage.locking import held
     from edit_your_motion.web.access import Access, is_loopback, load_token
     from edit_your_motion.web.crew import Crew
@@ -46,12 +45,10 @@ def serve(
     server = make_server(make_app(library, crew, offers, Access(token), {}), "web")
     with held(folder / FILE), listen(host, port) as listening:
         crew.start()
-        link = show_address(listening) + ("" if token is None else f"?token={token}")
-        sys.stdout.write(f"{link} (Ctrl-C ends it)\n")
-        sys.stdout.flush()
+        query = "" if token is None else f"?token={token}"
         try:
-            server.run(sockets=[listening])
-        except KeyboardInterrupt:  # raised once more after the server has ended well
-            sys.stdout.write("ended; what was running goes on when it is served again\n")
+            serve_until_interrupted(
+                server, listening, query, ended="ended; what was running goes on when it is served again"
+            )
         finally:
             crew.stop()

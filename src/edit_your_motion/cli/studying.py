@@ -112,17 +112,12 @@ def serve(folder: Path, /, *, host: str = "127.0.0.1", port: int = 8000) -> None
     port
         To listen on.
     """
-    from edit_your_motion.serving.listening import listen, make_server, show_address
+    from edit_your_motion.serving.listening import listen, make_server, serve_until_interrupted
     from edit_your_motion.study.server import make_app
 
     server = make_server(make_app(folder))
     with listen(host, port) as listening:
-        sys.stdout.write(f"{show_address(listening)} (Ctrl-C ends it)\n")
-        sys.stdout.flush()
-        try:
-            server.run(sockets=[listening])
-        except KeyboardInterrupt:  # raised once more after the server has ended well
-            sys.stdout.write("ended; every answer is saved\n")
+        serve_until_interrupted(server, listening, ended="ended; every answer is saved")
 
 
 @study.command

@@ -9,7 +9,7 @@ from edit_your_motion.diffusion.windows import window_starts
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.jobs.early_checks import check_given, check_reference, check_source, count_frames
 from edit_your_motion.jobs.seen_before import take_prepared
-from edit_your_motion.models.loading import load_architecture
+from edit_your_motion.models.loading import Architecture, load_architecture
 from edit_your_motion.people.preparation import STILL, choose_canvas, prepare_skeletons
 from edit_your_motion.person import Person, is_person, load_person
 from edit_your_motion.runtime.memory_plan import Rehearsal, in_gigabytes, make_plan, means_of
@@ -114,15 +114,16 @@ def foresee_time(config: TuneConfig | ApplyConfig, person: Person | None = None)
         OutOfMemoryError: the job does not fit into the memory that the configuration names.
     """
     tuned = config if isinstance(config, TuneConfig) else None
-    if person is not None:
-        model, network, source = person.config.model, person.config.network, len(person.source)
-        height, width = person.source.video.frames.shape[1:3]
+    settings = tuned if person is None else person.config
+    assert settings is not None, "who is not tuned before is tuned now"
+    model = settings.model
+    architecture = load_architecture(model.base, model.controlnet, vae=model.vae)
+    if person is None:
+        source, (height, width) = _count_source(settings), _size(settings, architecture)
     else:
-        assert tuned is not None, "who is not tuned before is tuned now"
-        model, network, source = tuned.model, tuned.network, _count_source(tuned)
-        height, width = _size(tuned, model)
+        source, (height, width) = len(person.source), person.source.video.frames.shape[1:3]
     edited = _count_edited(config) if isinstance(config, ApplyConfig) else 0
-    rehearsal = _rehearse(config, person, model, network, (max(source, edited), height, width))
+    rehearsal = _rehearse(config, person, architecture, settings.network, (max(source, edited), height, width))
     plan = None if config.runtime.memory is None else make_plan(rehearsal, config.windows, config.runtime)
     means = means_of(rehearsal, config.windows, config.runtime) if plan is None else plan.means
     steps = time_steps(rehearsal, means)
@@ -170,20 +171,18 @@ def require_patience(outlook: Outlook, *, force: bool) -> None:
 def _rehearse(
     config: TuneConfig | ApplyConfig,
     person: Person | None,
-    model: BaseConfig,
+    architecture: Architecture,
     network: NetworkConfig,
     shape: tuple[int, int, int],
 ) -> Rehearsal:
-    architecture = load_architecture(model.base, model.controlnet, vae=model.vae)
     tuning = config.tuning if person is None and isinstance(config, TuneConfig) else None
     parts = () if person is None else (person.parameters, person.decoder)
     kept = sum(tensor.nbytes for part in parts for tensor in part.values())
     return Rehearsal(architecture, network, tuning, config.runtime, shape, person=kept)
 
 
-def _size(config: TuneConfig, model: BaseConfig) -> tuple[int, int]:
+def _size(config: TuneConfig, architecture: Architecture) -> tuple[int, int]:
     assert config.source.path is not None, "check_given passed"
-    architecture = load_architecture(model.base, model.controlnet, vae=model.vae)
     canvas = choose_canvas(config.source.path, config.video, architecture.side_multiple, architecture.native_side)
     return canvas.height, canvas.width
 

@@ -1,6 +1,7 @@
 """A server of one application on one address of this machine."""
 
 import socket
+import sys
 from typing import TYPE_CHECKING
 
 from edit_your_motion.errors import ConfigError, MissingExtraError
@@ -51,3 +52,20 @@ def show_address(listening: socket.socket) -> str:
     """Where a browser finds what listens there."""
     host, port = listening.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+def serve_until_interrupted(server: "Server", listening: socket.socket, query: str = "", *, ended: str) -> None:
+    """Says where the page is, and serves it until Ctrl-C.
+
+    Args:
+        server: what serves.
+        listening: where.
+        query: what the printed link ends in.
+        ended: what is said at the end.
+    """
+    sys.stdout.write(f"{show_address(listening)}{query} (Ctrl-C ends it)\n")
+    sys.stdout.flush()
+    try:
+        server.run(sockets=[listening])
+    except KeyboardInterrupt:  # raised once more after the server has ended well
+        sys.stdout.write(f"{ended}\n")
