@@ -28,18 +28,27 @@ class JobClock:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.now = now
         self.ahead: dict[str, float] = {}
-        self.foreseen = self.passed = self.spent = 0.0
-        self.phase, self.weight, self.total, self.done, self.began = "", 0.0, 0, 0, 0.0
+        self.steps: Mapping[str, int] = {}
+        self.passed = self.spent = 0.0
+        self.weight, self.total, self.done, self.began = 0.0, 0, 0, 0.0
 
-    def expect(self, seconds: Mapping[str, float]) -> None:
-        """Takes what the phases of the job ahead are foreseen to take, seconds by name."""
-        self.ahead = dict(seconds)
-        self.foreseen, self.passed, self.spent = sum(seconds.values()), 0.0, 0.0
+    def expect(self, seconds: Mapping[str, float], steps: Mapping[str, int] | None = None) -> None:
+        """Takes what the phases of the job ahead are foreseen to take, in their order.
+
+        Args:
+            seconds: of each phase; any other unit does too, as long as the phases stand to each other as their times.
+            steps: of those phases that may have been begun before: one that goes on takes as much less as it has fewer.
+        """
+        self.ahead, self.steps = dict(seconds), steps or {}
+        self.passed = self.spent = 0.0
 
     def begin(self, phase: str, total: int) -> None:
-        """Starts a phase of so many steps."""
-        self.phase, self.total, self.done, self.began = phase, total, 0, self.now()
-        self.weight = self.ahead.pop(phase, 0.0)
+        """Starts a phase of so many steps; where it was foreseen, those before it are over."""
+        self.total, self.done, self.began, self.weight = total, 0, self.now(), 0.0
+        if phase in self.ahead:
+            for earlier in list(self.ahead)[: list(self.ahead).index(phase)]:
+                del self.ahead[earlier]
+            self.weight = self.ahead.pop(phase) * total / (self.steps.get(phase) or total or 1)
 
     def advance(self) -> None:
         """Counts a step of the phase."""
@@ -58,14 +67,20 @@ class JobClock:
         return min(self.done / self.total, 1.0) if self.total else 1.0
 
     @property
+    def measured(self) -> bool:
+        """Whether anything of what was foreseen is done, so that its true pace is known."""
+        return bool(self.passed or (self.weight and self.done))
+
+    @property
     def share(self) -> float | None:
         """How much of the job is done, [0, 1]; None where nothing was foreseen."""
-        return (self.passed + self.part * self.weight) / self.foreseen if self.foreseen else None
+        whole = self.passed + self.weight + sum(self.ahead.values())
+        return (self.passed + self.part * self.weight) / whole if whole else None
 
     @property
     def left(self) -> float | None:
         """Seconds that the job still takes; None where nothing was foreseen."""
-        if not self.foreseen:
+        if self.share is None:
             return None
         pace = self.spent / self.passed if self.passed else 1.0
         here = self.weight * pace

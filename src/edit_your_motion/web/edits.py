@@ -92,13 +92,13 @@ def run_job(folder: Path, job: Mapping[str, Any], report: Callable[[dict[str, in
 
 
 def plan_phases(config: Section) -> dict[str, int]:
-    """Steps of the long phases of a job."""
+    """Steps of the long phases of a job, in their order."""
     planned: dict[str, int] = {}
     if isinstance(config, TuneConfig):
         for index, stage in enumerate(config.tuning.stages):
             planned[f"tune, stage {index + 1}"] = stage.iterations
-        planned["tune the decoder"] = config.tuning.decoder.iterations
         planned["invert"] = config.inversion.steps
+        planned["tune the decoder"] = config.tuning.decoder.iterations
     if isinstance(config, ApplyConfig):
         planned["sample"] = config.sampling.steps
     return planned

@@ -17,7 +17,7 @@ from threading import Thread
 from typing import Any
 
 from edit_your_motion.errors import EditYourMotionError
-from edit_your_motion.runtime.progress import Advance
+from edit_your_motion.runtime.progress import Advance, JobClock
 from edit_your_motion.storage.locking import held
 
 JOB = "job.json"
@@ -38,43 +38,32 @@ class Reporter:
     """
 
     def __init__(self, planned: dict[str, int], tell: Tell) -> None:
-        self.tell = tell
-        self.waiting = {name: steps * EFFORT[name] for name, steps in planned.items()}
-        self.done, self.seconds, self.told = 0.0, 0.0, 0.0
+        self.tell, self.told, self.clock = tell, 0.0, JobClock()
+        self.clock.expect({name: steps * EFFORT[name] for name, steps in planned.items()}, planned)
 
     @contextmanager
     def phase(self, name: str, total: int) -> Iterator[Advance]:
         """A phase of `total` steps; one that goes on has fewer than were planned, and those before it are over."""
-        effort = EFFORT.get(name, 0.0)
-        if effort:
-            for earlier in list(self.waiting)[: list(self.waiting).index(name)] if name in self.waiting else []:
-                del self.waiting[earlier]
-            self.waiting[name] = total * effort
-        began, steps = time.monotonic(), 0
-        self._report(name, 0, total)
+        self.clock.begin(name, total)
+        self._report(name)
 
         def advance() -> None:
-            nonlocal began, steps
-            steps, now = steps + 1, time.monotonic()
-            if effort:
-                self.done, self.seconds = self.done + effort, self.seconds + now - began
-                self.waiting[name] -= effort
-            began = now
-            if now - self.told > 0.25 or steps == total:
-                self._report(name, steps, total)
+            self.clock.advance()
+            if time.monotonic() - self.told > 0.25 or self.clock.done == total:
+                self._report(name)
 
         yield advance
-        self.waiting.pop(name, None)
+        self.clock.end()
 
-    def _report(self, name: str, done: int, total: int) -> None:
-        self.told, rest = time.monotonic(), sum(self.waiting.values())
+    def _report(self, name: str) -> None:
+        self.told, clock = time.monotonic(), self.clock
         self.tell(
             {
                 "phase": name,
-                "done": done,
-                "total": total,
-                "overall": self.done / (self.done + rest) if self.done + rest else done / max(total, 1),
-                "left": rest * self.seconds / self.done if self.done else None,
+                "done": clock.done,
+                "total": clock.total,
+                "overall": clock.part if clock.share is None else clock.share,
+                "left": clock.left if clock.measured else None,
             }
         )
 
