@@ -8,13 +8,16 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import reduce
 from io import StringIO
 from pathlib import Path
+from typing import get_args
 
 import jaxtyping
 import pytest
 import torch
-from cyclopts import CycloptsError
+from cyclopts import App, CycloptsError
+from cyclopts.argument import Argument
 from rich.console import Console
 
 import edit_your_motion
@@ -220,6 +223,22 @@ def test_chosen_flags_are_flags() -> None:
     flags = {flag.names[0] for command in IDLE for flag in list_flags(app[command])}
     assert {name for chosen in CHOSEN.values() for name in chosen} <= flags
     assert flags >= OF_SOURCE | OF_REFERENCE
+
+
+def test_no_flag_is_both_a_switch_and_a_word() -> None:
+    """Older releases of cyclopts, the only ones for Python 3.10, know no such type."""
+    mixed = [
+        argument.name
+        for path in list_commands(app)
+        for argument in _arguments_of(path)
+        if bool in get_args(argument.hint) and set(get_args(argument.hint)) - {bool, type(None)}
+    ]
+    assert mixed == []
+
+
+def _arguments_of(path: tuple[str, ...]) -> list[Argument]:
+    command = reduce(App.__getitem__, path, app)
+    return list(command.assemble_argument_collection()) if command.default_command else []
 
 
 PAGES = [

@@ -75,7 +75,7 @@ def test_tune_a_video_trains_queries_and_temporal_attention_without_its_norm(che
 @torch.no_grad()
 def test_tune_a_video_starts_with_its_random_biases_alone(checkpoints: Path) -> None:
     network = network_of(checkpoints, METHODS["tune-a-video"])
-    plain = load_network(checkpoints, frame_attention="sparse-causal", motion_attention=False)
+    plain = load_network(checkpoints, frame_attention="sparse-causal", motion_attention="none")
     started = predict(network)
     assert not torch.allclose(started, predict(plain), atol=1e-4)
     for block in network.modules():

@@ -148,10 +148,12 @@ def test_a_stage_cannot_train_the_adapter_without_skeletons() -> None:
         parse_config(EditConfig, {"tuning": {"motion": {"skeletons": False}}})
 
 
-@pytest.mark.parametrize("value", [True, False, "motion-editor"])
-def test_the_setting_of_old_configurations_still_reads(value: bool | str) -> None:
-    network = parse_config(EditConfig, {"network": {"motion_attention": value}}).network
-    assert network.motion_attention is value or network.motion_attention == value
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [(True, "paper"), (False, "none"), ("paper", "paper"), ("none", "none"), ("motion-editor", "motion-editor")],
+)
+def test_motion_attention_is_a_switch_or_a_name(value: bool | str, name: str) -> None:
+    assert parse_config(EditConfig, {"network": {"motion_attention": value}}).network.motion_attention == name
 
 
 @torch.no_grad()

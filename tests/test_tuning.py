@@ -157,7 +157,7 @@ def test_a_damaged_checkpoint_is_named(checkpoints: Path, tmp_path: Path) -> Non
 
 
 def test_a_part_that_is_not_there_is_named(checkpoints: Path) -> None:
-    network = load_network(checkpoints, motion_attention=False)
+    network = load_network(checkpoints, motion_attention="none")
     with pytest.raises(ConfigError, match="motion-attention"):
         tune(network, CLIP, scheduler(checkpoints), Tuning(short_tuning(1)))
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.storage.parsing import read_yaml
@@ -190,6 +190,11 @@ class AlignmentConfig(Section):
     )
 
 
+def _name_of_switch(value: object) -> object:
+    """Motion attention by name, where it is only switched on or off."""
+    return {True: "paper", False: "none"}[value] if isinstance(value, bool) else value
+
+
 class NetworkConfig(Section):
     """What the inflated network is made of."""
 
@@ -203,8 +208,10 @@ class NetworkConfig(Section):
         description="Before the feed-forward, adding nothing at first (the paper); or after it, with a random bias at "
         "first (Tune-A-Video), and causal (MotionEditor).",
     )
-    motion_attention: bool | Literal["motion-editor"] = Field(
-        True, description="Adapt ControlNet's residuals by motion attention (MA), or by MotionEditor's adapter."
+    motion_attention: Annotated[Literal["paper", "motion-editor", "none"], BeforeValidator(_name_of_switch)] = Field(
+        "paper",
+        description="What adapts ControlNet's residuals: the paper's motion attention (MA), MotionEditor's adapter, or "
+        "nothing.",
     )
     motion_attention_tokens: int | None = Field(
         None,

@@ -46,7 +46,11 @@ SHORT_FORMS = {
 }
 """Short names of the settings that are given most often."""
 
-EARLIER_NAMES = {"--video.start": "--source.start", "--video.reference-start": "--reference.start"}
+EARLIER_NAMES = {
+    "--video.start": "--source.start",
+    "--video.reference-start": "--reference.start",
+    "--network.no-motion-attention": "--network.motion-attention=none",
+}
 """Settings that are understood by the names that they had."""
 
 SHORTENED = frozenset({"demo", "edit", "tune", "apply", "prepare", "plan", "evaluate"})

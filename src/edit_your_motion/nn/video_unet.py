@@ -105,8 +105,7 @@ class VideoUNet(nn.Module):
         unet: a 2-D U-Net with the architecture of Stable Diffusion 1.5, of any width.
         frame_attention: what takes the place of its self-attention.
         temporal_attention: where the new attention over time sits, and how it starts.
-        motion_attention: whether MA adapts the ControlNet residuals, or MotionEditor's adapter; without, they are added
-            as they come.
+        motion_attention: what adapts the ControlNet residuals: MA, MotionEditor's adapter, or nothing.
         motion_attention_tokens: keys of MA's attention in space, at most; None for all of them.
         motion_adapter: an AnimateDiff motion adapter that takes the place of the temporal attention.
 
@@ -120,7 +119,7 @@ class VideoUNet(nn.Module):
         *,
         frame_attention: FrameAttentionKind = "recurrent",
         temporal_attention: TemporalAttentionKind = "from-zero",
-        motion_attention: bool | Literal["motion-editor"] = True,
+        motion_attention: Literal["paper", "motion-editor", "none"] = "paper",
         motion_attention_tokens: int | None = None,
         motion_adapter: MotionAdapter | None = None,
     ) -> None:
@@ -149,7 +148,7 @@ class VideoUNet(nn.Module):
         self.motion_attention: MotionAttention | MotionEditorAdapter | None = None
         if motion_attention == "motion-editor":
             self.motion_attention = MotionEditorAdapter(widths, heads).to(unet.conv_in.bias)
-        elif motion_attention:
+        elif motion_attention == "paper":
             self.motion_attention = MotionAttention(widths, heads, motion_attention_tokens).to(unet.conv_in.bias)
         self.motion_adapter = motion_adapter
         if motion_adapter is not None:

@@ -57,7 +57,7 @@ class Method:
         adapter = config.model.motion_adapter if self.motion_adapter else None
         changed = parse_config(EditConfig, config.model_dump(), {"model": {"motion_adapter": adapter}}, self.overrides)
         tuning = _joined(changed.tuning) if self.joint else changed.tuning
-        if not changed.network.motion_attention:
+        if changed.network.motion_attention == "none":
             tuning = _without(tuning, "motion-attention")
         return changed.model_copy(update={"tuning": tuning})
 
