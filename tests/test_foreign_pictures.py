@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,7 @@ def test_png_of_sixteen_bits(tmp_path: Path, colour_type: int, channels: int) ->
 
 
 COLOUR = Image.fromarray(chart())
+PILLOW = int(version("pillow").split(".")[0])
 
 
 @pytest.mark.parametrize(
@@ -139,7 +141,7 @@ COLOUR = Image.fromarray(chart())
         ("P", ".gif", 0),
         ("CMYK", ".tif", 1),
         ("CMYK", ".jpg", 6),
-        ("YCbCr", ".tif", 2),
+        pytest.param("YCbCr", ".tif", 2, marks=pytest.mark.skipif(PILLOW < 13, reason="Pillow reads them from 13 on")),
         ("YCbCr", ".jpg", 6),
         ("LAB", ".tif", 10),  # eight bits of LAB are coarse in dark colours
     ],
