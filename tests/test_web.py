@@ -16,11 +16,12 @@ from PIL import Image
 
 from edit_your_motion.config import EditConfig
 from edit_your_motion.errors import ConfigError, InputError
+from edit_your_motion.jobs.seen_before import take_prepared
 from edit_your_motion.people.formats.keypoints_file import load_keypoints
 from edit_your_motion.people.preparation import load_prepared, prepare_reference
 from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.web.access import is_loopback, load_token
-from edit_your_motion.web.edits import copy_clip, resolve
+from edit_your_motion.web.edits import copy_clip, inputs_of, resolve
 from edit_your_motion.web.library import MOST_ATTEMPTS, Library, Quota
 from edit_your_motion.web.preparing import PREPARED, prepare_clip
 from edit_your_motion.web.worker import Reporter
@@ -123,7 +124,8 @@ def test_a_person_that_a_waiting_job_needs_stays(library: Library) -> None:
 
 def test_the_time_left_counts_what_is_to_come() -> None:
     told: list[dict[str, object]] = []
-    reporter = Reporter({"tune, stage 1": 10, "tune, stage 2": 10, "invert": 10, "sample": 10}, told.append)
+    seconds = {"tune, stage 1": 30.0, "tune, stage 2": 30.0, "invert": 10.0, "sample": 20.0}
+    reporter = Reporter(told.append, seconds, dict.fromkeys(seconds, 10))
     with reporter.phase("tune, stage 2", 5) as advance:  # goes on in the middle of the second stage
         for _ in range(5):
             advance()
@@ -275,10 +277,11 @@ def test_every_frame_that_was_prepared_is_edited_at_whatever_rate(library: Libra
     fast = replace(walk, video=replace(walk.video, fps=Fraction(60)))
     clips = [add_prepared(library, role, fast) for role in ("source", "reference")]
     for role, clip in zip(("source", "reference"), clips, strict=True):
-        copy_clip(library.folder / "clips" / clip, tmp_path / "job" / "inputs" / role)
+        copy_clip(library.folder / "clips" / clip / PREPARED, tmp_path / "job" / "inputs" / role)
     asked = {"kind": "edit", "frames": 8, "prompt": PROMPT, "offer": {}, "settings": {}, "base": None, "device": "cpu"}
-    config = resolve(tmp_path / "job", asked)
+    config = resolve(inputs_of(tmp_path / "job"), asked)
     assert isinstance(config, EditConfig)
+    config = take_prepared(config)
     assert config.reference.path is not None
     read = prepare_reference(config.reference.path, config.reference_clip, config.people, SilentProgress())
     np.testing.assert_allclose(read.keypoints.body[:, 0, 0] / 8, walk.keypoints.body[:, 0, 0], atol=0.1)

@@ -188,6 +188,9 @@ class AlignmentConfig(Section):
         description="Of limbs, from left to right: the middle of the travel where the source's is, and inside the "
         "picture as far as it fits or not; or it starts where the source does, or is where the reference was filmed.",
     )
+    size: float = Field(1.0, ge=0.1, le=10, description="By hand after that: larger or smaller, feet where they were.")
+    right: float = Field(0.0, ge=-2, le=2, description="By hand: farther to the right, in widths of the picture.")
+    down: float = Field(0.0, ge=-2, le=2, description="By hand: farther down, in heights of the picture.")
 
 
 def _name_of_switch(value: object) -> object:

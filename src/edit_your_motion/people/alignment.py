@@ -153,8 +153,22 @@ def align(
 
 
 def align_as(config: AlignmentConfig, reference: Keypoints, source: Keypoints) -> Keypoints:
-    """`align`, as the configuration asks for it."""
-    return align(reference, source, config.method, place=config.place)
+    """`align`, as the configuration asks for it, and then moved as somebody has put it by hand."""
+    return _put_by_hand(align(reference, source, config.method, place=config.place), config)
+
+
+def _put_by_hand(aligned: Keypoints, config: AlignmentConfig, threshold: float = 0.3) -> Keypoints:
+    """Larger or smaller around the middle of the ground that the person stands on, and then shifted."""
+    seen = aligned.visible(threshold)
+    points = aligned.body[..., :2].astype(np.float64)
+    there = seen.any(axis=1)
+    if not there.any():
+        return aligned
+    lowest = np.where(seen, points[..., 1], -np.inf).max(axis=1)[there]
+    feet = np.array([np.median(points[seen][:, 0]), np.quantile(lowest, _GROUND_QUANTILE)])
+    shift = np.array([config.right * aligned.width, config.down * aligned.height])
+    scale = np.full(2, config.size)
+    return aligned.mapped(scale, feet * (1 - config.size) + shift, aligned.height, aligned.width)
 
 
 def _fit_canvas(reference: Keypoints, source: Keypoints) -> Keypoints:

@@ -44,7 +44,7 @@ from edit_your_motion.people.tracking.smoothing import (
     jitter,
     steady_keypoints,
 )
-from edit_your_motion.people.tracking.tracker import MAX_GAP, Track, follow_person
+from edit_your_motion.people.tracking.tracker import MAX_GAP, Gathering, Track, follow_person
 from edit_your_motion.runtime.progress import Progress
 from edit_your_motion.storage.files import write_text, written_whole
 from edit_your_motion.video import (
@@ -98,6 +98,7 @@ class PreparedClip:
         warnings: what a user should be told.
         place: of the crop that brought the frames to their size, see `Fit`.
         plate: the place without the person; None where nobody has asked for it yet, see `without_person`.
+        gathering: everybody who was found; None where nobody was looked for.
     """
 
     video: Video
@@ -108,6 +109,7 @@ class PreparedClip:
     warnings: tuple[str, ...] = ()
     place: tuple[float, float] = (0.5, 0.5)
     plate: Plate | None = None
+    gathering: Gathering | None = None
 
     def __len__(self) -> int:
         return len(self.video.frames)
@@ -555,7 +557,10 @@ def _find_person(whole: Video, sought: _Sought, people: PeopleConfig, progress: 
         masks = np.zeros(small.frames.shape[:3], bool)
     elif sought.keypoints is not None or sought.masks is not None:
         warnings = (*warnings, *compare(keypoints, masks))
-    return PreparedClip(small, raise_parents(keypoints), masks, found, raw_jitter, tuple(warnings), fit.place)
+    found_together = None if track is None else track.gathering
+    return PreparedClip(
+        small, raise_parents(keypoints), masks, found, raw_jitter, tuple(warnings), fit.place, gathering=found_together
+    )
 
 
 def _aim(

@@ -133,6 +133,18 @@ def load_state(path: Path, *fingerprints: str) -> TuningState:
     )
 
 
+def read_losses_so_far(path: Path) -> list[float]:
+    """The losses of every step that the file's tuning has done, all stages; no tensor is read.
+
+    Raises:
+        CheckpointError: if the file is absent or damaged.
+    """
+    try:
+        return _Rest.model_validate(parse_json(load_metadata(path)["state"])).losses
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"expected a tuning checkpoint at {path}, got a damaged file; delete it") from error
+
+
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Writes a safetensors file, whole or not at all.
 

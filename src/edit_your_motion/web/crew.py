@@ -4,11 +4,14 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event, Lock, Thread, Timer
 from typing import Any
 
+from edit_your_motion.errors import ConfigError
 from edit_your_motion.storage.files import write_text
 from edit_your_motion.web.library import Job, Lane, Library
 from edit_your_motion.web.worker import JOB
@@ -18,6 +21,8 @@ logger = logging.getLogger(__name__)
 LOG = "log.txt"
 LONGEST_PREPARATION = 3600.0
 """Seconds that the process of a clip may take."""
+LONGEST_OUTLOOK = 300.0
+"""Seconds that may be spent on what a job would take."""
 PATIENCE = 10.0
 """Seconds that a process has to end once it is told to."""
 
@@ -34,7 +39,8 @@ class Crew:
         self.library, self.progress = library, dict[str, dict[str, Any]]()
         self.version = 0
         self._processes: dict[str, subprocess.Popen[str]] = {}
-        self._turn, self._ending = Lock(), Event()
+        self.devices = tuple(devices)
+        self._turn, self._thinking, self._ending = Lock(), Lock(), Event()
         lanes: list[tuple[Lane, str]] = [("clips", "cpu"), *(("edits", device) for device in devices)]
         self._threads = [Thread(target=self._work, args=lane, daemon=True) for lane in lanes]
 
@@ -60,6 +66,28 @@ class Crew:
             if process is not None:
                 process.terminate()
 
+    def foresee(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What a job would take, worked out in a process of its own; one at a time.
+
+        Args:
+            request: of the job, with ``clips``: the folders of its clips.
+
+        Raises:
+            ConfigError: it cannot be made, in the process's words.
+        """
+        late, answer = Event(), dict[str, Any]()
+        with self._thinking, TemporaryDirectory() as place:
+            folder = Path(place)
+            asked = {**request, "device": self.devices[0]}
+            with self._employ("outlook", folder, asked, LONGEST_OUTLOOK, late) as process:
+                for event in _hear(process):
+                    answer |= event
+            if late.is_set() or not answer:
+                answer = {"error": f"what it takes could not be told ({self._explain(process.returncode, folder)})"}
+        if "error" in answer:
+            raise ConfigError(str(answer["error"]))
+        return answer
+
     def process_of(self, job: Job) -> int | None:
         """The system's number of the process that does a job."""
         process = self._processes.get(job.id)
@@ -78,34 +106,22 @@ class Crew:
                 self._ending.wait(5)
 
     def _run(self, job: Job, device: str) -> None:
-        folder = self.library.job_folder(job)
-        write_text(folder / JOB, json.dumps({**job.request, "kind": job.kind, "device": device}))
-        command = [sys.executable, "-m", "edit_your_motion.web.worker", str(folder)]
-        pipe = subprocess.PIPE
-        with (folder / LOG).open("a", encoding="utf-8") as log:
-            process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, text=True, encoding="utf-8")
-        with self._turn:
-            self._processes[job.id] = process
-        late = Event()
-
-        def give_up() -> None:
-            late.set()
-            process.kill()
-
-        alarm = Timer(LONGEST_PREPARATION, give_up)
-        if job.clip is not None:
-            alarm.start()
+        folder, error, late = self.library.job_folder(job), None, Event()
+        request = {**job.request, "kind": job.kind, "device": device}
+        longest = None if job.clip is None else LONGEST_PREPARATION
         try:
-            current = self.library.job(job.id)  # it may have been paused before its process was known
-            if self._ending.is_set() or current is None or current.state != "running":
-                process.terminate()
-            error = self._listen(job, process)
+            with self._employ(job.id, folder, request, longest, late) as process:
+                current = self.library.job(job.id)  # it may have been paused before its process was known
+                if current is None or current.state != "running":
+                    process.terminate()
+                for event in _hear(process):
+                    if "error" in event:
+                        error = str(event["error"])
+                    else:
+                        self.progress[job.id] = event
+                        self.version += 1
         finally:
-            alarm.cancel()
-            with self._turn:
-                del self._processes[job.id]
             self.progress.pop(job.id, None)
-            self._close(process)
         if late.is_set():
             error = f"the file took longer than {LONGEST_PREPARATION / 60:.0f} minutes: bring a shorter clip"
         if process.returncode == 0 or error is not None:
@@ -113,19 +129,42 @@ class Crew:
         elif not self._ending.is_set():
             self.library.queue_again(job, self._explain(process.returncode, folder))
 
-    def _listen(self, job: Job, process: "subprocess.Popen[str]") -> str | None:
-        """Takes what a process tells until it ends; the error that it named, if it did."""
-        error = None
-        assert process.stdout is not None
-        for line in process.stdout:
-            event = json.loads(line)
-            if "error" in event:
-                error = str(event["error"])
-            else:
-                self.progress[job.id] = event
-                self.version += 1
-        process.wait()
-        return error
+    @contextmanager
+    def _employ(
+        self, name: str, folder: Path, request: Mapping[str, Any], longest: float | None, late: Event
+    ) -> Iterator["subprocess.Popen[str]"]:
+        """A process that does what is asked for in a folder; it has ended afterwards.
+
+        Args:
+            name: by which it is known meanwhile.
+            folder: where it works.
+            request: what is asked for.
+            longest: seconds that it may take; None for any.
+            late: is set where it took longer.
+        """
+        write_text(folder / JOB, json.dumps(request))
+        command, pipe = [sys.executable, "-m", "edit_your_motion.web.worker", str(folder)], subprocess.PIPE
+        with (folder / LOG).open("a", encoding="utf-8") as log:
+            process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, text=True, encoding="utf-8")
+        with self._turn:
+            self._processes[name] = process
+            if self._ending.is_set():
+                process.terminate()
+
+        def give_up() -> None:
+            late.set()
+            process.kill()
+
+        alarm = Timer(longest or 0, give_up)
+        if longest is not None:
+            alarm.start()
+        try:
+            yield process
+        finally:
+            alarm.cancel()
+            with self._turn:
+                del self._processes[name]
+            self._close(process)
 
     def _close(self, process: "subprocess.Popen[str]") -> None:
         for stream in (process.stdin, process.stdout):
@@ -140,7 +179,15 @@ class Crew:
     def _explain(self, code: int, folder: Path) -> str:
         how = f"signal {-code}" if code < 0 else f"code {code}"
         last = read_log(folder, 400).strip().splitlines()[-1:]
-        return " ".join((f"its process ended again and again ({how});", *(last or ["its log is empty"])))
+        return " ".join((f"its process ended ({how});", *(last or ["its log is empty"])))
+
+
+def _hear(process: "subprocess.Popen[str]") -> Iterator[dict[str, Any]]:
+    """What a process tells until it ends."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        yield json.loads(line)
+    process.wait()
 
 
 def read_log(folder: Path, most: int = 64_000) -> str:

@@ -1,35 +1,37 @@
 """What an edit's process does: the same functions as the command line, on copies of what the clips were."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from edit_your_motion.config import ApplyConfig, EditConfig, Section, TuneConfig, merge
 from edit_your_motion.errors import InputError
-from edit_your_motion.jobs.session import run_apply, run_edit, run_tune
-from edit_your_motion.person import is_person
+from edit_your_motion.jobs.outlook import Outlook, foresee_job, require_patience
+from edit_your_motion.jobs.session import CHECKPOINT, run_apply, run_edit, run_tune
+from edit_your_motion.person import PARAMETERS, is_person
 from edit_your_motion.presets import choose_settings
 from edit_your_motion.runtime.progress import Progress
+from edit_your_motion.storage.files import name_beside, write_text
+from edit_your_motion.tuning.checkpoints import load_metadata, read_losses_so_far
 from edit_your_motion.video import read_video
-from edit_your_motion.web.preparing import PICTURES, PREPARED, write_pictures
+from edit_your_motion.web.preparing import PICTURES, write_pictures
 
 INPUTS = "inputs"
 EDIT = "edit"
 PERSON = "person"
+OUTLOOK = "outlook.json"
 FROM_PREPARED = {"frames.mp4", "keypoints.json", "masks", PICTURES}
 
+Report = Callable[[Mapping[str, float], Mapping[str, int]], Progress]
+"""Makes what is told of progress, from the seconds that phases are foreseen to take and the steps that some have."""
 
-def copy_clip(clip: Path, place: Path) -> None:
-    """Puts what an edit needs of a prepared clip into `place`: what is corrected later changes no job that was begun.
 
-    Raises:
-        InputError: the clip is not prepared.
-    """
-    prepared = clip / PREPARED
-    if not prepared.is_dir():
-        raise InputError("expected a prepared clip: have the person found first")
+def copy_clip(prepared: Path, place: Path) -> None:
+    """Puts what an edit needs of a prepared clip into `place`: what is corrected later changes no job already begun."""
     place.mkdir(parents=True)
     for name in sorted(FROM_PREPARED):
         if (prepared / name).is_dir():
@@ -38,33 +40,34 @@ def copy_clip(clip: Path, place: Path) -> None:
             _link(prepared / name, place / name)
 
 
-def copy_inputs(tuned_on: Path, place: Path) -> None:
-    """Puts what a person was tuned on beside the motion that they are given."""
-    shutil.copytree(tuned_on, place, copy_function=_link)
-
-
 def find_person(folder: Path) -> Path | None:
     """The tuned person that a job has made, if it has."""
     return next((place for place in (folder / PERSON, folder / EDIT / PERSON) if is_person(place)), None)
 
 
-def resolve(folder: Path, job: Mapping[str, Any]) -> Section:
-    """The configuration of a job, from what it asks for and the files in its folder.
+def inputs_of(folder: Path) -> dict[str, Path]:
+    """Where a job's copies of its clips are, by what they are for."""
+    return {role: folder / INPUTS / role for role in ("source", "reference")}
+
+
+def resolve(clips: Mapping[str, Path], job: Mapping[str, Any]) -> TuneConfig | ApplyConfig:
+    """The configuration of a job, from what it asks for and its prepared clips.
+
+    Args:
+        clips: folders of source and reference, as `eym prepare` leaves them.
+        job: what is asked for.
 
     Raises:
         ConfigError: a setting is unknown or has no such value.
     """
     kinds: dict[str, type[TuneConfig | ApplyConfig]] = {"tune": TuneConfig, "apply": ApplyConfig, "edit": EditConfig}
     kind = kinds[job["kind"]]
-    source, reference = folder / INPUTS / "source", folder / INPUTS / "reference"
     # A prepared clip has only frames that were chosen: every one counts, at whatever rate.
-    files: dict[str, Any] = {"video": {"frames": job["frames"], "fps": None, "stride": 1}, "people": {}}
+    files: dict[str, Any] = {"video": {"frames": job["frames"], "fps": None, "stride": 1}}
     if job["kind"] != "apply":
-        files |= {"source": str(source / "frames.mp4"), "prompt": job["prompt"]}
-        files["people"] |= {"keypoints": source / "keypoints.json", "masks": source / "masks", "mask_label": 255}
+        files |= {"source": str(clips["source"]), "prompt": job["prompt"]}
     if job["kind"] != "tune":
-        files["reference"] = str(reference / "frames.mp4")
-        files["people"]["reference_keypoints"] = reference / "keypoints.json"
+        files["reference"] = str(clips["reference"])
     if job["kind"] == "apply" and job["prompt"]:
         files["edit_prompt"] = job["prompt"]
     layers = merge(job["offer"], job["settings"])
@@ -74,25 +77,59 @@ def resolve(folder: Path, job: Mapping[str, Any]) -> Section:
     return choose_settings(kind, *given, base=job["base"]).config
 
 
-def run_job(folder: Path, job: Mapping[str, Any], report: Callable[[dict[str, int]], Progress]) -> None:
-    """Does a job, or goes on with it; beside the edit there are then pictures of its frames."""
-    config = resolve(folder, job)
-    progress = report(plan_phases(config))
+def foresee(folder: Path | None, clips: Mapping[str, Path], job: Mapping[str, Any]) -> Outlook | None:
+    """What a job will take, from what is there of it; None where nothing takes long any more.
+
+    Args:
+        folder: of the job; None where it is only thought of.
+        clips: folders of source and reference.
+        job: what is asked for, and ``home``: the folder of a person who is tuned already.
+    """
+    config = resolve(clips, job)
+    home = Path(job["home"]) if job.get("home") else folder
+    return foresee_job(config, None if home is None else find_person(home))
+
+
+def run_job(folder: Path, job: Mapping[str, Any], report: Report) -> None:
+    """Does a job, or goes on with it; beside the edit there are then pictures of its frames.
+
+    Raises:
+        ConfigError: it would take more than a day, and nobody insists.
+        InputError: the person who is to be given a motion is not there.
+    """
+    config, force = resolve(inputs_of(folder), job), bool(job.get("force"))
+    home = folder if job["kind"] != "apply" else folder.parent / job["person"]
+    person = find_person(home)
+    if person is None and job["kind"] == "apply":
+        raise InputError("the tuned person is not there: tune them first")
+    outlook = foresee_job(config, person)
+    if outlook is not None:
+        require_patience(outlook, force=force)
+        write_text(folder / OUTLOOK, json.dumps(asdict(outlook)))
+    progress = report({} if outlook is None else outlook.seconds, count_steps(config))
     if isinstance(config, EditConfig):
-        run_edit(config, folder / EDIT, progress)
+        run_edit(config, folder / EDIT, progress, force=force)
     elif isinstance(config, TuneConfig):
         run_tune(config, folder / PERSON, progress)
-    elif isinstance(config, ApplyConfig):
-        person = find_person(folder.parent / job["person"])
-        if person is None:
-            raise InputError("the tuned person is no longer there: tune them again")
-        run_apply(person, config, folder / EDIT, progress)
+    else:
+        assert person is not None
+        run_apply(person, config, folder / EDIT, progress, force=force)
     if job["kind"] != "tune":
         write_pictures(folder / PICTURES, read_video(folder / EDIT / "edited.mp4").frames, progress)
 
 
-def plan_phases(config: Section) -> dict[str, int]:
-    """Steps of the long phases of a job, in their order."""
+def read_losses(folder: Path) -> list[float]:
+    """The losses of every step of tuning so far: of the person, or of what there is of them."""
+    if (person := find_person(folder)) is not None:
+        return list(json.loads(load_metadata(person / PARAMETERS)["losses"]))
+    for place in (folder / EDIT, name_beside(folder / PERSON, f"{PERSON}.unfinished")):
+        if (place / CHECKPOINT).is_file():
+            return read_losses_so_far(place / CHECKPOINT)
+    return []
+
+
+def count_steps(config: Section) -> dict[str, int]:
+    """Steps of those phases of a job that may have been begun before."""
     planned: dict[str, int] = {}
     if isinstance(config, TuneConfig):
         for index, stage in enumerate(config.tuning.stages):

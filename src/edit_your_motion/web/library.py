@@ -282,14 +282,18 @@ class Library:
             busy: jobs that were stopped and queued again, and whose process has not ended yet.
         """
         with self._transaction() as database:
-            waiting = database.execute(
-                "SELECT id FROM jobs WHERE state = 'queued' AND lane = ? ORDER BY number", (lane,)
-            ).fetchall()
-            row = next((row for row in waiting if row[0] not in busy), None)
-            if row is None:
+            rows = database.execute("SELECT * FROM jobs WHERE state IN ('queued', 'running', 'paused')").fetchall()
+            unfinished = {job.id: job for job in map(_read_job, rows)}
+            # A motion waits for its person; one who was cancelled is missed by whoever needs them, in words.
+            waiting = [job for job in unfinished.values() if job.state == "queued" and job.lane == lane
+                       and job.id not in busy and job.request.get("person") not in unfinished]  # fmt: skip
+            if not waiting:
                 return None
-            database.execute("UPDATE jobs SET state = 'running', began = ?, error = NULL WHERE id = ?", (_now(), *row))
-        return self.job(row[0])
+            job = min(waiting, key=lambda job: job.number)
+            database.execute(
+                "UPDATE jobs SET state = 'running', began = ?, error = NULL WHERE id = ?", (_now(), job.id)
+            )
+        return self.job(job.id)
 
     def move_job(self, job: Job, state: State) -> None:
         """Pauses, cancels or queues a job.

@@ -1,10 +1,12 @@
 """What can be chosen from when an edit is asked for: a base, which says itself what suits it, or settings, by name."""
 
+import json
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from edit_your_motion.config import EditConfig, load_config, parse_config
+from edit_your_motion.config import EditConfig, flatten, load_config, merge, parse_config
 from edit_your_motion.errors import ConfigError
 
 OFTEN = {"tuning": {"checkpoint_every": 10}}
@@ -39,3 +41,40 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     """
     if others := sorted(set(settings) - FREE):
         raise ConfigError(f"expected settings of {', '.join(sorted(FREE))}, got {', '.join(map(repr, others))[:200]}")
+
+
+def list_free() -> dict[str, Any]:
+    """The settings that a request may change, by their full names, with their defaults."""
+    return shown_settings(EditConfig().model_dump(mode="json"))
+
+
+def shown_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a configuration anybody may see, by full names: nothing that names a file of this machine."""
+    return dict(flatten({name: part for name, part in config.items() if name in FREE}))
+
+
+def spread_settings(settings: Mapping[str, Any], vary: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Any]]:
+    """Settings for each combination of values, by what sets it apart.
+
+    Args:
+        settings: of all of them, nested.
+        vary: values of settings by their full names, as "sampling.steps".
+
+    Raises:
+        ConfigError: one of them has no values.
+    """
+    if empty := [name for name, values in vary.items() if not values]:
+        raise ConfigError(f"expected values of {empty[0]:.80}, got none")
+    grid: dict[str, dict[str, Any]] = {}
+    for values in product(*vary.values()):
+        chosen = dict(zip(vary, values, strict=True))
+        name = ", ".join(f"{setting} {value if isinstance(value, str) else json.dumps(value)}"
+                         for setting, value in chosen.items())  # fmt: skip
+        grid[name] = merge(settings, *(_nest(setting, value) for setting, value in chosen.items()))
+    return grid
+
+
+def _nest(name: str, value: Any) -> dict[str, Any]:
+    for part in reversed(name.split(".")):
+        value = {part: value}
+    return dict(value)

@@ -19,10 +19,13 @@ from edit_your_motion.people.preparation import (
 )
 from edit_your_motion.runtime.progress import Progress
 from edit_your_motion.storage.files import write_text, written_whole
-from edit_your_motion.web.probing import FACTS
+from edit_your_motion.video import Fit, probe, read_video
+from edit_your_motion.web.probing import FACTS, small_size
 
 PREPARED = "prepared"
 PICTURES = "pictures"
+PEOPLE = "people.jpg"
+PEOPLE_SIDE = 480
 MOST_FRAMES = 600
 """Of a clip: as many as one can correct by hand."""
 
@@ -44,7 +47,19 @@ def prepare_clip(folder: Path, job: dict[str, Any], progress: Progress) -> None:
         write_pictures(made / PICTURES, clip.video.frames, progress)
         sides = {"width": clip.keypoints.width, "height": clip.keypoints.height}
         about = {**sides, "frames": len(clip), "fps": float(clip.video.fps), "warnings": clip.warnings}
+        together = clip.gathering
+        if together is not None and len(together.boxes) > 1:
+            moment = job["video"]["start"] + together.frame / float(clip.video.fps)
+            _write_people(path, moment, made / PEOPLE)
+            about["people"] = together.boxes
         write_text(made / FACTS, json.dumps(about))
+
+
+def _write_people(path: Path, moment: float, place: Path) -> None:
+    """Writes the whole picture that is shown at a moment, seconds, small: people are chosen in it."""
+    info = probe(path)
+    fit = Fit(*small_size(info.height, info.width, PEOPLE_SIDE))
+    Image.fromarray(read_video(path, start=moment, frames=1, fit=fit).frames[0]).save(place, quality=85)
 
 
 def _prepare_reference(

@@ -1,22 +1,29 @@
 """What a clip's process does first: look at a file that anybody may have made. It loads no networks."""
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
+from edit_your_motion.errors import VideoError
 from edit_your_motion.people.formats.precomputed import load_ready_keypoints
 from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.runtime.progress import Progress
 from edit_your_motion.storage.files import write_text, written_whole
-from edit_your_motion.video import Fit, probe, read_video
+from edit_your_motion.video import Fit, VideoInfo, probe, read_video
 from edit_your_motion.video.writing import CONTAINERS
 
 FACTS = "facts.json"
 THUMBNAIL = "thumbnail.jpg"
 THUMBNAIL_SIDE = 192
+STRIP = "strip.jpg"
+STRIP_PICTURES = 12
+STRIP_SIDE = 96
 
 
 def probe_clip(folder: Path, job: dict[str, Any], progress: Progress) -> None:
@@ -32,18 +39,37 @@ def probe_clip(folder: Path, job: dict[str, Any], progress: Progress) -> None:
                 "fps": 30.0,
             }
             first = draw_skeleton(keypoints.take(np.arange(1)))[0]
+            rows = np.linspace(0, len(keypoints) - 1, STRIP_PICTURES).round().astype(int)
+            strip = [each for row in rows for each in draw_skeleton(keypoints.take(np.array([row])))]
         else:
             info = probe(path)
             facts = {"width": info.width, "height": info.height, "frames": info.frames, "fps": float(info.fps)}
-            height, width = _thumbnail_size(info.height, info.width)
-            first = read_video(path, frames=1, fit=Fit(height, width)).frames[0]
+            first = read_video(path, frames=1, fit=Fit(*small_size(info.height, info.width, THUMBNAIL_SIDE))).frames[0]
+            strip = list(_sample(path, info))
         with written_whole(folder / THUMBNAIL) as temporary:
-            height, width = _thumbnail_size(*first.shape[:2])
+            height, width = small_size(first.shape[0], first.shape[1], THUMBNAIL_SIDE)
             Image.fromarray(first).resize((width, height)).save(temporary, format="JPEG", quality=85)
+        with written_whole(folder / STRIP) as temporary:
+            height, width = small_size(first.shape[0], first.shape[1], STRIP_SIDE)
+            row = Image.new("RGB", (width * STRIP_PICTURES, height))
+            for index, picture in enumerate(strip):
+                row.paste(Image.fromarray(picture).resize((width, height)), (index * width, 0))
+            row.save(temporary, format="JPEG", quality=80)
         write_text(folder / FACTS, json.dumps(facts))
         advance()
 
 
-def _thumbnail_size(height: int, width: int) -> tuple[int, int]:
-    scale = THUMBNAIL_SIDE / max(height, width)
+def _sample(path: Path, info: VideoInfo) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """Small pictures from all over a clip; where one cannot be had, as at the end of a damaged file, that before it."""
+    fit = Fit(*small_size(info.height, info.width, STRIP_SIDE))
+    picture = np.zeros((fit.height, fit.width, 3), np.uint8)
+    for share in np.linspace(0, 1, STRIP_PICTURES, endpoint=False):
+        with suppress(VideoError):
+            picture = read_video(path, start=float(share * (info.duration or 0)), frames=1, fit=fit).frames[0]
+        yield picture
+
+
+def small_size(height: int, width: int, side: int) -> tuple[int, int]:
+    """The size of a picture of it whose longer side is so many pixels, both even."""
+    scale = side / max(height, width)
     return max(2, 2 * round(height * scale / 2)), max(2, 2 * round(width * scale / 2))

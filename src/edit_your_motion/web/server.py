@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from edit_your_motion.config import Section
+from edit_your_motion.config import AlignmentConfig, EditConfig, Section
 from edit_your_motion.errors import InputError, MissingExtraError
 from edit_your_motion.serving.guarding import Endpoint, guard, read_body, read_section, refuse, reply
 from edit_your_motion.web.access import COOKIE, Access
+from edit_your_motion.web.aligning import align_clips
 from edit_your_motion.web.corrections import mask_of, read_rows, write_mask, write_rows
 from edit_your_motion.web.crew import Crew, read_log
 from edit_your_motion.web.description import describe_api
-from edit_your_motion.web.edits import EDIT, INPUTS, copy_clip, copy_inputs, find_person, resolve
+from edit_your_motion.web.edits import EDIT, INPUTS, OUTLOOK, copy_clip, find_person, read_losses, resolve
 from edit_your_motion.web.library import Clip, Job, Library, Role, State, make_id
-from edit_your_motion.web.offers import OFTEN, check_settings
-from edit_your_motion.web.preparing import MOST_FRAMES, PICTURES, PREPARED
-from edit_your_motion.web.probing import FACTS, THUMBNAIL
+from edit_your_motion.web.offers import OFTEN, check_settings, list_free, shown_settings, spread_settings
+from edit_your_motion.web.packing import zip_folder
+from edit_your_motion.web.preparing import MOST_FRAMES, PEOPLE, PICTURES, PREPARED
+from edit_your_motion.web.probing import FACTS, STRIP, STRIP_PICTURES, THUMBNAIL
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -38,6 +40,8 @@ PATIENCE = 0.3
 SIZED_EVERY = 15.0
 """Seconds for which the size of a library is taken to be what it was."""
 OCTETS = "application/octet-stream"
+MOST_VARIED = 2
+MOST_OF_A_GRID = 36
 TYPES = {".css": "text/css", ".js": "text/javascript", ".html": "text/html"}
 ASKED = ("source", "reference", "person", "prompt", "frames", "settings")
 RESULTS = {
@@ -82,6 +86,21 @@ class NewJob(Section):
     offer: str = ""
     frames: int | None = Field(None, ge=1, le=MOST_FRAMES)
     settings: dict[str, Any] = Field(default_factory=dict)
+    force: bool = False
+
+
+class NewGrid(NewJob):
+    """Edits that differ in one or two settings, of one source and one reference."""
+
+    vary: dict[str, list[Any]] = Field(min_length=1, max_length=MOST_VARIED)
+
+
+class Alignment(Section):
+    """How a reference is to be brought to a source."""
+
+    source: str
+    reference: str
+    alignment: AlignmentConfig = AlignmentConfig()
 
 
 class Renaming(Section):
@@ -171,12 +190,19 @@ class _Faces:
             ),
             Address("POST", f"{clip}/preparation", self.prepare, "choose frames and find the person", Preparation),
             Address("GET", f"{clip}/thumbnail.jpg", self.thumbnail, "a picture of a clip"),
+            Address(
+                "GET", f"{clip}/strip.jpg", self.strip, f"{STRIP_PICTURES} pictures from all over a clip, in a row"
+            ),
+            Address("GET", f"{clip}/people.jpg", self.people_found, "a frame that shows the people in a clip"),
             Address("GET", f"{clip}/frames/{{frame:int}}.jpg", self.frame, "a frame of a prepared clip, from 0"),
             Address("GET", f"{clip}/keypoints", self.keypoints, "the keypoints file, and what of it was corrected"),
             Address("PATCH", f"{clip}/keypoints", self.correct, "put rows of the keypoints file right", Corrections),
             Address("GET", f"{clip}/masks/{{frame:int}}.png", self.mask, "the mask of a frame, the person white"),
             Address("PUT", f"{clip}/masks/{{frame:int}}.png", self.paint, "another mask for a frame", "image/png"),
+            Address("POST", "/api/alignment", self.align, "a reference's skeletons on a source's person", Alignment),
+            Address("POST", "/api/outlook", self.foresee, "what an edit would take: time, memory, disk", NewJob),
             Address("POST", "/api/jobs", self.begin, "put an edit into the queue", NewJob),
+            Address("POST", "/api/grids", self.begin_grid, "an edit for each value of one or two settings", NewGrid),
             Address("GET", job, self.job, "a job, its warnings and losses"),
             Address("PATCH", job, self.rename, "rename a job", Renaming),
             Address("DELETE", job, self.remove_job, "delete a job and what it made"),
@@ -185,6 +211,7 @@ class _Faces:
             Address("POST", f"{job}/cancel", self.cancel, "cancel a job"),
             Address("GET", f"{job}/log", self.log, "the end of a job's log"),
             Address("GET", f"{job}/files/{{name}}", self.result, f"what a job made: {', '.join(RESULTS)}"),
+            Address("GET", f"{job}/person.zip", self.person, "the tuned person, as a folder in a zip file"),
             Address("GET", f"{job}/keypoints/{{row}}", self.skeletons, "keypoints of source, reference or edited"),
             Address("GET", f"{job}/frames/{{row}}/{{frame:int}}.jpg", self.picture, "a frame of one of those"),
         )
@@ -275,6 +302,14 @@ class _Faces:
         """A picture of a clip."""
         return await self._send(lambda: self._folder(request) / THUMBNAIL, "image/jpeg")
 
+    async def strip(self, request: "Request") -> "Response":
+        """Pictures from all over a clip."""
+        return await self._send(lambda: self._folder(request) / STRIP, "image/jpeg")
+
+    async def people_found(self, request: "Request") -> "Response":
+        """A frame with the people among whom one can choose."""
+        return await self._send(lambda: self._prepared(request) / PEOPLE, "image/jpeg")
+
     async def frame(self, request: "Request") -> "Response":
         """A frame of a clip."""
         return await self._send(lambda: self._prepared(request) / PICTURES / _numbered(request, "jpg"), "image/jpeg")
@@ -310,6 +345,32 @@ class _Faces:
         """Puts an edit into the queue."""
         given = await read_section(request, NewJob, 64_000)
         return await self._later(lambda: self._describe_job(self._begin(given)))
+
+    async def begin_grid(self, request: "Request") -> "Response":
+        """Puts the edits of a grid into the queue."""
+        given = await read_section(request, NewGrid, 64_000)
+        return await self._later(lambda: {"jobs": [self._describe_job(job) for job in self._begin_grid(given)]})
+
+    async def foresee(self, request: "Request") -> "Response":
+        """What an edit would take."""
+        given = await read_section(request, NewJob, 64_000)
+        return await self._later(lambda: self.crew.foresee(self._think_of(given)))
+
+    async def align(self, request: "Request") -> "Response":
+        """The skeletons of a reference on the person of a source."""
+        given = await read_section(request, Alignment)
+        return await self._later(lambda: self._align(given))
+
+    async def person(self, request: "Request") -> "Response":
+        """A tuned person to take along."""
+        from starlette.concurrency import run_in_threadpool
+        from starlette.responses import StreamingResponse
+
+        folder = await run_in_threadpool(lambda: find_person(self.library.job_folder(self._job(request))))
+        if folder is None:
+            return refuse(404, "nobody is tuned yet")
+        named = {"Content-Disposition": 'attachment; filename="person.zip"', "Cache-Control": "no-store"}
+        return StreamingResponse(zip_folder(folder), media_type="application/zip", headers=named)
 
     async def job(self, request: "Request") -> "Response":
         """One job, with what its record says."""
@@ -457,45 +518,90 @@ class _Faces:
         return self._describe_clip(clip)
 
     def _begin(self, given: NewJob) -> Job:
-        check_settings(given.settings)
-        if given.kind != "apply" and given.offer not in self.offers:
-            raise InputError(f"expected an offer of {', '.join(self.offers)}, got '{given.offer:.80}'")
-        if given.kind != "apply" and not given.prompt.strip():
-            raise InputError("expected a prompt that says what the source shows, got none")
-        id, places, base = make_id(), dict[str, Path](), None
-        if given.kind != "apply":
-            places["source"] = self._chosen("source", given.source)
-        if given.kind != "tune":
-            places["reference"] = self._chosen("reference", given.reference)
-        counts = [_count(place) for place in places.values()]
+        id, (request, clips) = make_id(), self._read_request(given)
         folder = self.library.folder / "jobs" / id
-        if given.kind == "apply":
-            person = self.library.job(given.person or "")
-            if person is None or find_person(home := self.library.job_folder(person)) is None:
-                raise InputError("expected a tuned person, got none: choose one of the library")
-            tuned_on = home / INPUTS / "source"
-            base = person.request["offer"].get("model", {}).get("base")
-        frames = min(counts) if given.frames is None else given.frames
-        if frames > min(counts):
-            raise InputError(f"expected at most {min(counts)} frames, as many as the clips have, got {frames}")
-        request = {
-            **given.model_dump(),
-            "frames": frames,
-            "offer_name": given.offer,
-            "base": base,
-            "offer": {**OFTEN, **self.offers.get(given.offer, {})} if given.kind != "apply" else {},
-        }
-        resolve(folder, {**request, "device": "cpu"})  # whatever is wrong with the settings comes out now
+        resolve(clips, {**request, "device": "cpu"})  # whatever is wrong with the settings comes out now
         try:
-            for role, place in places.items():
-                copy_clip(place, folder / INPUTS / role)
-            if given.kind == "apply":
-                copy_inputs(tuned_on, folder / INPUTS / "source")
-            name = given.name.strip() or given.prompt[:80] or "edit"
-            return self.library.add_ready_job(id, given.kind, name, request)
+            for role, clip in clips.items():
+                copy_clip(clip, folder / INPUTS / role)
+            return self.library.add_ready_job(id, given.kind, _name(given), request)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+
+    def _read_request(self, given: NewJob) -> tuple[dict[str, Any], dict[str, Path]]:
+        """What a job is to do, and the prepared clips that it needs.
+
+        A person may be one that is still to be tuned: the job waits for them.
+        """
+        check_settings(given.settings)
+        if given.offer not in self.offers and (given.kind != "apply" or given.offer):
+            raise InputError(f"expected an offer of {', '.join(self.offers)}, got '{given.offer:.80}'")
+        if given.kind != "apply" and not given.prompt.strip():
+            raise InputError("expected a prompt that says what the source shows, got none")
+        clips, counts, base = dict[str, Path](), list[int](), None
+        if given.kind != "apply":
+            clips["source"] = self._chosen("source", given.source)
+        if given.kind != "tune":
+            clips["reference"] = self._chosen("reference", given.reference)
+        counts = [_count(clip) for clip in clips.values()]
+        if given.kind == "apply":
+            person = self.library.job(given.person or "")
+            if person is None or not (person.kind == "tune" or find_person(self.library.job_folder(person))):
+                raise InputError("expected a tuned person, got none: choose one of the library")
+            base = person.request["offer"].get("model", {}).get("base") or person.request["base"]
+            clips["source"] = self.library.job_folder(person) / INPUTS / "source"
+        frames = min(counts) if given.frames is None else given.frames
+        if frames > min(counts):
+            raise InputError(f"expected at most {min(counts)} frames, as many as the clips have, got {frames}")
+        offer = self.offers.get(given.offer, {})
+        request = {
+            **given.model_dump(exclude={"vary"}),
+            "frames": frames,
+            "offer_name": given.offer,
+            "base": base,
+            "offer": {**OFTEN, **offer} if given.kind != "apply" else dict(offer),
+        }
+        return request, clips
+
+    def _think_of(self, given: NewJob) -> dict[str, Any]:
+        """A job that is only thought of."""
+        request, clips = self._read_request(given)
+        person = self.library.job(given.person or "") if given.kind == "apply" else None
+        home = None if person is None else str(self.library.job_folder(person))
+        return {**request, "clips": {role: str(clip) for role, clip in clips.items()}, "home": home}
+
+    def _begin_grid(self, given: NewGrid) -> list[Job]:
+        """A job for each combination; those that are tuned alike share the person of one."""
+        if given.kind == "tune":
+            raise InputError("expected edits or motions of a tuned person, got a person only")
+        grid = spread_settings(given.settings, given.vary)
+        if len(grid) > MOST_OF_A_GRID:
+            raise InputError(f"expected at most {MOST_OF_A_GRID} edits, got {len(grid)}: give fewer values")
+        plain = NewJob(**given.model_dump(exclude={"vary", "name", "settings"}))
+        wanted = [plain.model_copy(update={"name": f"{_name(given)[:100]}: {name}"[:200], "settings": settings})
+                  for name, settings in grid.items()]  # fmt: skip
+        configs = []
+        for each in wanted:  # all of them before any: a grid is queued whole or not at all
+            request, clips = self._read_request(each)
+            configs.append(resolve(clips, {**request, "device": "cpu"}))
+        people, jobs = dict[str, str](), list[Job]()
+        for each, config in zip(wanted, configs, strict=True):
+            if isinstance(config, EditConfig):
+                tuning = config.for_tuning().model_dump_json()
+                if tuning not in people:
+                    own = {"kind": "tune", "name": f"{_name(given)[:100]}: person {len(people) + 1}", "reference": None}
+                    jobs.append(self._begin(each.model_copy(update={**own, "frames": config.video.frames})))
+                    people[tuning] = jobs[-1].id
+                changes = {"kind": "apply", "person": people[tuning], "source": None, "prompt": ""}
+                each = each.model_copy(update={**changes, "frames": config.video.frames})
+            jobs.append(self._begin(each))
+        return jobs
+
+    def _align(self, given: Alignment) -> Mapping[str, Any]:
+        source, reference = (self._chosen(role, id) for role, id in
+                             (("source", given.source), ("reference", given.reference)))  # fmt: skip
+        return align_clips(source, reference, given.alignment)
 
     def _chosen(self, role: str, id: str | None) -> Path:
         clip = self.library.clip(id or "")
@@ -504,7 +610,7 @@ class _Faces:
         folder = self.library.clip_folder(clip)
         if not (folder / PREPARED).is_dir():
             raise InputError(f"the {role} is not prepared yet: have the person found first")
-        return folder
+        return folder / PREPARED
 
     def _show(self) -> Mapping[str, Any]:
         now = time.monotonic()
@@ -518,6 +624,7 @@ class _Faces:
             "used": self._size,
             "quota": asdict(self.library.quota),
             "most_frames": MOST_FRAMES,
+            "settings": list_free(),
         }
 
     def _describe_clip(self, clip: Clip, jobs: Sequence[Job] | None = None) -> Mapping[str, Any]:
@@ -552,9 +659,12 @@ class _Faces:
         }
 
     def _describe_whole_job(self, job: Job) -> Mapping[str, Any]:
-        record = _read_facts(self.library.job_folder(job) / EDIT / "run.json") or {}
-        told = {name: record.get(name) for name in ("warnings", "losses", "phases", "scores")}
-        return {**self._describe_job(job), **told}
+        folder = self.library.job_folder(job)
+        record = _read_facts(folder / EDIT / "run.json") or {}
+        told = {name: record.get(name) for name in ("warnings", "phases", "scores")}
+        losses = record.get("losses") or read_losses(folder)
+        used = {"outlook": _read_facts(folder / OUTLOOK), "settings": shown_settings(record.get("config") or {})}
+        return {**self._describe_job(job), **told, **used, "losses": losses}
 
 
 def _kinds_of(settings: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -566,8 +676,12 @@ def _numbered(request: "Request", suffix: str) -> str:
     return f"{request.path_params['frame']:05d}.{suffix}"
 
 
-def _count(clip: Path) -> int:
-    return int((_read_facts(clip / PREPARED / FACTS) or {"frames": 0})["frames"])
+def _name(given: NewJob) -> str:
+    return given.name.strip() or given.prompt[:80] or "edit"
+
+
+def _count(prepared: Path) -> int:
+    return int((_read_facts(prepared / FACTS) or {"frames": 0})["frames"])
 
 
 def _read_facts(path: Path) -> dict[str, Any] | None:

@@ -1,8 +1,8 @@
 """One job in a process of its own: ``python -m edit_your_motion.web.worker FOLDER`` does what FOLDER/job.json says.
 
 What it tells goes to standard output as a line of JSON each: ``{"phase", "done", "total", "overall", "left"}`` of its
-progress, and ``{"error"}`` of why it failed. Its log goes to standard error. It ends when its standard input does, that
-is with whoever started it.
+progress, ``{"error"}`` of why it failed, ``{"outlook"}`` where it is only asked what a job would take. Its log goes to
+standard error. It ends when its standard input does, that is with whoever started it.
 """
 
 import json
@@ -10,8 +10,9 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -25,21 +26,22 @@ LARGEST_PREPARATION = 6 << 30
 """Bytes of memory that a process may have for a file that anybody may have made."""
 
 Tell = Callable[[dict[str, Any]], None]
-EFFORT = {"tune, stage 1": 3.0, "tune, stage 2": 3.0, "tune the decoder": 1.0, "invert": 1.0, "sample": 2.0}
-"""About how long a step of each phase takes beside those of the others; all other phases are short."""
 
 
 class Reporter:
     """Tells how far a job is, and how long it still takes.
 
     Args:
-        planned: steps of the long phases to come, in their order.
         tell: takes what is told.
+        seconds: that the phases to come are foreseen to take, in their order.
+        steps: of those phases that may have been begun before.
     """
 
-    def __init__(self, planned: dict[str, int], tell: Tell) -> None:
+    def __init__(
+        self, tell: Tell, seconds: Mapping[str, float] | None = None, steps: Mapping[str, int] | None = None
+    ) -> None:
         self.tell, self.told, self.clock = tell, 0.0, JobClock()
-        self.clock.expect({name: steps * EFFORT[name] for name, steps in planned.items()}, planned)
+        self.clock.expect(seconds or {}, steps)
 
     @contextmanager
     def phase(self, name: str, total: int) -> Iterator[Advance]:
@@ -111,11 +113,15 @@ def _do(job: dict[str, Any], folder: Path, tell: Tell) -> None:
             from edit_your_motion.web.probing import probe_clip as do
         else:
             from edit_your_motion.web.preparing import prepare_clip as do
-        do(folder, job, Reporter({}, tell))
+        do(folder, job, Reporter(tell))
         return
     from edit_your_motion.web import edits
 
-    edits.run_job(folder, job, lambda planned: Reporter(planned, tell))
+    if "clips" in job:  # nothing is to be done yet
+        outlook = edits.foresee(None, {role: Path(place) for role, place in job["clips"].items()}, job)
+        tell({"outlook": None if outlook is None else asdict(outlook)})
+        return
+    edits.run_job(folder, job, lambda seconds, steps: Reporter(tell, seconds, steps))
 
 
 def _end_with_parent() -> None:

@@ -46,11 +46,22 @@ def save_keypoints(path: Path, keypoints: Keypoints) -> None:
         InputError: the place cannot be written to.
         DiskFullError: no room was left.
     """
-    check_points(keypoints)
-    rows = ",\n".join(f"    {json.dumps(_row(keypoints, frame))}" for frame in range(len(keypoints)))
-    head = {"format": FORMAT, "version": VERSION, "height": keypoints.height, "width": keypoints.width}
+    head = describe_keypoints(keypoints)
+    rows = ",\n".join(f"    {json.dumps(row)}" for row in head.pop("frames"))
     text = "".join(f"  {json.dumps(key)}: {json.dumps(value)},\n" for key, value in head.items())
     write_text(path, f'{{\n{text}  "frames": [\n{rows}\n  ]\n}}\n')
+
+
+def describe_keypoints(keypoints: Keypoints) -> dict[str, Any]:
+    """What the file of these keypoints has in it.
+
+    Raises:
+        PersonError: a visible point is not finite, or a confidence is outside 0..1.
+    """
+    check_points(keypoints)
+    rows = [_row(keypoints, frame) for frame in range(len(keypoints))]
+    sides = {"height": keypoints.height, "width": keypoints.width}
+    return {"format": FORMAT, "version": VERSION, **sides, "frames": rows}
 
 
 def load_keypoints(path: Path) -> Keypoints:

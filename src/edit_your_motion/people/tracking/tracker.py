@@ -6,8 +6,8 @@ somebody who left the picture, or was behind another one for long. Where two peo
 track says so and names the frames.
 """
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -48,6 +48,19 @@ SHORTEST_SHARE = 0.25
 
 
 @dataclass(frozen=True)
+class Gathering:
+    """The people among whom one is chosen, in a frame that shows as many of them as any.
+
+    Args:
+        frame: of the clip, from 0.
+        boxes: left, top, right, bottom by a person's number, in widths and heights of the picture.
+    """
+
+    frame: int
+    boxes: Mapping[int, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
 class Track:
     """One person over a clip.
 
@@ -58,6 +71,7 @@ class Track:
         people: how many people were seen in each frame.
         doubtful: in which frames another person could be the one.
         warnings: what a user should be told.
+        gathering: everybody; None where nobody has looked.
     """
 
     keypoints: Keypoints
@@ -66,13 +80,17 @@ class Track:
     people: Int[np.ndarray, "f"]
     warnings: tuple[str, ...] = ()
     doubtful: tuple[int, ...] = ()
+    gathering: Gathering | None = None
 
     def take(self, frames: Int[np.ndarray, " g"]) -> "Track":
         """The frames with these rising indices; doubt in others goes to the next of them."""
         last = len(frames) - 1
         doubtful = sorted({min(int(np.searchsorted(frames, frame)), last) for frame in self.doubtful})
         keypoints, masks = self.keypoints.take(frames), self.masks[frames]
-        return Track(keypoints, masks, self.found[frames], self.people[frames], self.warnings, tuple(doubtful))
+        found, people, together = self.found[frames], self.people[frames], self.gathering
+        if together is not None:
+            together = replace(together, frame=min(int(np.searchsorted(frames, together.frame)), last))
+        return Track(keypoints, masks, found, people, self.warnings, tuple(doubtful), together)
 
 
 @dataclass(eq=False)
@@ -161,7 +179,8 @@ def follow_person(
     face = _stack(path, len(detections), lambda step: step.face)
     keypoints = Keypoints(body, height, width, hands, face)
     warnings = _warn(path, everybody, found[kept], masks[kept], kept, person, expected_share)
-    return Track(keypoints, masks, found, counts, warnings, tuple(sorted(path.doubtful)))
+    gathering = _gather(everybody, kept, height, width)
+    return Track(keypoints, masks, found, counts, warnings, tuple(sorted(path.doubtful)), gathering)
 
 
 def compare_bodies(one: PersonDetection, other: PersonDetection, shift: Float32[np.ndarray, "2"]) -> float:
@@ -295,6 +314,14 @@ def _count(paths: list[_Path], frames: int) -> list[_Path]:
     least = min(max(2, SHORTEST_SHARE * frames), max((len(path.steps) for path in paths), default=0))
     people = [path for path in paths if len(path.steps) >= least]
     return sorted(people, key=lambda path: (path.first_frame, _centre(path.steps[path.first_frame])[0]))
+
+
+def _gather(everybody: list[_Path], kept: Bool[np.ndarray, " f"], height: int, width: int) -> Gathering:
+    frame = max(np.flatnonzero(kept).tolist(), key=lambda frame: sum(frame in path.steps for path in everybody))
+    boxes = {number: path.steps[frame].box for number, path in enumerate(everybody, 1) if frame in path.steps}
+    return Gathering(
+        frame, {number: tuple((box / (width, height, width, height)).tolist()) for number, box in boxes.items()}
+    )
 
 
 def _is_double(path: _Path, other: _Path) -> bool:
