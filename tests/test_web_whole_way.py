@@ -92,7 +92,10 @@ async def take_home(page: Any, name: str, place: Path) -> np.ndarray:
     """The frames of the film that somebody downloads once the job of that name is done."""
     job = page.locator("#job-list li", has_text=name)
     await page.click("[data-view=edits]")
-    await job.get_by_role("button", name="Look").click(timeout=600_000)
+    look, failed = job.get_by_role("button", name="Look"), job.locator(".problem")
+    await look.or_(failed).wait_for(timeout=600_000)
+    assert not await failed.count(), await failed.all_text_contents()
+    await look.click()
     await page.wait_for_selector("#look:not([hidden])")
     async with page.expect_download() as download:
         await page.click("#downloads a:has-text('edited.mp4')")
@@ -152,11 +155,11 @@ def test_from_two_dropped_files_to_a_downloaded_edit(
         prepared = load_prepared(prepared_of(site, "dance.mp4"))
         x, y = prepared.keypoints.body[0, WRIST, :2].tolist()
         width = prepared.keypoints.width
-        await page.fill("#reach", "60")
+        await page.fill("#reach", "1")
         await page.select_option("#joint", "right_wrist")
         await page.mouse.move(*await place_of(page, x, y, width))
         await page.mouse.down()
-        await page.mouse.move(*await place_of(page, x, max(y - 0.4 * width, 2), width), steps=4)
+        await page.mouse.move(*await place_of(page, x, max(y - 0.2 * width, 2), width), steps=4)
         await page.mouse.up()
         await playwright.expect(page.locator("#said")).to_have_attribute("data-saved", "1")
         jobs.append(await queue(page, "with a corrected joint"))

@@ -8,11 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edit_your_motion.config import ApplyConfig, EditConfig, Section, TuneConfig, merge
+from edit_your_motion.config import ApplyConfig, EditConfig, Section, TuneConfig, load_config, merge
 from edit_your_motion.errors import InputError
 from edit_your_motion.jobs.outlook import Outlook, foresee_job, require_patience
 from edit_your_motion.jobs.session import CHECKPOINT, run_apply, run_edit, run_tune
-from edit_your_motion.person import PARAMETERS, is_person
+from edit_your_motion.person import CONFIG, PARAMETERS, is_person
 from edit_your_motion.presets import choose_settings
 from edit_your_motion.runtime.progress import Progress
 from edit_your_motion.storage.files import name_beside, write_text
@@ -126,6 +126,12 @@ def read_losses(folder: Path) -> list[float]:
         if (place / CHECKPOINT).is_file():
             return read_losses_so_far(place / CHECKPOINT)
     return []
+
+
+def read_settings(home: Path) -> dict[str, Any]:
+    """How the person was tuned that a job has made; nothing where nobody is there."""
+    person = find_person(home)
+    return {} if person is None else load_config(person / CONFIG)
 
 
 def count_steps(config: Section) -> dict[str, int]:

@@ -59,6 +59,11 @@ def probe_clip(folder: Path, job: dict[str, Any], progress: Progress) -> None:
         advance()
 
 
+def read_facts(path: Path) -> dict[str, Any] | None:
+    """What a JSON file of ours says; None where there is none yet."""
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
 def _sample(path: Path, info: VideoInfo) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """Small pictures from all over a clip; where one cannot be had, as at the end of a damaged file, that before it."""
     fit = Fit(*small_size(info.height, info.width, STRIP_SIDE))

@@ -2,18 +2,17 @@
 
 import asyncio
 import json
-import shutil
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from edit_your_motion.config import AlignmentConfig, EditConfig, Section
+from edit_your_motion.config import AlignmentConfig, Section
 from edit_your_motion.errors import InputError, MissingExtraError
 from edit_your_motion.serving.guarding import Endpoint, guard, read_body, read_section, refuse, reply
 from edit_your_motion.web.access import COOKIE, Access
@@ -21,9 +20,16 @@ from edit_your_motion.web.aligning import align_clips
 from edit_your_motion.web.corrections import mask_of, read_rows, write_mask, write_rows
 from edit_your_motion.web.crew import Crew, read_log
 from edit_your_motion.web.description import describe_api
-from edit_your_motion.web.edits import EDIT, INPUTS, OUTLOOK, copy_clip, find_person, read_losses, resolve
-from edit_your_motion.web.library import Clip, Job, Library, Role, State, make_id
-from edit_your_motion.web.offers import OFTEN, check_settings, list_free, shown_settings, spread_settings
+from edit_your_motion.web.edits import (
+    EDIT,
+    INPUTS,
+    OUTLOOK,
+    find_person,
+    read_losses,
+    read_settings,
+)
+from edit_your_motion.web.library import Clip, Job, Library, Role, State
+from edit_your_motion.web.offers import list_free, shown_settings
 from edit_your_motion.web.packing import zip_folder
 from edit_your_motion.web.preparing import MOST_FRAMES, PEOPLE, PICTURES, PREPARED
 from edit_your_motion.web.probing import FACTS, STRIP, STRIP_PICTURES, THUMBNAIL
@@ -40,14 +46,15 @@ PATIENCE = 0.3
 SIZED_EVERY = 15.0
 """Seconds for which the size of a library is taken to be what it was."""
 OCTETS = "application/octet-stream"
-MOST_VARIED = 2
-MOST_OF_A_GRID = 36
 TYPES = {".css": "text/css", ".js": "text/javascript", ".html": "text/html"}
 ASKED = ("source", "reference", "person", "prompt", "frames", "settings")
 RESULTS = {
     "edited.mp4": "video/mp4", "comparison.mp4": "video/mp4", "sheet.png": "image/png", "alignment.png": "image/png",
-    "run.json": "application/json", "config.yaml": "application/yaml", "skeletons.json": "application/json",
+    "aligned.mp4": "video/mp4", "overlay.mp4": "video/mp4", "run.json": "application/json",
+    "config.yaml": "application/yaml", "skeletons.json": "application/json",
 }  # fmt: skip
+EARLY = ("aligned.mp4", "overlay.mp4")
+"""What is there before anything is tuned."""
 
 
 class NewClip(Section):
@@ -74,31 +81,11 @@ class Corrections(Section):
     corrected: dict[str, list[int]] | None = Field(None, max_length=18)
 
 
-class NewJob(Section):
-    """What is to be made: a tuned person, an edit, or another motion for a person who is tuned already."""
-
-    kind: Literal["tune", "apply", "edit"]
-    name: str = Field("", max_length=200)
-    source: str | None = None
-    reference: str | None = None
-    person: str | None = None
-    prompt: str = Field("", max_length=1000)
-    offer: str = ""
-    frames: int | None = Field(None, ge=1, le=MOST_FRAMES)
-    settings: dict[str, Any] = Field(default_factory=dict)
-    force: bool = False
-
-
-class NewGrid(NewJob):
-    """Edits that differ in one or two settings, of one source and one reference."""
-
-    vary: dict[str, list[Any]] = Field(min_length=1, max_length=MOST_VARIED)
-
-
 class Alignment(Section):
     """How a reference is to be brought to a source."""
 
-    source: str
+    source: str | None = None
+    person: str | None = None
     reference: str
     alignment: AlignmentConfig = AlignmentConfig()
 
@@ -163,6 +150,7 @@ class _Faces:
         people: Mapping[str, Any],
     ) -> None:
         self.library, self.crew, self.offers, self.access, self.people = library, crew, offers, access, people
+        self.desk = Desk(library, offers)
         page = files("edit_your_motion.web").joinpath("page")
         self.texts = {each.name: each.read_bytes() for each in page.iterdir() if Path(each.name).suffix in TYPES}
         self.described: dict[str, Any] = {}
@@ -344,17 +332,17 @@ class _Faces:
     async def begin(self, request: "Request") -> "Response":
         """Puts an edit into the queue."""
         given = await read_section(request, NewJob, 64_000)
-        return await self._later(lambda: self._describe_job(self._begin(given)))
+        return await self._later(lambda: self._describe_job(self.desk.begin(given)))
 
     async def begin_grid(self, request: "Request") -> "Response":
         """Puts the edits of a grid into the queue."""
         given = await read_section(request, NewGrid, 64_000)
-        return await self._later(lambda: {"jobs": [self._describe_job(job) for job in self._begin_grid(given)]})
+        return await self._later(lambda: {"jobs": [self._describe_job(job) for job in self.desk.begin_grid(given)]})
 
     async def foresee(self, request: "Request") -> "Response":
         """What an edit would take."""
         given = await read_section(request, NewJob, 64_000)
-        return await self._later(lambda: self.crew.foresee(self._think_of(given)))
+        return await self._later(lambda: self.crew.foresee(self.desk.think_of(given)))
 
     async def align(self, request: "Request") -> "Response":
         """The skeletons of a reference on the person of a source."""
@@ -517,100 +505,12 @@ class _Faces:
         self.library.add_job("prepare", clip.name, request, clip=clip.id)
         return self._describe_clip(clip)
 
-    def _begin(self, given: NewJob) -> Job:
-        id, (request, clips) = make_id(), self._read_request(given)
-        folder = self.library.folder / "jobs" / id
-        resolve(clips, {**request, "device": "cpu"})  # whatever is wrong with the settings comes out now
-        try:
-            for role, clip in clips.items():
-                copy_clip(clip, folder / INPUTS / role)
-            return self.library.add_ready_job(id, given.kind, _name(given), request)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-
-    def _read_request(self, given: NewJob) -> tuple[dict[str, Any], dict[str, Path]]:
-        """What a job is to do, and the prepared clips that it needs.
-
-        A person may be one that is still to be tuned: the job waits for them.
-        """
-        check_settings(given.settings)
-        if given.offer not in self.offers and (given.kind != "apply" or given.offer):
-            raise InputError(f"expected an offer of {', '.join(self.offers)}, got '{given.offer:.80}'")
-        if given.kind != "apply" and not given.prompt.strip():
-            raise InputError("expected a prompt that says what the source shows, got none")
-        clips, counts, base = dict[str, Path](), list[int](), None
-        if given.kind != "apply":
-            clips["source"] = self._chosen("source", given.source)
-        if given.kind != "tune":
-            clips["reference"] = self._chosen("reference", given.reference)
-        counts = [_count(clip) for clip in clips.values()]
-        if given.kind == "apply":
-            person = self.library.job(given.person or "")
-            if person is None or not (person.kind == "tune" or find_person(self.library.job_folder(person))):
-                raise InputError("expected a tuned person, got none: choose one of the library")
-            base = person.request["offer"].get("model", {}).get("base") or person.request["base"]
-            clips["source"] = self.library.job_folder(person) / INPUTS / "source"
-        frames = min(counts) if given.frames is None else given.frames
-        if frames > min(counts):
-            raise InputError(f"expected at most {min(counts)} frames, as many as the clips have, got {frames}")
-        offer = self.offers.get(given.offer, {})
-        request = {
-            **given.model_dump(exclude={"vary"}),
-            "frames": frames,
-            "offer_name": given.offer,
-            "base": base,
-            "offer": {**OFTEN, **offer} if given.kind != "apply" else dict(offer),
-        }
-        return request, clips
-
-    def _think_of(self, given: NewJob) -> dict[str, Any]:
-        """A job that is only thought of."""
-        request, clips = self._read_request(given)
-        person = self.library.job(given.person or "") if given.kind == "apply" else None
-        home = None if person is None else str(self.library.job_folder(person))
-        return {**request, "clips": {role: str(clip) for role, clip in clips.items()}, "home": home}
-
-    def _begin_grid(self, given: NewGrid) -> list[Job]:
-        """A job for each combination; those that are tuned alike share the person of one."""
-        if given.kind == "tune":
-            raise InputError("expected edits or motions of a tuned person, got a person only")
-        grid = spread_settings(given.settings, given.vary)
-        if len(grid) > MOST_OF_A_GRID:
-            raise InputError(f"expected at most {MOST_OF_A_GRID} edits, got {len(grid)}: give fewer values")
-        plain = NewJob(**given.model_dump(exclude={"vary", "name", "settings"}))
-        wanted = [plain.model_copy(update={"name": f"{_name(given)[:100]}: {name}"[:200], "settings": settings})
-                  for name, settings in grid.items()]  # fmt: skip
-        configs = []
-        for each in wanted:  # all of them before any: a grid is queued whole or not at all
-            request, clips = self._read_request(each)
-            configs.append(resolve(clips, {**request, "device": "cpu"}))
-        people, jobs = dict[str, str](), list[Job]()
-        for each, config in zip(wanted, configs, strict=True):
-            if isinstance(config, EditConfig):
-                tuning = config.for_tuning().model_dump_json()
-                if tuning not in people:
-                    own = {"kind": "tune", "name": f"{_name(given)[:100]}: person {len(people) + 1}", "reference": None}
-                    jobs.append(self._begin(each.model_copy(update={**own, "frames": config.video.frames})))
-                    people[tuning] = jobs[-1].id
-                changes = {"kind": "apply", "person": people[tuning], "source": None, "prompt": ""}
-                each = each.model_copy(update={**changes, "frames": config.video.frames})
-            jobs.append(self._begin(each))
-        return jobs
-
     def _align(self, given: Alignment) -> Mapping[str, Any]:
-        source, reference = (self._chosen(role, id) for role, id in
-                             (("source", given.source), ("reference", given.reference)))  # fmt: skip
-        return align_clips(source, reference, given.alignment)
-
-    def _chosen(self, role: str, id: str | None) -> Path:
-        clip = self.library.clip(id or "")
-        if clip is None or (clip.role == "source") != (role == "source"):
-            raise InputError(f"expected a {role} of the library, got none: choose one")
-        folder = self.library.clip_folder(clip)
-        if not (folder / PREPARED).is_dir():
-            raise InputError(f"the {role} is not prepared yet: have the person found first")
-        return folder / PREPARED
+        if given.person is None:
+            source = self.desk.choose("source", given.source)
+        else:
+            source = self.library.job_folder(self.desk.person(given.person)) / INPUTS / "source"
+        return align_clips(source, self.desk.choose("reference", given.reference), given.alignment)
 
     def _show(self) -> Mapping[str, Any]:
         now = time.monotonic()
@@ -632,7 +532,7 @@ class _Faces:
         path = self.library.original(clip)
         own = [job for job in (self.library.jobs() if jobs is None else jobs) if job.clip == clip.id]
         last = own[-1] if own else None
-        prepared = _read_facts(folder / PREPARED / FACTS)
+        prepared = read_facts(folder / PREPARED / FACTS)
         state = "incomplete" if not clip.complete else "ready" if prepared else "known"
         if last is not None and last.state != "done":
             state = last.state
@@ -642,28 +542,31 @@ class _Faces:
             "state": state,
             "error": last.error if last else None,
             "job": last.id if last else None,
-            "facts": _read_facts(folder / FACTS),
+            "facts": read_facts(folder / FACTS),
             "prepared": prepared,
         }
 
     def _describe_job(self, job: Job) -> Mapping[str, Any]:
         folder = self.library.job_folder(job)
         asked = {name: job.request.get(name) for name in ASKED}
+        made = RESULTS if job.state == "done" else EARLY
         return {
             **{name: value for name, value in asdict(job).items() if name not in ("request", "lane", "clip")},
             **asked,
             "offer": job.request.get("offer_name"),
             "progress": self.crew.progress.get(job.id),
             "tuned": find_person(folder) is not None,
-            "results": [name for name in RESULTS if (folder / EDIT / name).is_file()] if job.state == "done" else [],
+            "results": [name for name in made if (folder / EDIT / name).is_file()],
         }
 
     def _describe_whole_job(self, job: Job) -> Mapping[str, Any]:
         folder = self.library.job_folder(job)
-        record = _read_facts(folder / EDIT / "run.json") or {}
+        record = read_facts(folder / EDIT / "run.json") or {}
         told = {name: record.get(name) for name in ("warnings", "phases", "scores")}
         losses = record.get("losses") or read_losses(folder)
-        used = {"outlook": _read_facts(folder / OUTLOOK), "settings": shown_settings(record.get("config") or {})}
+        home = folder if job.kind != "apply" else folder.parent / job.request["person"]
+        settings = {**read_settings(home), **(record.get("config") or {})}
+        used = {"outlook": read_facts(folder / OUTLOOK), "settings": shown_settings(settings)}
         return {**self._describe_job(job), **told, **used, "losses": losses}
 
 
@@ -674,15 +577,3 @@ def _kinds_of(settings: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _numbered(request: "Request", suffix: str) -> str:
     return f"{request.path_params['frame']:05d}.{suffix}"
-
-
-def _name(given: NewJob) -> str:
-    return given.name.strip() or given.prompt[:80] or "edit"
-
-
-def _count(prepared: Path) -> int:
-    return int((_read_facts(prepared / FACTS) or {"frames": 0})["frames"])
-
-
-def _read_facts(path: Path) -> dict[str, Any] | None:
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None

@@ -49,11 +49,31 @@ export function sure(question) {
   });
 }
 
+export function fill(select, options) {
+  const kept = select.value;
+  select.replaceChildren(...options.map(([value, text]) => make("option", { value }, text)));
+  if (options.some(([value]) => value === kept)) select.value = kept;
+}
+
+// A duration as people say it.
+export function lasts(seconds) {
+  const minutes = seconds / 60;
+  return minutes >= 90 ? `${(minutes / 60).toPrecision(2)} h` : minutes >= 2 ? `${Math.round(minutes)} min` : `${Math.ceil(seconds)} s`;
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export function svg(className, label) {
+  const drawing = document.createElementNS(SVG, "svg");
+  for (const [name, value] of Object.entries({ class: className, role: "img", "aria-label": label, preserveAspectRatio: "none" })) drawing.setAttribute(name, value);
+  return drawing;
+}
+
 // Draws a curve through values into an SVG, from left to right.
 export function drawCurve(svg, values, most) {
   const width = Math.max(values.length - 1, 1);
   svg.setAttribute("viewBox", `0 0 ${width} 1`);
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  const path = document.createElementNS(SVG, "path");
   const points = values.map((value, index) => `${index} ${(0.95 - (0.9 * value) / most).toFixed(4)}`);
   path.setAttribute("d", points.length ? `M${points.join("L")}` : "");
   svg.replaceChildren(path);

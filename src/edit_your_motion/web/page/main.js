@@ -2,7 +2,10 @@
 
 import { attempt, by, button, make, show, sure } from "./dom.js";
 import { openEditor, closeEditor, editorKey } from "./editor.js";
-import { showJobs, showProgress, fillChoices, closeLook, lookKey } from "./edits.js";
+import { alignKey } from "./align.js";
+import { fillChoices } from "./asking.js";
+import { showJobs, showProgress } from "./edits.js";
+import { closeLook, lookKey } from "./look.js";
 import { ask, listen, send } from "./server.js";
 
 const STATES = { incomplete: "not all of it has come", queued: "waits", running: "is being worked on", known: "choose its frames", paused: "paused", cancelled: "cancelled", failed: "failed", ready: "ready" };
@@ -58,11 +61,12 @@ function choose(clip) {
     const input = make("input", { type: "number", value, ...properties });
     return [make("label", {}, text, input), input];
   };
-  const seconds = frames ? Math.max(0, (frames - 1) / fps) : 3600;
+  const seconds = frames ? frames / fps : 3600;
   const [startLabel, start] = field("from second", 0, { min: 0, max: seconds, step: 0.01 });
   const [countLabel, count] = field("frames", Math.min(frames ?? 16, 16), { min: 1, max: 600 });
   const [rateLabel, rate] = field("at frames/s", "", { min: 0.1, max: 240, step: "any", placeholder: fps.toFixed(1) });
   const [personLabel, person] = field("person from left", "", { min: 1, max: 100, placeholder: "largest" });
+  const pace = () => rate.valueAsNumber || fps;
   const go = async () => {
     if (clip.prepared && !(await sure("Find the person anew? Corrections of this clip are lost."))) return;
     const asked = { start: start.valueAsNumber || 0, frames: count.valueAsNumber };
@@ -71,8 +75,68 @@ function choose(clip) {
     await attempt(() => ask("POST", `/api/clips/${clip.id}/preparation`, asked));
   };
   const form = make("details", { open: !clip.prepared }, make("summary", {}, "Frames and person"));
+  if (frames) form.append(timeline(clip, seconds, start, count, pace, rate));
+  if (clip.prepared?.people) form.append(crowd(clip, person));
   form.append(make("div", { className: "choose" }, startLabel, countLabel, rateLabel, personLabel, button("Find the person", go)));
   return form;
+}
+
+// Pictures from all over a clip with a start and an end, dragged or moved by keys; the numbers below follow, and lead.
+function timeline(clip, seconds, start, count, pace, rate) {
+  const picture = make("img", { src: `/api/clips/${clip.id}/strip.jpg`, alt: "", draggable: false });
+  const [before, after] = [make("div"), make("div")];
+  const strip = make("div", { className: "strip" }, picture, before, after);
+  const handle = (text) => make("input", { type: "range", min: 0, max: seconds, step: 0.01, ariaLabel: `${text} of ${clip.name}, seconds` });
+  const from = handle("start"), to = handle("end");
+  const said = make("output");
+  const show = () => {
+    before.style.width = `${(100 * from.value) / seconds}%`;
+    after.style.width = `${100 - (100 * to.value) / seconds}%`;
+    said.textContent = `${from.valueAsNumber.toFixed(2)} s to ${to.valueAsNumber.toFixed(2)} s`;
+    for (const each of [from, to]) each.setAttribute("aria-valuetext", said.textContent);
+  };
+  const follow = () => {
+    from.value = start.valueAsNumber || 0;
+    to.value = from.valueAsNumber + (count.valueAsNumber || 1) / pace();
+    show();
+  };
+  const lead = (moved) => {
+    const least = 1 / pace(), most = Math.min(600, count.max) / pace();
+    if (moved === from) to.value = Math.min(Math.max(to.valueAsNumber, from.valueAsNumber + least), from.valueAsNumber + most);
+    else from.value = Math.max(Math.min(from.valueAsNumber, to.valueAsNumber - least), to.valueAsNumber - most);
+    start.value = from.valueAsNumber.toFixed(2);
+    count.value = Math.max(1, Math.round((to.valueAsNumber - from.valueAsNumber) * pace()));
+    show();
+  };
+  for (const each of [from, to]) each.oninput = () => lead(each);
+  for (const each of [start, count, rate]) each.oninput = follow;
+  let held;
+  const put = (event) => {
+    const box = strip.getBoundingClientRect();
+    const at = (seconds * (event.clientX - box.left)) / box.width;
+    held ??= Math.abs(at - from.value) < Math.abs(at - to.value) ? from : to;
+    held.value = at;
+    lead(held);
+  };
+  strip.onpointerdown = (event) => { strip.setPointerCapture(event.pointerId); put(event); };
+  strip.onpointermove = (event) => { if (held) put(event); };
+  strip.onpointerup = strip.onpointercancel = () => { held = undefined; };
+  follow();
+  return make("div", { className: "timeline" }, strip, from, to, said);
+}
+
+// The people in a clip, to be chosen by clicking.
+function crowd(clip, person) {
+  const boxes = Object.entries(clip.prepared.people).map(([number, [left, top, right, bottom]]) => {
+    const box = button(number, () => { person.value = number; mark(); });
+    box.ariaLabel = `person ${number} of ${clip.name}`;
+    Object.assign(box.style, { left: `${100 * left}%`, top: `${100 * top}%`, width: `${100 * (right - left)}%`, height: `${100 * (bottom - top)}%` });
+    return box;
+  });
+  const mark = () => { for (const box of boxes) box.setAttribute("aria-pressed", box.textContent === person.value); };
+  person.oninput = mark;
+  mark();
+  return make("div", { className: "people" }, make("img", { src: `/api/clips/${clip.id}/people.jpg?${clip.job}`, alt: "" }), ...boxes);
 }
 
 async function edit(clip) {
@@ -109,7 +173,7 @@ document.addEventListener("keydown", (event) => {
   const typing = event.target.matches("input:not([type=range]):not([type=checkbox]), select, textarea, dialog *");
   if (typing || event.altKey || event.metaKey) return;
   if (event.key === " " && event.target.matches("button, summary, [type=checkbox]")) return;
-  const taken = !by("editor").hidden ? editorKey(event) : !by("look").hidden ? lookKey(event) : false;
+  const taken = !by("editor").hidden ? editorKey(event) : !by("look").hidden ? lookKey(event) : alignKey(event);
   if (taken) event.preventDefault();
 });
 

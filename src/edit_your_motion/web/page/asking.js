@@ -1,0 +1,107 @@
+// What is asked for: an edit, a person, a motion, or a grid of edits; and what that would take.
+
+import { attempt, by, fill, lasts, make } from "./dom.js";
+import { alignment, showAlignment } from "./align.js";
+import { sharesOf } from "./edits.js";
+import { ask } from "./server.js";
+
+const ROWS = [0, 1];
+let defaults = {};
+
+export function fillChoices(library) {
+  const ready = library.clips.filter((clip) => clip.prepared);
+  const name = (clip) => [clip.id, `${clip.name} (${clip.prepared.frames} frames)`];
+  fill(by("source"), ready.filter((clip) => clip.role === "source").map(name));
+  fill(by("reference"), ready.filter((clip) => clip.role !== "source").map(name));
+  fill(by("person"), library.jobs.filter((job) => job.tuned || (job.kind === "tune" && !["failed", "cancelled"].includes(job.state))).map((job) => [job.id, job.name]));
+  fill(by("offer"), Object.keys(library.offers).map((offer) => [offer, offer]));
+  if (!Object.keys(defaults).length) {
+    defaults = library.settings;
+    for (const row of ROWS) fill(by(`setting-${row}`), [["", "none"], ...Object.keys(defaults).map((each) => [each, each])]);
+  }
+  showAlignment();
+}
+
+function showFields() {
+  for (const field of document.querySelectorAll("[data-for]")) field.hidden = !field.dataset.for.split(" ").includes(by("kind").value);
+  showAlignment();
+}
+
+for (const id of ["source", "person", "reference"]) by(id).addEventListener("change", showAlignment);
+by("kind").onchange = showFields;
+by("alignment").ontoggle = showAlignment;
+showFields();
+
+for (const row of ROWS) {
+  by(`setting-${row}`).onchange = () => {
+    const name = by(`setting-${row}`).value;
+    by(`values-${row}`).placeholder = name ? `${JSON.stringify(defaults[name])}, or several` : "";
+  };
+}
+
+// A value as it is written: a number, true, false, null, or else a word.
+function read(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+function varied() {
+  const chosen = ROWS.map((row) => [by(`setting-${row}`).value, by(`values-${row}`).value]).filter(([name, text]) => name && text.trim());
+  return Object.fromEntries(chosen.map(([name, text]) => [name, text.split(",").map((each) => each.trim()).filter(Boolean).map(read)]));
+}
+
+// The request of the form; settings of one value each are the edit's own, several make a grid.
+function request() {
+  const asked = { kind: by("kind").value, prompt: by("prompt").value, settings: {}, force: by("force").checked };
+  if (by("frames").value) asked.frames = by("frames").valueAsNumber;
+  for (const id of ["source", "person", "reference", "offer"]) {
+    if (!by(id).closest("[data-for]").hidden) asked[id] = by(id).value;
+  }
+  const put = alignment();
+  if (asked.kind !== "tune" && Object.keys(put).length) asked.settings.alignment = put;
+  const vary = varied();
+  const several = Object.values(vary).some((values) => values.length > 1);
+  if (several) return { ...asked, vary };
+  for (const [name, [value]] of Object.entries(vary)) {
+    const path = name.split(".");
+    const last = path.pop();
+    const part = path.reduce((above, each) => (above[each] ??= {}), asked.settings);
+    part[last] = value;
+  }
+  return asked;
+}
+
+by("ask").onsubmit = (event) => {
+  event.preventDefault();
+  attempt(async () => {
+    by("asked").textContent = "";
+    const asked = request();
+    const made = await ask("POST", asked.vary ? "/api/grids" : "/api/jobs", asked);
+    by("asked").textContent = asked.vary ? `${made.jobs.length} jobs wait for their turn.` : "It waits for its turn.";
+  });
+};
+
+by("foresee").onclick = () => attempt(async () => {
+  const { vary, ...asked } = request();
+  by("foreseen").replaceChildren(make("p", {}, "Steps are being timed …"));
+  try {
+    const { outlook } = await ask("POST", "/api/outlook", asked);
+    by("foreseen").replaceChildren(...describe(outlook, vary));
+  } catch (error) {
+    by("foreseen").replaceChildren();
+    throw error;
+  }
+});
+
+function describe(outlook, vary) {
+  if (!outlook) return [make("p", {}, "Nothing of it takes long.")];
+  const gigabytes = (bytes) => `${(bytes / 1e9).toFixed(1)} GB`;
+  const all = Object.values(outlook.seconds).reduce((sum, each) => sum + each, 0);
+  const [width, height] = outlook.size;
+  const each = vary ? "Each edit of the grid, tuned by itself" : "All of it";
+  const text = `${each}: about ${lasts(all)}, ${gigabytes(outlook.memory)} of memory, ${gigabytes(outlook.disk)} of disk; ${outlook.frames || outlook.source} frames of ${width}×${height}.`;
+  return [make("p", {}, text), make("ul", { className: "phases" }, ...sharesOf(outlook))];
+}

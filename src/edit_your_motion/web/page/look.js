@@ -1,0 +1,107 @@
+// Edits looked at side by side, in step, and compared.
+
+import { attempt, by, drawCurve, fill, make, Player, show } from "./dom.js";
+import { ask, Frames } from "./server.js";
+import { drawSkeleton } from "./skeleton.js";
+
+const FINE = 600;
+const RATE = 8;
+let jobs, looked, wiped;
+const player = new Player("look-", () => { drawRows(); });
+
+function framesOf(job, row) {
+  return new Frames((index) => `/api/jobs/${job.id}/frames/${row}/${index}.jpg`, job.frames);
+}
+
+export async function openLook(job, all) {
+  jobs = all;
+  const whole = await ask("GET", `/api/jobs/${job.id}`);
+  const skeletons = await ask("GET", `/api/jobs/${job.id}/keypoints/edited`);
+  looked = { ...whole, skeletons, rows: Object.fromEntries(["source", "reference", "edited"].map((row) => [row, framesOf(job, row)])) };
+  by("look-title").textContent = job.name;
+  by("look-warnings").replaceChildren(...(whole.warnings ?? []).map((warning) => make("li", {}, warning)));
+  const names = ["source", "reference", "skeleton", "edited"];
+  by("rows").replaceChildren(...names.map((name) => make("figure", {}, make("figcaption", {}, name), make("canvas", { id: `row-${name}`, role: "img", ariaLabel: name }))));
+  by("downloads").replaceChildren(...whole.results.map((name) => make("a", { href: `/api/jobs/${job.id}/files/${name}`, download: name }, name)));
+  if (whole.tuned) by("downloads").append(make("a", { href: `/api/jobs/${job.id}/person.zip`, download: "person.zip" }, "person.zip"));
+  const others = jobs.filter((other) => other.state === "done" && other.kind !== "tune" && other.id !== job.id);
+  fill(by("against"), [["source", "its source"], ...others.map((other) => [other.id, other.name])]);
+  against();
+  drawCurve(by("losses"), whole.losses ?? [], Math.max(...(whole.losses ?? []), 1e-9));
+  by("losses").closest("figure").hidden = !whole.losses?.length;
+  show("look");
+  player.start(skeletons.frames.length, RATE);
+}
+
+export function closeLook() {
+  player.play(false);
+}
+
+export function lookKey(event) {
+  return player.key(event);
+}
+
+function against() {
+  const other = jobs.find((job) => job.id === by("against").value);
+  wiped = other ? framesOf(other, "edited") : looked.rows.source;
+  by("differences").hidden = !other;
+  if (other) attempt(() => compare(other));
+  drawRows();
+}
+
+// What two edits were asked for and what came of them, where that differs.
+function factsOf(job) {
+  const seconds = Object.values(job.phases ?? {}).reduce((sum, phase) => sum + phase.seconds, 0);
+  const scores = Object.entries(job.scores ?? {}).flatMap(([part, values]) => Object.entries(values).map(([name, value]) => [`${part}: ${name}`, value]));
+  return { prompt: job.prompt, base: job.offer, frames: job.frames, ...job.settings, ...Object.fromEntries(scores), "seconds in all": Math.round(seconds) };
+}
+
+const words = (value) => (typeof value === "number" ? String(Number(value.toPrecision(4))) : typeof value === "string" ? value : JSON.stringify(value ?? null));
+
+async function compare(other) {
+  const here = factsOf(looked), there = factsOf(await ask("GET", `/api/jobs/${other.id}`));
+  const names = Object.keys(here).filter((name) => name in there && words(here[name]) !== words(there[name]));
+  const head = (text, scope) => make("th", { scope }, text);
+  const row = (name) => make("tr", {}, head(name, "row"), make("td", {}, words(here[name])), make("td", {}, words(there[name])));
+  by("differences").replaceChildren(
+    make("caption", {}, names.length ? "What differs" : "Nothing differs in what was asked for"),
+    make("thead", {}, make("tr", {}, head("", "col"), head(looked.name, "col"), head(other.name, "col"))),
+    make("tbody", {}, ...names.map(row)),
+  );
+}
+
+function put(canvas, picture) {
+  canvas.width = picture.naturalWidth;
+  canvas.height = picture.naturalHeight;
+  canvas.getContext("2d").drawImage(picture, 0, 0);
+  return canvas.getContext("2d");
+}
+
+async function drawRows() {
+  const index = player.frame;
+  const at = (frames) => frames.get(Math.min(index, frames.pictures.length - 1));
+  const pictures = await attempt(() => Promise.all([at(looked.rows.source), at(looked.rows.reference), at(looked.rows.edited), at(wiped)]));
+  if (!pictures || index !== player.frame) return;
+  const [source, reference, edited, other] = pictures;
+  put(by("row-source"), source);
+  put(by("row-reference"), reference);
+  put(by("row-edited"), edited);
+  const { width, height } = looked.skeletons;
+  const skeleton = Object.assign(by("row-skeleton"), { width: FINE, height: Math.round((FINE * height) / width) }).getContext("2d");
+  skeleton.fillRect(0, 0, skeleton.canvas.width, skeleton.canvas.height);
+  const body = Object.fromEntries(Object.entries(looked.skeletons.frames[index].body).filter(([, point]) => point));
+  drawSkeleton(skeleton, body, FINE / width, null, new Set());
+  const context = put(by("wiped"), edited);
+  const cut = Math.round((by("wipe").value / 100) * edited.naturalWidth);
+  context.save();
+  context.beginPath();
+  context.rect(cut, 0, edited.naturalWidth - cut, edited.naturalHeight);
+  context.clip();
+  context.drawImage(other, 0, 0, edited.naturalWidth, edited.naturalHeight);
+  context.restore();
+  context.fillStyle = "#fff";
+  context.fillRect(cut - 1, 0, 2, edited.naturalHeight);
+}
+
+by("against").onchange = against;
+by("wipe").oninput = () => { drawRows(); };

@@ -1,0 +1,219 @@
+"""What is asked of the web app around an edit: alignment, outlook, grids, losses, people to take along."""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edit_your_motion.config import AlignmentConfig
+from edit_your_motion.errors import ConfigError
+from edit_your_motion.people.alignment import align_as
+from edit_your_motion.people.keypoints import BODY_JOINTS
+from edit_your_motion.people.preparation import load_prepared
+from edit_your_motion.person import load_person
+from edit_your_motion.web.library import Library
+from edit_your_motion.web.offers import spread_settings
+from edit_your_motion.web.packing import zip_folder
+from synthetic_clip import film, write_clip
+from web_site import PROMPT, WebSite, add_pair, serving_web, tiny_settings, wait_for_phase
+
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+
+
+@pytest.fixture(scope="module")
+def settings(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_settings(tmp_path_factory.mktemp("settings"), checkpoints)
+
+
+@pytest.fixture(scope="module")
+def site(settings: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebSite]:
+    with serving_web(tmp_path_factory.mktemp("web") / "library", settings) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def pair(site: WebSite) -> tuple[str, str]:
+    return add_pair(site.library)
+
+
+def test_skeletons_are_aligned_as_the_edit_will_have_them(site: WebSite, pair: tuple[str, str]) -> None:
+    asked = {"method": "paper", "size": 1.5, "right": 0.25, "down": -0.125}
+    answer = site.ask("POST", "/api/alignment", {"source": pair[0], "reference": pair[1], "alignment": asked}).json
+    source, reference = (load_prepared(site.library.folder / "clips" / id / "prepared").keypoints for id in pair)
+    aligned = align_as(AlignmentConfig.model_validate(asked), reference, source)
+    shown = [[row["body"][name] for name in BODY_JOINTS] for row in answer["frames"]]
+    np.testing.assert_allclose(shown, aligned.body, atol=1e-3)
+    assert (answer["width"], answer["height"], len(answer["shown"])) == (64, 64, 4)
+
+
+def test_what_cannot_be_aligned_is_said_in_words(site: WebSite, pair: tuple[str, str]) -> None:
+    asked = {"source": pair[0], "reference": pair[1]}
+    assert site.ask("POST", "/api/alignment", {**asked, "alignment": {"size": 0}}).status == 400
+    assert site.ask("POST", "/api/alignment", {**asked, "reference": "none"}).status == 409
+    far = site.ask("POST", "/api/alignment", {**asked, "alignment": {"right": 2.0}}).json
+    assert any("outside the picture" in concern for concern in far["concerns"])
+
+
+def test_by_hand_somebody_becomes_larger_where_they_stand_and_is_shifted() -> None:
+    clip = film(4, 96, 128).keypoints
+    plain = align_as(AlignmentConfig(method="none"), clip, clip)
+    larger = align_as(AlignmentConfig(method="none", size=1.5), clip, clip)
+    span = [np.ptp(each.body[..., 1], axis=1) for each in (plain, larger)]
+    np.testing.assert_allclose(span[1], 1.5 * span[0], rtol=1e-4)
+    np.testing.assert_allclose(larger.body[..., 1].max(axis=1), plain.body[..., 1].max(axis=1), atol=1e-3)
+    shifted = align_as(AlignmentConfig(method="none", right=0.5, down=-0.25), clip, clip)
+    np.testing.assert_allclose(
+        shifted.body[..., :2] - plain.body[..., :2], np.broadcast_to((64, -24), (4, 18, 2)), atol=1e-4
+    )
+
+
+def test_values_of_settings_are_combined() -> None:
+    vary = {"sampling.guidance_scale": [1, 2.5], "alignment.method": ["paper"]}
+    grid = spread_settings({"sampling": {"steps": 2}}, vary)
+    assert list(grid) == [
+        "sampling.guidance_scale 1, alignment.method paper",
+        "sampling.guidance_scale 2.5, alignment.method paper",
+    ]
+    assert list(grid.values())[1] == {"sampling": {"steps": 2, "guidance_scale": 2.5}, "alignment": {"method": "paper"}}
+    with pytest.raises(ConfigError, match="expected values of"):
+        spread_settings({}, {"sampling.steps": []})
+
+
+def ask_for_grid(site: WebSite, pair: tuple[str, str], vary: dict[str, object]) -> object:
+    asked = {"kind": "edit", "source": pair[0], "reference": pair[1], "prompt": PROMPT, "offer": "tiny", "vary": vary}
+    return site.ask("POST", "/api/grids", asked)
+
+
+@pytest.mark.parametrize(
+    "vary",
+    [
+        {"model.base": ["/etc"]},
+        {"sampling.steps": [2, 0]},
+        {"sampling.steps": [2, "many"]},
+        {"sampling.paces": [1]},
+        {"sampling.steps": list(range(1, 40))},
+        {"sampling.steps": [1], "sampling.guidance_scale": [1], "alignment.method": ["paper"]},
+        {"sampling": [3]},
+        {"": [3]},
+    ],
+)
+def test_a_grid_is_queued_whole_or_not_at_all(site: WebSite, pair: tuple[str, str], vary: dict[str, object]) -> None:
+    before = [job.id for job in site.library.jobs()]
+    assert ask_for_grid(site, pair, vary).status in (400, 409, 503)
+    assert [job.id for job in site.library.jobs()] == before
+
+
+@pytest.mark.slow
+def test_edits_of_a_grid_share_the_person_where_they_are_tuned_alike(site: WebSite, pair: tuple[str, str]) -> None:
+    vary = {"sampling.guidance_scale": [1, 3], "tuning.motion.iterations": [1, 2]}
+    jobs = ask_for_grid(site, pair, vary).json["jobs"]
+    assert sorted(job["kind"] for job in jobs) == ["apply"] * 4 + ["tune"] * 2
+    made = [site.wait(f"/api/jobs/{job['id']}", "done") for job in jobs]
+    whole = [site.ask("GET", f"/api/jobs/{job['id']}").json for job in made if job["kind"] == "apply"]
+    names = ("sampling.guidance_scale", "tuning.motion.iterations")
+    assert sorted(tuple(job["settings"][name] for name in names) for job in whole) == [(1, 1), (1, 2), (3, 1), (3, 2)]
+    alone = {"kind": "edit", "source": pair[0], "reference": pair[1], "prompt": PROMPT, "offer": "tiny"}
+    alone["settings"] = {"sampling": {"guidance_scale": 3}, "tuning": {"motion": {"iterations": 2}}}
+    job = site.ask("POST", "/api/jobs", alone).json["id"]
+    site.wait(f"/api/jobs/{job}", "done")
+    same = next(each["id"] for each in whole if (each["settings"][names[0]], each["settings"][names[1]]) == (3, 2))
+    films = [site.ask("GET", f"/api/jobs/{each}/files/edited.mp4").body for each in (job, same)]
+    assert films[0] == films[1], "a grid makes the same edits as one by one"
+
+
+def test_a_motion_waits_for_its_person_and_misses_one_who_was_cancelled(tmp_path: Path) -> None:
+    library = Library(tmp_path / "library")
+    person = library.add_job("tune", "person", {})
+    motion = library.add_job("apply", "motion", {"person": person.id})
+    other = library.add_job("edit", "other", {})
+    taken = [library.take_job("edits") for _ in range(3)]
+    assert [job and job.id for job in taken] == [person.id, other.id, None]
+    library.move_job(person, "cancelled")
+    last = library.take_job("edits")
+    assert last is not None
+    assert last.id == motion.id
+
+
+@pytest.mark.slow
+def test_what_an_edit_takes_is_said_before_and_while_it_runs(site: WebSite, pair: tuple[str, str]) -> None:
+    asked = {"kind": "edit", "source": pair[0], "reference": pair[1], "prompt": PROMPT, "offer": "tiny"}
+    before = len(site.library.jobs())
+    outlook = site.ask("POST", "/api/outlook", asked).json["outlook"]
+    assert outlook["frames"] == outlook["source"] == 4
+    assert outlook["size"] == [64, 64]
+    assert {"tune, stage 1", "tune, stage 2", "invert", "sample"} <= set(outlook["seconds"])
+    assert outlook["memory"] > 0 < outlook["disk"]
+    assert len(site.library.jobs()) == before
+    wrong = site.ask("POST", "/api/outlook", {**asked, "settings": {"sampling": {"steps": 0}}})
+    assert wrong.status in (409, 503)
+    assert "sampling.steps" in wrong.json["error"]
+    job = site.ask("POST", "/api/jobs", {**asked, "settings": {"tuning": {"motion": {"iterations": 400}}}}).json["id"]
+    wait_for_phase(site, job, "tune, stage 1", steps=20)
+    whole = site.ask("GET", f"/api/jobs/{job}").json
+    assert len(whole["losses"]) >= 10
+    assert whole["outlook"]["frames"] == 4
+    assert "aligned.mp4" in whole["results"]
+    assert site.ask("POST", f"/api/jobs/{job}/cancel").status == 200
+
+
+@pytest.mark.slow
+def test_what_takes_more_than_a_day_is_not_begun_unless_somebody_insists(site: WebSite, pair: tuple[str, str]) -> None:
+    asked = {"kind": "edit", "source": pair[0], "reference": pair[1], "prompt": PROMPT, "offer": "tiny"}
+    asked["settings"] = {"tuning": {"motion": {"iterations": 1_000_000}, "appearance": {"iterations": 1_000_000}}}
+    asked["settings"]["tuning"]["early_stopping"] = {"enabled": False}
+    shown = site.ask("POST", "/api/outlook", asked).json["outlook"]
+    if sum(shown["seconds"].values()) < 24 * 3600:
+        pytest.skip("this machine is too fast")
+    job = site.ask("POST", "/api/jobs", asked).json["id"]
+    assert "not begun" in site.wait(f"/api/jobs/{job}", "failed")["error"]
+    forced = site.ask("POST", "/api/jobs", {**asked, "force": True}).json["id"]
+    wait_for_phase(site, forced, "tune, stage 1")
+    assert site.ask("POST", f"/api/jobs/{forced}/cancel").status == 200
+
+
+@pytest.mark.slow
+def test_a_tuned_person_is_taken_along_in_one_file(site: WebSite, pair: tuple[str, str], tmp_path: Path) -> None:
+    asked = {"kind": "tune", "source": pair[0], "prompt": PROMPT, "offer": "tiny"}
+    job = site.ask("POST", "/api/jobs", asked).json["id"]
+    assert site.ask("GET", f"/api/jobs/{job}/person.zip").status == 404
+    site.wait(f"/api/jobs/{job}", "done")
+    sent = site.ask("GET", f"/api/jobs/{job}/person.zip")
+    assert sent.headers["content-type"] == "application/zip"
+    zipfile.ZipFile(io.BytesIO(sent.body)).extractall(tmp_path)
+    here, there = load_person(tmp_path / "person"), load_person(site.library.folder / "jobs" / job / "person")
+    assert here.losses == there.losses
+    assert all((here.parameters[name] == value).all() for name, value in there.parameters.items())
+
+
+def test_a_folder_is_packed_in_parts_that_hold_little(tmp_path: Path) -> None:
+    (tmp_path / "person" / "deep").mkdir(parents=True)
+    content = np.random.default_rng(0).integers(0, 256, 5 << 20, dtype=np.uint8).tobytes()
+    (tmp_path / "person" / "deep" / "large").write_bytes(content)
+    (tmp_path / "person" / "empty").write_bytes(b"")
+    parts = list(zip_folder(tmp_path / "person"))
+    assert max(map(len, parts)) < 2 << 20
+    packed = zipfile.ZipFile(io.BytesIO(b"".join(parts)))
+    assert packed.testzip() is None
+    assert {name: len(packed.read(name)) for name in packed.namelist()} == {
+        "person/deep/large": 5 << 20,
+        "person/empty": 0,
+    }
+
+
+def test_a_clip_has_pictures_from_all_over_it(site: WebSite, tmp_path: Path) -> None:
+    moving = film(24, 64, 64, speed=1)
+    clip = site.bring(write_clip(tmp_path, moving).video, "reference")
+    site.wait(f"/api/clips/{clip}", "known")
+    strip = np.asarray(Image.open(io.BytesIO(site.ask("GET", f"/api/clips/{clip}/strip.jpg").body)).convert("L"), int)
+    pictures = np.split(strip, 12, axis=1)
+    apart = [np.abs(picture - pictures[0]).mean() for picture in pictures]
+    assert apart[3] > 2, "the figure has walked on"
+    assert np.all(np.diff(apart[:4]) > 0)
+    facts = json.loads((site.library.folder / "clips" / clip / "facts.json").read_text())
+    assert facts["frames"] == 24
