@@ -134,26 +134,21 @@ class Desk:
         for each in wanted:  # all of them before any: a grid is queued whole or not at all
             request, clips = self._read(each)
             configs.append(resolve(clips, {**request, "device": "cpu"}))
+        self.library.require_room(2 * len(wanted))
         people, jobs = dict[str, str](), list[Job]()
-        try:
-            for each, config in zip(wanted, configs, strict=True):
-                part = each
-                if isinstance(config, EditConfig):
-                    frames = {"frames": config.video.frames}
-                    tuning = config.for_tuning().model_dump_json()
-                    if tuning not in people:
-                        name = f"{_name(given)[:100]}: person {len(people) + 1}"
-                        own = {"kind": "tune", "name": name, "reference": None}
-                        jobs.append(self.begin(each.model_copy(update={**frames, **own})))
-                        people[tuning] = jobs[-1].id
-                    rest = {"kind": "apply", "person": people[tuning], "source": None, "prompt": ""}
-                    part = each.model_copy(update={**frames, **rest})
-                jobs.append(self.begin(part))
-        except BaseException:
-            for job in reversed(jobs):
-                self.library.move_job(job, "cancelled")
-                self.library.remove_job(job)
-            raise
+        for each, config in zip(wanted, configs, strict=True):
+            part = each
+            if isinstance(config, EditConfig):
+                frames = {"frames": config.video.frames}
+                tuning = config.for_tuning().model_dump_json()
+                if tuning not in people:
+                    name = f"{_name(given)[:100]}: person {len(people) + 1}"
+                    own = {"kind": "tune", "name": name, "reference": None}
+                    jobs.append(self.begin(each.model_copy(update={**frames, **own})))
+                    people[tuning] = jobs[-1].id
+                rest = {"kind": "apply", "person": people[tuning], "source": None, "prompt": ""}
+                part = each.model_copy(update={**frames, **rest})
+            jobs.append(self.begin(part))
         return jobs
 
     def choose(self, role: str, id: str | None) -> Path:

@@ -246,9 +246,7 @@ class Library:
         """The same for a job whose folder was made before under this id."""
         lane: Lane = "clips" if clip is not None else "edits"
         with self._transaction() as database:
-            (count,) = database.execute("SELECT count(*) FROM jobs WHERE state = 'queued'").fetchone()
-            if count >= self.quota.waiting:
-                raise InputError(f"{counted(count, 'job')} wait already, which is all that may: cancel some, or wait")
+            self._require_room(database, 1)
             database.execute(
                 "INSERT INTO jobs (id, kind, lane, name, state, clip, request, created) "
                 "VALUES (?, ?, ?, ?, 'queued', ?, ?, ?)",
@@ -257,6 +255,15 @@ class Library:
         job = self.job(id)
         assert job is not None
         return job
+
+    def require_room(self, count: int) -> None:
+        """Passes as many new jobs as the queue has room for.
+
+        Raises:
+            InputError: there are more.
+        """
+        with self._transaction() as database:
+            self._require_room(database, count)
 
     def jobs(self) -> list[Job]:
         """All jobs in their order."""
@@ -362,6 +369,12 @@ class Library:
                 if not path.is_dir():
                     seen[status.st_dev, status.st_ino] = status.st_size
         return sum(seen.values())
+
+    def _require_room(self, database: sqlite3.Connection, count: int) -> None:
+        (waiting,) = database.execute("SELECT count(*) FROM jobs WHERE state = 'queued'").fetchone()
+        if waiting + count > self.quota.waiting:
+            most = self.quota.waiting
+            raise InputError(f"{counted(waiting, 'job')} wait already and {most} may in all: cancel some, or wait")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -17,6 +17,7 @@ from edit_your_motion.errors import InputError, MissingExtraError
 from edit_your_motion.serving.guarding import Endpoint, guard, read_body, read_section, refuse, reply
 from edit_your_motion.web.access import COOKIE, Access
 from edit_your_motion.web.aligning import align_clips
+from edit_your_motion.web.asking import Desk, NewGrid, NewJob
 from edit_your_motion.web.corrections import mask_of, read_rows, write_mask, write_rows
 from edit_your_motion.web.crew import Crew, read_log
 from edit_your_motion.web.description import describe_api
@@ -32,7 +33,7 @@ from edit_your_motion.web.library import Clip, Job, Library, Role, State
 from edit_your_motion.web.offers import list_free, shown_settings
 from edit_your_motion.web.packing import zip_folder
 from edit_your_motion.web.preparing import MOST_FRAMES, PEOPLE, PICTURES, PREPARED
-from edit_your_motion.web.probing import FACTS, STRIP, STRIP_PICTURES, THUMBNAIL
+from edit_your_motion.web.probing import FACTS, STRIP, STRIP_PICTURES, THUMBNAIL, read_facts
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

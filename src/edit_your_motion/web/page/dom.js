@@ -36,7 +36,8 @@ export async function attempt(work) {
   }
 }
 
-export function sure(question) {
+export function sure(question, action = "Delete") {
+  by("leave").textContent = action;
   by("sure-title").textContent = question;
   by("sure").showModal();
   return new Promise((resolve) => {

@@ -7,6 +7,9 @@ import { drawSkeleton, isThere, JOINTS, meanConfidence, spread, swapSides } from
 const FINE = 900;
 const STEP = 1;
 const FAR = 10;
+const KEPT = 96;
+const AHEAD = 6;
+const TINT = new Uint32Array(Uint8Array.of(224, 32, 138, 110).buffer)[0];
 
 let zoom = 1, clip, frames, rows, corrected, masks, done, undone, held, chosen = "nose", tool = "joints", cursor = [0, 0], saving = Promise.resolve();
 const player = new Player("", () => { draw(); });
@@ -22,7 +25,7 @@ export async function openEditor(opened) {
   rows = content.frames.map((row) => ({ ...row, body: Object.fromEntries(Object.entries(row.body ?? {}).filter(([, point]) => point)) }));
   corrected = content.corrected;
   frames = new Frames((index) => `/api/clips/${clip.id}/frames/${index}.jpg`, count);
-  masks = new Array(count);
+  masks = new Map();
   done = [];
   undone = [];
   zoom = Math.max(1, FINE / width); // lines stay fine over small pictures
@@ -50,17 +53,39 @@ function curve() {
 
 // The mask of a frame as a canvas of its own, white where the person is.
 function maskOf(index) {
-  masks[index] ??= new Promise((resolve, reject) => {
+  const known = masks.get(index);
+  if (known) return known;
+  const { id, prepared: { width, height } } = clip;
+  const coming = saving.then(() => new Promise((resolve, reject) => { // after what is being saved, which may be this one
     const picture = new Image();
     picture.onload = () => {
-      const mask = make("canvas", { width: clip.prepared.width, height: clip.prepared.height });
-      mask.getContext("2d").drawImage(picture, 0, 0);
+      const mask = make("canvas", { width, height });
+      mask.getContext("2d", { willReadFrequently: true }).drawImage(picture, 0, 0);
       resolve(mask);
     };
-    picture.onerror = () => reject(new Error(`the mask of frame ${index + 1} did not come`));
-    picture.src = `/api/clips/${clip.id}/masks/${index}.png`;
-  });
-  return masks[index];
+    picture.onerror = () => {
+      masks.delete(index);
+      reject(new Error(`the mask of frame ${index + 1} did not come`));
+    };
+    picture.src = `/api/clips/${id}/masks/${index}.png`;
+  }));
+  keepMask(index, coming);
+  return coming;
+}
+
+// A canvas for each frame of a long clip would fill the memory: the oldest come anew when they are wanted.
+function keepMask(index, mask) {
+  masks.delete(index);
+  masks.set(index, mask);
+  if (masks.size > KEPT) masks.delete(masks.keys().next().value);
+}
+
+function fetchAhead(index) {
+  for (let ahead = 1; ahead <= AHEAD; ahead++) {
+    const next = (index + ahead) % player.count;
+    frames.get(next).catch(() => {});
+    if (by("show-mask").checked) maskOf(next).catch(() => {});
+  }
 }
 
 async function draw() {
@@ -89,7 +114,7 @@ async function draw() {
     context.arc(cursor[0] * zoom, cursor[1] * zoom, (by("brush").value / 2) * zoom, 0, 2 * Math.PI);
     context.stroke();
   }
-  if (index + 1 < player.count) frames.get(index + 1).catch(() => {});
+  fetchAhead(index);
 }
 
 const tints = new WeakMap();
@@ -101,9 +126,8 @@ function tint(mask) {
     tinted = make("canvas", { width: mask.width, height: mask.height });
     const paint = tinted.getContext("2d");
     const pixels = mask.getContext("2d").getImageData(0, 0, mask.width, mask.height);
-    for (let at = 0; at < pixels.data.length; at += 4) {
-      pixels.data.set([224, 32, 138, pixels.data[at] > 127 ? 110 : 0], at);
-    }
+    const whole = new Uint32Array(pixels.data.buffer); // a pixel at a time: four bytes of it take longer than a frame has
+    for (let at = 0; at < whole.length; at++) whole[at] = pixels.data[4 * at] > 127 ? TINT : 0;
     paint.putImageData(pixels, 0, 0);
     tints.set(mask, tinted);
   }
@@ -129,7 +153,6 @@ function step(from, to, which) {
 function restore(state) {
   for (const [index, row] of state.rows ?? []) rows[index] = row;
   if (state.corrected) corrected = state.corrected;
-  for (const [index, picture] of state.masks ?? []) masks[index] = Promise.resolve(copyOf(picture));
   save(state);
 }
 
@@ -146,6 +169,7 @@ function save(state) {
     }
     by("said").dataset.saved = done.length;
   }));
+  for (const [index, picture] of state.masks ?? []) keepMask(index, Promise.resolve(copyOf(picture)));
   curve();
   draw();
 }
@@ -236,8 +260,7 @@ async function paintStroke(points, index) {
     const now = copyOf(was);
     stroke(now.getContext("2d"), points);
     before.push([frame, was]);
-    after.push([frame, copyOf(now)]);
-    masks[frame] = Promise.resolve(now);
+    after.push([frame, now]);
   }
   by("said").textContent = `Mask ${by("erase").checked ? "erased" : "painted"} in ${list(after.map(([frame]) => frame))}.`;
   commit({ before: { masks: before }, after: { masks: after } });

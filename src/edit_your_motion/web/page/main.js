@@ -68,7 +68,7 @@ function choose(clip) {
   const [personLabel, person] = field("person from left", "", { min: 1, max: 100, placeholder: "largest" });
   const pace = () => rate.valueAsNumber || fps;
   const go = async () => {
-    if (clip.prepared && !(await sure("Find the person anew? Corrections of this clip are lost."))) return;
+    if (clip.prepared && !(await sure("Find the person anew? Corrections of this clip are lost.", "Find anew"))) return;
     const asked = { start: start.valueAsNumber || 0, frames: count.valueAsNumber };
     if (rate.value) asked.fps = rate.valueAsNumber;
     if (person.value) asked.person = person.valueAsNumber;
