@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edit_your_motion.config import AlignmentConfig
+from edit_your_motion.config import AlignmentConfig, load_config
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.people.alignment import align_as
 from edit_your_motion.people.keypoints import BODY_JOINTS
-from edit_your_motion.people.preparation import load_prepared
+from edit_your_motion.people.preparation import load_prepared, save_prepared
 from edit_your_motion.person import load_person
+from edit_your_motion.runtime.progress import SilentProgress
+from edit_your_motion.video import write_video
+from edit_your_motion.web.edits import run_job
 from edit_your_motion.web.library import Library
 from edit_your_motion.web.offers import spread_settings
 from edit_your_motion.web.packing import zip_folder
@@ -162,19 +165,36 @@ def test_what_an_edit_takes_is_said_before_and_while_it_runs(site: WebSite, pair
     assert site.ask("POST", f"/api/jobs/{job}/cancel").status == 200
 
 
-@pytest.mark.slow
-def test_what_takes_more_than_a_day_is_not_begun_unless_somebody_insists(site: WebSite, pair: tuple[str, str]) -> None:
-    asked = {"kind": "edit", "source": pair[0], "reference": pair[1], "prompt": PROMPT, "offer": "tiny"}
-    asked["settings"] = {"tuning": {"motion": {"iterations": 1_000_000}, "appearance": {"iterations": 1_000_000}}}
-    asked["settings"]["tuning"]["early_stopping"] = {"enabled": False}
-    shown = site.ask("POST", "/api/outlook", asked).json["outlook"]
-    if sum(shown["seconds"].values()) < 24 * 3600:
-        pytest.skip("this machine is too fast")
-    job = site.ask("POST", "/api/jobs", asked).json["id"]
-    assert "not begun" in site.wait(f"/api/jobs/{job}", "failed")["error"]
-    forced = site.ask("POST", "/api/jobs", {**asked, "force": True}).json["id"]
-    wait_for_phase(site, forced, "tune, stage 1")
-    assert site.ask("POST", f"/api/jobs/{forced}/cancel").status == 200
+def test_what_takes_more_than_a_day_is_not_begun_unless_somebody_insists(
+    checkpoints: Path, settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for role in ("source", "reference"):
+        save_prepared(tmp_path / "inputs" / role, film())
+    offer = load_config(settings)
+    asked = {
+        "kind": "edit",
+        "frames": 4,
+        "prompt": PROMPT,
+        "offer": offer,
+        "settings": {},
+        "base": None,
+        "device": "cpu",
+    }
+    begun: list[bool] = []
+
+    def run(config: object, folder: Path, progress: object, *, force: bool) -> None:
+        begun.append(force)
+        write_video(folder / "edited.mp4", film().video.frames, 8)
+
+    monkeypatch.setattr("edit_your_motion.web.edits.run_edit", run)
+    monkeypatch.setattr("edit_your_motion.jobs.outlook.TOO_LONG", 0.0)
+    with pytest.raises(ConfigError, match="not begun"):
+        run_job(tmp_path, asked, lambda seconds, steps: SilentProgress())
+    told: list[dict[str, float]] = []
+    run_job(tmp_path, {**asked, "force": True}, lambda seconds, steps: told.append(dict(seconds)) or SilentProgress())
+    assert begun == [True]
+    assert told[0]["tune, stage 1"] > 0
+    assert json.loads((tmp_path / "outlook.json").read_text())["frames"] == 4
 
 
 @pytest.mark.slow
