@@ -4,8 +4,8 @@
     python benchmarks/web_scrub.py                    # ten seconds of 1920x1080 at 25 frames/s
     python benchmarks/web_scrub.py --height 384 --width 672
 
-Once the clip is played, which asks for each frame when its time has come; once somebody scrubs from its start to its end in
-as long as it lasts. A frame counts once it is drawn with its overlay. The result is a JSON file: frames shown a second
+Somebody scrubs through the clip in as long as it lasts, and then plays it, which asks for each frame when its time has
+come. A frame counts once it is drawn with its overlay. The result is a JSON file: frames shown a second
 and the longest time without a new one, of both, the first time (all comes from the server) and the second.
 """
 
@@ -16,6 +16,7 @@ import shutil
 import sys
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -46,8 +47,8 @@ SCRUB = """async ([count, seconds]) => {
 
 def summarise(drawn: list[list[Any]], seconds: float) -> dict[str, float]:
     """Different frames a second, and the longest wait for one, seconds."""
-    new = [drawn[0], *(each for before, each in zip(drawn, drawn[1:], strict=False) if each[1] != before[1])]
-    waits = [(each[0] - before[0]) / 1000 for before, each in zip(new, new[1:], strict=False)]
+    new = [drawn[0], *(each for before, each in pairwise(drawn) if each[1] != before[1])]
+    waits = [(each[0] - before[0]) / 1000 for before, each in pairwise(new)]
     return {"frames a second": round(len(new) / seconds, 1), "longest wait": round(max(waits), 3)}
 
 
@@ -60,14 +61,13 @@ def watch(address: str, frames: int, fps: int) -> dict[str, Any]:
     with sync_playwright() as program:
         options = ["--no-sandbox"] if os.geteuid() == 0 else []
         browser = program.chromium.launch(executable_path=chromium, args=options)
+        page = browser.new_page(viewport={"width": 1920, "height": 1080})
+        page.goto(address)
+        page.get_by_role("button", name="See and correct").click()
+        page.wait_for_selector("#editor:not([hidden])")
+        page.wait_for_timeout(1000)
+        page.evaluate(COUNT)
         for turn in ("first", "second"):
-            page = browser.new_page(viewport={"width": 1920, "height": 1080}) if turn == "first" else page
-            if turn == "first":
-                page.goto(address)
-                page.get_by_role("button", name="See and correct").click()
-                page.wait_for_selector("#editor:not([hidden])")
-                page.wait_for_timeout(1000)
-                page.evaluate(COUNT)
             for what in ("scrubbed", "played"):
                 page.evaluate("drawn.length = 0")
                 if what == "scrubbed":
@@ -96,12 +96,11 @@ def main() -> None:
 
     clip = film(args.frames, args.height, args.width)
     clip = replace(clip, video=replace(clip.video, fps=Fraction(args.fps)))
-    with (
-        TemporaryDirectory() as place,
-        serving_web(Path(place, "library"), tiny_settings(Path(place), Path(place))) as site,
-    ):
-        add_prepared(site.library, "source", clip)
-        found = watch(site.address, args.frames, args.fps)
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        with serving_web(folder / "library", tiny_settings(folder, folder)) as site:
+            add_prepared(site.library, "source", clip)
+            found = watch(site.address, args.frames, args.fps)
     settings = {name: getattr(args, name) for name in ("height", "width", "frames", "fps")}
     args.output.write_text(json.dumps({"settings": settings, **found}, indent=2) + "\n")
     print(args.output.read_text())
