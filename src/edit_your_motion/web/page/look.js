@@ -65,7 +65,7 @@ async function compare(other) {
   const row = (name) => make("tr", {}, head(name, "row"), make("td", {}, words(here[name])), make("td", {}, words(there[name])));
   by("differences").replaceChildren(
     make("caption", {}, names.length ? "What differs" : "Nothing differs in what was asked for"),
-    make("thead", {}, make("tr", {}, head("", "col"), head(looked.name, "col"), head(other.name, "col"))),
+    make("thead", {}, make("tr", {}, make("td"), head(looked.name, "col"), head(other.name, "col"))),
     make("tbody", {}, ...names.map(row)),
   );
 }
