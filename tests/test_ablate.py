@@ -32,7 +32,8 @@ from edit_your_motion.metrics.published import load_published
 from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.runtime.progress import SilentProgress
 from synthetic_clip import film
-from test_benchmark_paired import Upright, short_config, stub_lpips, write_cell
+from test_benchmark_paired import Upright, short_config, write_cell
+from tiny_judges import stub_lpips
 
 SILENT = SilentProgress()
 PAIR = (PAIRS["15-dance_b"],)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from skimage.metrics import structural_similarity
 
@@ -31,7 +30,7 @@ from edit_your_motion.benchmark.paired.summary import format_summary, summarise,
 from edit_your_motion.config import ApplyConfig
 from edit_your_motion.edit import Edit
 from edit_your_motion.errors import InputError, ModelFileError, PersonError, VideoError
-from edit_your_motion.metrics import Lpips, bootstrap_mean, pck
+from edit_your_motion.metrics import bootstrap_mean, pck
 from edit_your_motion.metrics.structural import to_grey
 from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.people.finders.contract import OnFrame, PersonDetection
@@ -43,6 +42,7 @@ from edit_your_motion.stage import caption
 from edit_your_motion.stage.scene import HELD_OUT_CLIPS, HELD_OUT_ROUTINES
 from edit_your_motion.video import read_video
 from synthetic_clip import JOINTS
+from tiny_judges import stub_lpips
 
 SILENT = SilentProgress()
 NAMES = ("truth", "source", "controlnet", "controlnet-noise", "tune-a-video")
@@ -59,16 +59,6 @@ class Upright:
         body = np.concatenate([JOINTS * (width, height), np.ones((18, 1))], axis=1).astype(np.float32)
         box = np.array([0.1 * width, 0.05 * height, 0.9 * width, 0.98 * height], np.float32)
         return [[PersonDetection(box, 0.9, body, mask=np.ones((height, width), bool))] for _ in frames]
-
-
-def stub_lpips() -> Lpips:
-    """The network with random weights: a distance all the same."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = Lpips("alexnet")
-    for head in network.heads:
-        head.weight.abs_()
-    return network
 
 
 def short_config(checkpoints: Path, **values: Any) -> PairedConfig:

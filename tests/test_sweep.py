@@ -30,7 +30,8 @@ from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.runtime.progress import Advance, SilentProgress
 from edit_your_motion.tuning.loop import Tuning, tune
 from synthetic_clip import film
-from test_benchmark_paired import Upright, short_config, stub_lpips, write_cell
+from test_benchmark_paired import Upright, short_config, write_cell
+from tiny_judges import stub_lpips
 from tiny_network import load_network, random_clip, scheduler, short_tuning
 
 pytestmark = pytest.mark.law

@@ -1,7 +1,9 @@
 """A dressed person, ready to be posed: all surfaces in one table of vertices and one of triangles."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int, Int32
@@ -25,6 +27,11 @@ from edit_your_motion.stage.mesh import Part, cut, skin_part
 
 SKIN, TOP, BOTTOM, SHOES, HAIR, HAT, INNER = range(7)
 """Rows of a figure's table of materials."""
+
+BODY_PARTS: Mapping[str, tuple[int, ...]] = MappingProxyType(
+    {"hair": (HAIR,), "skin": (SKIN,), "top": (TOP, INNER), "bottom": (BOTTOM,), "shoes": (SHOES,)}
+)
+"""What people tell somebody by, and its rows of materials."""
 
 OVERLAP = 0.03
 """How far the skin goes on under a garment's edge, metres; further in it is left out and cannot poke through."""

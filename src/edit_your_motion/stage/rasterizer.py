@@ -564,7 +564,7 @@ def _brightness(x, y, ray, eye, shadows):
 @njit(cache=True, fastmath=True)
 def composite(
     points, triangles, coordinates, normals, materials, material, face, light, ray, eye, shadows,
-    plate_colours, plate_inverse, plate_surface, index, inverse, picture, mask, depth, shaded, box, shadow_box,
+    plate_colours, plate_inverse, plate_surface, index, inverse, picture, mask, parts, depth, shaded, box, shadow_box,
 ):  # fmt: skip
     """Put the drawn triangles and their contact shadow over the plate, inside one box of pixels.
 
@@ -574,6 +574,7 @@ def composite(
     Args:
         shadows: float32 (s, 4): x and z on the ground, radius in metres, darkness in [0, 1].
         mask: bool (h, w): set where at least half of a pixel's samples show the triangles.
+        parts: uint8 (h, w): set there to 1 + the row of materials that most of them show.
         shaded: bool (h, w): set where the shadow darkens the plate.
         box: top, bottom, left, right of the pixels concerned, the ends excluded.
         shadow_box: the same of those that the shadow may reach.
@@ -598,6 +599,7 @@ def composite(
                 continue
             total[:] = 0.0
             near = 0.0
+            widest, part = 0, 0
             for first in range(samples):
                 t = index[top + first // SAMPLES, left + first % SAMPLES]
                 if t < 0:
@@ -608,26 +610,31 @@ def composite(
                     px, py, t, points, triangles, coordinates, normals, materials, material, face, light, ray, colour
                 )
                 level = inverse[top + first // SAMPLES, left + first % SAMPLES]
+                shown = 0
                 for other in range(first, samples):
                     sy, sx = top + other // SAMPLES, left + other % SAMPLES
                     u = index[sy, sx]
                     if u >= 0 and material[u] == material[t] and abs(inverse[sy, sx] - level) < SAME_SURFACE * level:
                         near = max(near, inverse[sy, sx])
+                        shown += 1
                         inverse[sy, sx] = plate_inverse[sy, sx]
                         index[sy, sx] = PAINTED
                         for i in range(3):
                             total[i] += colour[i]
+                if shown > widest:
+                    widest, part = shown, material[t] + 1
             for sample in range(samples):
                 sy, sx = top + sample // SAMPLES, left + sample % SAMPLES
                 if index[sy, sx] == -1:
                     near = max(near, inverse[sy, sx])
-                    part = bright if plate_surface[sy, sx] == 1 else 1.0
+                    light_left = bright if plate_surface[sy, sx] == 1 else 1.0
                     for i in range(3):
-                        total[i] += part * plate_colours[sy, sx, i]
+                        total[i] += light_left * plate_colours[sy, sx, i]
                 index[sy, sx] = -1
             for i in range(3):
                 picture[y, x, i] = np.uint8(total[i] / samples + 0.5)
             mask[y, x] = 2 * covered >= samples
+            parts[y, x] = part if mask[y, x] else 0
             shaded[y, x] = bright < 1.0
             if covered > 0:
                 depth[y, x] = 1.0 / near

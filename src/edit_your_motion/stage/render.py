@@ -37,6 +37,7 @@ class RenderedClip:
         frames: sRGB.
         keypoints: OpenPose-18; confidence 1 where a joint is seen, 0 where something hides it or it is outside.
         masks: where the person is.
+        parts: what of the person is seen there, 1 + one of the rows of materials of `stage.figure`; 0 elsewhere.
         backgrounds: the same place without anybody; one picture when the camera stands still, else one per frame.
         depth: metres along the camera's axis, infinity for the sky.
         shadows: where the person's contact shadow darkens the ground.
@@ -46,6 +47,7 @@ class RenderedClip:
     frames: UInt8[np.ndarray, "f h w 3"]
     keypoints: Keypoints
     masks: Bool[np.ndarray, "f h w"]
+    parts: UInt8[np.ndarray, "f h w"]
     backgrounds: UInt8[np.ndarray, "places h w 3"]
     depth: Float32[np.ndarray, "f h w"]
     shadows: Bool[np.ndarray, "f h w"]
@@ -84,6 +86,7 @@ def render_clip(
     pictures = np.empty((frames, height, width, 3), np.uint8)
     depth = np.empty((frames, height, width), np.float32)
     masks, shadows = (np.zeros((frames, height, width), bool) for _ in range(2))
+    parts = np.zeros((frames, height, width), np.uint8)
     points = np.zeros((frames, len(BODY_JOINTS), 3), np.float32)
     plates = []
     painter = _Painter(figure, scene.place, height, width)
@@ -94,10 +97,10 @@ def render_clip(
             plates.append(plate.picture)
         pictures[i], depth[i] = plate.picture, plate.depth
         points[i] = painter.paint(
-            transforms[i], float(heights[i]), camera, plate, pictures[i], masks[i], depth[i], shadows[i]
+            transforms[i], float(heights[i]), camera, plate, pictures[i], masks[i], parts[i], depth[i], shadows[i]
         )
     keypoints = Keypoints(points, height, width)
-    return RenderedClip(pictures, keypoints, masks, np.stack(plates), depth, shadows, caption(scene))
+    return RenderedClip(pictures, keypoints, masks, parts, np.stack(plates), depth, shadows, caption(scene))
 
 
 def usual_place(scene: Scene, *, frames: int, fps: float | int) -> tuple[float, float]:
@@ -217,10 +220,11 @@ class _Painter:
         plate: Plate,
         picture: np.ndarray,
         mask: np.ndarray,
+        parts: np.ndarray,
         depth: np.ndarray,
         shaded: np.ndarray,
     ) -> Float32[np.ndarray, "18 3"]:
-        """Draw the person into picture, mask, depth and shadow; returns the keypoints."""
+        """Draw the person into picture, mask, parts, depth and shadow; returns the keypoints."""
         figure = self.figure
         rows, columns = SAMPLES * self.height, SAMPLES * self.width
         if plate is not self.plate:
@@ -244,7 +248,7 @@ class _Painter:
         rasterizer.composite(
             points, figure.triangles, figure.coordinates, self.normals, figure.materials, figure.material, figure.face,
             self.light, camera.rays(rows, columns), np.array(camera.position, np.float32), shadows,
-            plate.colours, plate.inverse, plate.surface, self.index, self.inverse, picture, mask, depth, shaded,
+            plate.colours, plate.inverse, plate.surface, self.index, self.inverse, picture, mask, parts, depth, shaded,
             box, shadow_box,
         )  # fmt: skip
         return keypoints

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from einops import reduce
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from edit_your_motion.benchmark.cells import (
     CRF,
@@ -42,6 +42,7 @@ from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.preparation import Canvas, PreparedClip, open_backend, prepare_reference, prepare_source
 from edit_your_motion.runtime.progress import Progress
 from edit_your_motion.stage import RenderedClip, render_pair
+from edit_your_motion.stage.figure import BODY_PARTS
 from edit_your_motion.storage.locking import held
 from edit_your_motion.video import Fit, Video, fit_frame, write_video
 
@@ -178,7 +179,9 @@ def render_case(pair: PairChoice, config: PairedConfig, progress: Progress) -> C
         source = source.repeated(config.frames) if count < config.frames else source
         reference = _shrunk(rendered.reference, 1, rate)
     true, of_source = _shrunk(rendered.truth, zoom, rate), _shrunk(rendered.source, zoom, rate)
-    truth = Truth(true.video.frames, true.masks, of_source.video.frames, of_source.masks, true.keypoints)
+    shown = {name: np.isin(rendered.truth.parts, 1 + np.array(rows)) for name, rows in BODY_PARTS.items()}
+    parts = {name: _shrink_mask(mask, zoom) for name, mask in shown.items()}
+    truth = Truth(true.video.frames, true.masks, of_source.video.frames, of_source.masks, true.keypoints, parts)
     return Case(source, reference, truth, (rendered.source.caption, rendered.truth.caption), clips)
 
 
@@ -186,9 +189,13 @@ def _shrunk(clip: RenderedClip, zoom: int, rate: Fraction) -> PreparedClip:
     """A rendered clip and the truth about its person, `zoom` times smaller."""
     height, width = (side // zoom for side in clip.frames.shape[1:3])
     frames = np.stack([fit_frame(frame, Fit(height, width)) for frame in clip.frames])
-    covered = reduce(clip.masks.astype(np.float32), "f (h y) (w x) -> f h w", "mean", y=zoom, x=zoom)
     keypoints = clip.keypoints.mapped(np.full(2, 1 / zoom), np.zeros(2), height, width)
-    return PreparedClip(Video(frames, rate), keypoints, covered >= 0.5)
+    return PreparedClip(Video(frames, rate), keypoints, _shrink_mask(clip.masks, zoom))
+
+
+def _shrink_mask(mask: Bool[np.ndarray, "f h w"], zoom: int) -> Bool[np.ndarray, "f fit_h fit_w"]:
+    """Where at least half of the pixels that become one are in the mask."""
+    return reduce(mask.astype(np.float32), "f (h y) (w x) -> f h w", "mean", y=zoom, x=zoom) >= 0.5
 
 
 def _as_scene(case: Case, config: PairedConfig, judges: Judges) -> Scene:

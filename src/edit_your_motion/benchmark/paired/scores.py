@@ -1,7 +1,7 @@
 """One edit against the truth: the whole frame, the person, what the person left, and where nobody stands."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, UInt8
 
 from edit_your_motion.benchmark.cells import CellScores
+from edit_your_motion.benchmark.paired.likeness import compare_colours, compare_heads
 from edit_your_motion.errors import ModelFileError, PersonError, VideoError
 from edit_your_motion.metrics import (
     Lpips,
@@ -55,6 +56,9 @@ class PairedMetric:
     convention: str
 
 
+_PARTS = ("hair", "skin", "top", "bottom", "shoes")
+"""What of a person has a colour of its own."""
+
 _OF_POSE: Mapping[str, Callable[[Keypoints, Keypoints], Float64[np.ndarray, "f"]]] = MappingProxyType(
     {"pck": pck, "pck_unsided": pck_unsided, "keypoint_error": keypoint_error}
 )
@@ -79,6 +83,12 @@ PAIRED_METRICS: Mapping[str, PairedMetric] = MappingProxyType(
             "how much of the source's person still shows where nobody is any more: the least-squares share of "
             "source - truth in edit - truth; 0 for the truth, 1 for the untouched source",
         ),
+        "colours": PairedMetric("lower", f"CIEDE2000 of the median colours of {', '.join(_PARTS)}, averaged"),
+        **{
+            f"colour_{part}": PairedMetric("lower", f"CIEDE2000 of the median colour where the truth shows {part}")
+            for part in _PARTS
+        },
+        "head_lpips": PairedMetric("lower", "LPIPS (AlexNet v0.1) of a square about the truth's head, at 64x64"),
         "flicker": PairedMetric("lower", "mean |x_t - (x_{t-1} + x_{t+1}) / 2|; compare with the truth's own"),
     }
 )
@@ -95,6 +105,7 @@ class Truth:
         source_frames: the source's, one for each of the truth's.
         source_masks: the person in them.
         keypoints: of the person, true.
+        parts: where hair, skin, top, bottom and shoes are seen in them; those that are known.
     """
 
     frames: UInt8[np.ndarray, "f h w 3"]
@@ -102,6 +113,7 @@ class Truth:
     source_frames: UInt8[np.ndarray, "f h w 3"]
     source_masks: Bool[np.ndarray, "f h w"]
     keypoints: Keypoints
+    parts: Mapping[str, Bool[np.ndarray, "f h w"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -168,8 +180,26 @@ def score_edit(
         gaps["silhouette"] = "the truth's person uncovers nothing"
     else:
         values["silhouette"] = left
+    likeness = _score_likeness(frames, truth, judges.lpips)
     posture = _score_pose(frames, {"": given, "_truth": truth.keypoints}, judges.people, progress)
-    return CellScores({**values, **posture.values}, {**gaps, **posture.gaps})
+    return CellScores({**values, **likeness.values, **posture.values}, {**gaps, **likeness.gaps, **posture.gaps})
+
+
+def _score_likeness(frames: UInt8[np.ndarray, "f h w 3"], truth: Truth, network: Lpips | str) -> CellScores:
+    """How far the edit's person is from the truth's in the colours of five parts, and in the head."""
+    found = compare_colours(frames, truth.frames, truth.parts)
+    values = {f"colour_{part}": value for part, value in found.items()}
+    gaps = {f"colour_{part}": "the truth hardly shows it" for part in _PARTS if part not in found}
+    if found:
+        values["colours"] = float(np.mean(list(found.values())))
+    else:
+        gaps["colours"] = "the truth hardly shows any of the parts"
+    head = network if isinstance(network, str) else compare_heads(frames, truth.frames, truth.keypoints, network)
+    if isinstance(head, float):
+        values["head_lpips"] = head
+    else:
+        gaps["head_lpips"] = head or "no frame shows the head"
+    return CellScores(values, gaps)
 
 
 _CLEAR = 0.04

@@ -26,8 +26,8 @@ from edit_your_motion.video import Fit, fit_frame, read_video
 OURS = "edit-your-motion"
 
 COLUMNS = (
-    "psnr", "ssim", "lpips", "mae", "person_psnr", "person_lpips", "background_psnr", "background_lpips",
-    "pck", "pck_truth", "flicker",
+    "psnr", "ssim", "lpips", "mae", "person_psnr", "person_lpips", "background_psnr",
+    "uncovered_psnr", "silhouette", "colours", "head_lpips", "pck", "pck_truth", "flicker",
 )  # fmt: skip
 """The scores that the Markdown table shows; the JSON has all."""
 
