@@ -398,6 +398,8 @@ def test_addresses_are_not_read(address: str) -> None:
         for call in (probe, read_video):
             with pytest.raises(VideoError, match=r"addresses \(URLs\) are not read: download"):
                 call(given)
+    with pytest.raises(VideoError, match=r"^https://a\.b/c\.mp4 is an address"):
+        probe(Path("https://a.b/c.mp4"))
 
 
 @pytest.mark.parametrize("name", ["concat:a.mp4|b.mp4", "pipe:0", "%03d.mp4", "-i.mp4", "a?b=c.mp4", "data:,x.mp4"])

@@ -193,7 +193,7 @@ def test_what_a_repository_lacks_is_said(hub: Hub, tmp_path: Path, checkpoints: 
 
 
 @pytest.mark.parametrize(
-    "name", ["a/b/c", "./nowhere", "/nowhere/base", "~/nowhere", "model.safetensors", "no good", "-"]
+    "name", ["a/b/c", "./nowhere", "/nowhere/base", "~/nowhere", "~nobody/base", "model.safetensors", "no good", "-"]
 )
 def test_what_is_no_name_is_no_question_to_the_hub(hub: Hub, name: str) -> None:
     with pytest.raises(CheckpointError) as caught:

@@ -383,7 +383,7 @@ class InversionConfig(Section):
         description="What is inverted: the source, the paper's; or its clean plate, so that the noise remembers the "
         "place and not the old pose.",
     )
-    steps: int = Field(50, ge=1, le=1000, description="Steps from the source's latents to its noise.")
+    steps: int = Field(50, ge=1, le=999, description="Steps from the source's latents to its noise.")
     solver: SolverName = Field(
         "ddim", description="ddim, the paper's; or dpm++2m, second order, for fewer steps: take it for sampling too."
     )
@@ -402,7 +402,7 @@ class InversionConfig(Section):
 class SamplingConfig(Section):
     """Sampling of the edit."""
 
-    steps: int = Field(50, ge=1, le=1000, description="Steps from the noise to the edit.")
+    steps: int = Field(50, ge=1, le=999, description="Steps from the noise to the edit.")
     solver: SolverName = Field("ddim", description="ddim, the paper's; or dpm++2m, second order, for fewer steps.")
     guidance_scale: float = Field(1.0, ge=0, le=30, description="Classifier-free guidance; 1 is none.")
     guidance_from: Literal["prompt", "skeleton", "pose"] = Field(

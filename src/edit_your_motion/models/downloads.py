@@ -211,7 +211,7 @@ MODEL_FILES: dict[str, ModelFile] = {
 
 def cache_folder() -> Path:
     """The folder that downloaded files lie in: ``$EYM_CACHE``, or ``~/.cache/edit-your-motion``."""
-    return Path(os.environ.get("EYM_CACHE") or Path.home() / ".cache" / "edit-your-motion").expanduser()
+    return Path(os.path.expanduser(os.environ.get("EYM_CACHE") or "~/.cache/edit-your-motion"))
 
 
 def describe(name: str) -> ModelFile:

@@ -1,5 +1,6 @@
 """Checkpoints of the hub by name: from its cache on this machine, or else downloaded, or one clear error at once."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def find(name: str, wanted: Wanted, anchor: str, remedy: str) -> Path:
     Raises:
         CheckpointError: if there is no such thing, or the hub cannot be reached or refuses it; each is told apart.
     """
-    place = Path(name).expanduser()
+    place = Path(os.path.expanduser(name))  # unlike Path.expanduser, leaves an unknown user as it is
     if place.exists():
         return place
     if name.count("/") > 1 or name.startswith((".", "/", "~")) or place.suffix in (".safetensors", ".ckpt"):

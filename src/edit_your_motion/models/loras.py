@@ -1,5 +1,6 @@
 """LoRAs on a base: files of several tools, merged into the weights as they load: W + weight alpha / rank up down."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -99,7 +100,7 @@ def load_lora(text: str) -> Lora:
     place, _, number = text.rpartition(":")
     weighted = bool(place) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)", number) is not None
     path, weight = (Path(place), float(number)) if weighted else (Path(text), 1.0)
-    path = path.expanduser()
+    path = Path(os.path.expanduser(path))
     if not path.is_file():
         raise CheckpointError(
             f"expected a LoRA as FILE.safetensors or FILE.safetensors:WEIGHT, got '{text}': no such file"

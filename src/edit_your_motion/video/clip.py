@@ -40,7 +40,8 @@ def require_source(path: Path, expected: str = "a video, a picture or a folder o
     if path.exists():
         return
     if ADDRESS.match(str(path)):
-        raise VideoError(f"{path} is an address, and addresses (URLs) are not read: download it and give the file")
+        address = re.sub(r"^(?!file:)(\w+):/(?!/)", r"\1://", str(path))  # a path has dropped the second stroke
+        raise VideoError(f"{address} is an address, and addresses (URLs) are not read: download it and give the file")
     raise VideoError(f"{path} does not exist: expected {expected}")
 
 
