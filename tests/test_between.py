@@ -8,7 +8,7 @@ import pytest
 
 from edit_your_motion.config import ClipConfig, PeopleConfig
 from edit_your_motion.people import preparation
-from edit_your_motion.people.between_frames import AT_ONCE, pass_through
+from edit_your_motion.people.between_frames import pass_through
 from edit_your_motion.people.finders.contract import PersonDetection
 from edit_your_motion.people.preparation import Canvas, prepare_reference, prepare_source
 from edit_your_motion.runtime.progress import SilentProgress
@@ -55,11 +55,9 @@ def test_a_long_clip_is_filled_up_to_a_bound() -> None:
     assert len(passage(200, 30.0, 20, 10, most=20)) == 20
 
 
-def test_frames_are_read_a_batch_at_a_time() -> None:
+def test_frames_are_read_one_at_a_time() -> None:
     passed = passage(200, 30.0, 20, 9)
-    batches = list(passed.read(Video(numbered(200)[::9][:20], Fraction(10, 3)), FIT))
-    assert [len(batch) for batch in batches[:-1]] == [AT_ONCE] * (len(batches) - 1)
-    np.testing.assert_array_equal(np.concatenate(batches)[:, 0, 0, 0], passed.indices)
+    assert [int(frame[0, 0, 0]) for frame in passed.read(FIT)] == passed.indices.tolist()
 
 
 @pytest.mark.parametrize("fps", [None, 8.0, 12.5, 60.0])
@@ -67,7 +65,9 @@ def test_frames_are_read_a_batch_at_a_time() -> None:
 def test_a_file_s_frames_are_those_that_were_chosen(tmp_path: Path, fps: float | None, start: float) -> None:
     write_video(tmp_path / "clip.mp4", 4 * numbered(60, 64), 30, crf=0)
     clip = read_video(tmp_path / "clip.mp4", start=start, frames=6, stride=2, fps=fps)
-    times, chosen = locate_frames(tmp_path / "clip.mp4", 6, start=start, stride=2, fps=fps)
+    located = locate_frames(tmp_path / "clip.mp4", 6, start=start, stride=2, fps=fps)
+    times, chosen = located.times, located.chosen
+    assert (located.fps, located.start) == (clip.fps, clip.start)
     passed = pass_through(tmp_path / "clip.mp4", chosen, times, start=start, fps=fps, rate=30.0)
     read = np.stack(list(read_frames_at(tmp_path / "clip.mp4", passed.indices, start=start, fps=fps)))
     np.testing.assert_array_equal(read[passed.rows], clip.frames)

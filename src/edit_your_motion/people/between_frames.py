@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,6 @@ from edit_your_motion.video import Fit, Video, fit_frame, read_frames_at
 
 MOST = 600
 """Frames that a clip is filled up to; one that has as many of its own gets none between."""
-
-AT_ONCE = 32
-"""Frames that are held together."""
 
 
 @dataclass(frozen=True)
@@ -41,23 +37,11 @@ class Passage:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def read(self, clip: Video, fit: Fit) -> Iterator[UInt8[np.ndarray, "f h w 3"]]:
-        """The frames, a batch at a time.
-
-        Args:
-            clip: the clip's own frames, which are not read again if there are no others.
-            fit: brought them to their size.
-        """
-        own, first = np.unique(self.rows, return_index=True)
-        if len(own) == len(self):
-            yield clip.frames[first]
-            return
+    def read(self, fit: Fit) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+        """The frames at the size of `fit`, one at a time."""
         if isinstance(self.source, Video):
-            frames = (fit_frame(self.source.frames[index], fit) for index in self.indices)
-        else:
-            frames = read_frames_at(self.source, self.indices, start=self.start, fps=self.fps, fit=fit)
-        while batch := list(islice(frames, AT_ONCE)):
-            yield np.stack(batch)
+            return (fit_frame(self.source.frames[index], fit) for index in self.indices)
+        return read_frames_at(self.source, self.indices, start=self.start, fps=self.fps, fit=fit)
 
 
 def pass_through(

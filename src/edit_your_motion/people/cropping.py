@@ -36,6 +36,20 @@ def crop_around(masks: Bool[np.ndarray, "f h w"], fit: Fit) -> Fit:
     return replace(fit, place=(across, down))
 
 
+def on_whole_pixels(height: int, width: int, fit: Fit) -> Fit:
+    """The crop moved by less than half a pixel, so that one of a picture at its scale cuts no pixel in two.
+
+    Args:
+        height: of the whole picture at the scale of the canvas (`uncut`), pixels.
+        width: the same, across.
+        fit: a crop; a padding stays as it is.
+    """
+    rooms = (width - fit.width, height - fit.height)
+    places = (round(share * room) / room if room else 0.5 for share, room in zip(fit.place, rooms, strict=True))
+    across, down = places
+    return fit if fit.how == "pad" else replace(fit, place=(across, down))
+
+
 def touches_cut(masks: Bool[np.ndarray, "f fit_h fit_w"], height: int, width: int, fit: Fit) -> Bool[np.ndarray, " f"]:
     """In which frames the person reaches a side of the canvas beyond which the picture goes on.
 

@@ -30,8 +30,7 @@ def fit_keypoints(keypoints: Keypoints, fit: Fit) -> Keypoints:
 
 def fit_masks(masks: Bool[np.ndarray, "f h w"], fit: Fit) -> Bool[np.ndarray, "f fit_h fit_w"]:
     """Masks of whole frames, brought to the size of `fit` as `fit_frame` brings their frames."""
-    pictures = (np.repeat(mask[..., None].astype(np.uint8) * 255, 3, axis=-1) for mask in masks)
-    return np.stack([fit_frame(picture, fit)[..., 0] >= 128 for picture in pictures])
+    return np.stack([fit_frame(mask.astype(np.uint8) * 255, fit) >= 128 for mask in masks])
 
 
 def resize_mask(mask: Bool[np.ndarray, "h w"], height: int, width: int) -> Bool[np.ndarray, "h2 w2"]:

@@ -15,9 +15,9 @@ from PIL import Image
 
 from edit_your_motion.compositing.clean_plate import Plate, make_plate
 from edit_your_motion.config import AlignmentConfig, ClipConfig, PeopleConfig, VideoConfig
-from edit_your_motion.errors import PersonError, VideoError, counted
+from edit_your_motion.errors import PersonError, counted
 from edit_your_motion.people.agreement import compare
-from edit_your_motion.people.between_frames import Passage, pass_through
+from edit_your_motion.people.between_frames import Passage
 from edit_your_motion.people.clip_warnings import (
     describe_cuts,
     describe_motion,
@@ -25,22 +25,29 @@ from edit_your_motion.people.clip_warnings import (
     list_numbers,
     suggest_range,
 )
-from edit_your_motion.people.cropping import crop_around, touches_cut, uncut
+from edit_your_motion.people.cropping import crop_around, on_whole_pixels, touches_cut, uncut
 from edit_your_motion.people.finders.backends import load_backend
-from edit_your_motion.people.finders.contract import PeopleBackend, PersonDetection
+from edit_your_motion.people.finders.contract import PeopleBackend
+from edit_your_motion.people.footage import (
+    Footage,
+    Sight,
+    Source,
+    find_footage,
+    look_through,
+    name_source,
+    probe_source,
+)
 from edit_your_motion.people.formats.keypoints_file import load_keypoints, read_json, save_keypoints
 from edit_your_motion.people.formats.precomputed import load_ready_keypoints, load_ready_masks
-from edit_your_motion.people.frame_mapping import Placement, fit_keypoints, fit_masks, pick_frames
+from edit_your_motion.people.frame_mapping import Placement, fit_keypoints, fit_masks
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.parents import raise_parents
 from edit_your_motion.people.skeleton import DRAWN, draw_skeleton
-from edit_your_motion.people.tracking.appearance import add_looks
 from edit_your_motion.people.tracking.gaps import LONGEST_GAP, MOST_FILLED, find_fillable, longest_run
 from edit_your_motion.people.tracking.left_right import keep_sides
 from edit_your_motion.people.tracking.smoothing import (
     SmoothingConfig,
     fill_mask_gaps,
-    frame_times,
     jitter,
     steady_keypoints,
 )
@@ -52,9 +59,7 @@ from edit_your_motion.video import (
     Selection,
     Video,
     VideoInfo,
-    choose_frames,
     fit_frame,
-    locate_frames,
     parse_size,
     probe,
     read_video,
@@ -68,9 +73,6 @@ logger = logging.getLogger(__name__)
 
 FINDING = "finding.json"
 """Beside keypoints and masks that were prepared: how they were."""
-
-Source = str | Path | Video
-"""A file or folder, or frames in memory."""
 
 PLATE = "plate"
 """The folder of a prepared clip that has its clean plate."""
@@ -171,7 +173,7 @@ def choose_canvas(source: Source, config: VideoConfig, multiple: int, native_sid
         multiple: what the networks need both sides to be multiples of, pixels.
         native_side: side of the square that the base was trained on, pixels; "auto" keeps to its area.
     """
-    info = _probe(source)
+    info = probe_source(source)
     height, width = parse_size(config.size, (info.height, info.width), multiple, native_side**2)
     wanted = config.size.strip().lower()
     asked = wanted in {"auto", f"{width}x{height}", str(width) if width == height else ""}
@@ -195,30 +197,27 @@ def prepare_source(
         VideoError: if the file cannot be read, or has no such frames.
         PersonError: if nobody is found, or in too few frames, or ready keypoints or masks do not fit the frames.
     """
-    info, side = _probe(source), min(canvas.height, canvas.width)
+    info, side = probe_source(source), min(canvas.height, canvas.width)
     still = info.frames == 1
-    selection = Selection(frames=1) if still else select(clip, info)
+    footage = find_footage(source, Selection(frames=1) if still else select(clip, info), progress)
     # No larger than the source, which would be blurred on the way there and back.
     zoom = math.ceil(min(DETECTION_SIDE, max(side, min(info.height, info.width))) / side)
-    large = uncut(info.height, info.width, canvas.fit(zoom))
-    whole = _read(source, selection, large, progress)
-    chosen = _Chosen(source, selection, len(whole.frames), large)
-    placement = Placement(info.height, info.width, canvas.fit(), info.pixel_aspect)
     sought = _Sought(
         people.person,
         people.keypoints,
         people.masks,
-        chosen,
-        placement,
+        footage,
+        Placement(info.height, info.width, canvas.fit(), info.pixel_aspect),
+        uncut(info.height, info.width, canvas.fit(zoom)),
         aims=canvas.place is None,
         mask_label=people.mask_label,
     )
-    found = _find_person(whole, sought, people, progress)
+    found = _find_person(sought, people, progress, "find the person")
     _check_masks(found, source, clip.start)
-    cuts = describe_cuts(whole.frames, whole.fps, clip.start, "source")
+    cuts = describe_cuts(found.video.frames, found.video.fps, clip.start, "source")
     person = describe_person(found.keypoints, found.masks)
-    fewer = () if still else _say_fewer(clip, whole)
-    concerns = (*info.warnings, *fewer, *canvas.warnings, *_say_cut(found, placement), *cuts, *person)
+    fewer = () if still else _say_fewer(clip, found.video)
+    concerns = (*info.warnings, *fewer, *canvas.warnings, *_say_cut(found, sought.placement), *cuts, *person)
     found = _with_concerns(found, source, concerns)
     if people.plate is not None:
         found = replace(found, plate=load_plate(people.plate, replace(canvas.fit(), place=found.place), len(found)))
@@ -238,21 +237,27 @@ def prepare_reference(source: Source, clip: ClipConfig, people: PeopleConfig, pr
         VideoError: if the file cannot be read, or has no such frames.
         PersonError: if nobody is found, or in hardly any frame, or ready keypoints do not fit the frames.
     """
-    info = _probe(source)
+    info = probe_source(source)
     scale = DETECTION_SIDE / min(info.height, info.width)
     fit = Fit(2 * round(info.height * scale / 2), 2 * round(info.width * scale / 2))
-    selection = select(clip, info)
-    film = _read(source, selection, fit, progress)
-    chosen = _Chosen(source, selection, len(film.frames), fit)
+    footage = find_footage(source, select(clip, info), progress)
     placement = Placement(info.height, info.width, fit, info.pixel_aspect)
     sought = _Sought(
-        people.reference_person, people.reference_keypoints, None, chosen, placement, aims=False, needs_masks=False
+        people.reference_person,
+        people.reference_keypoints,
+        None,
+        footage,
+        placement,
+        fit,
+        aims=False,
+        needs_masks=False,
     )
-    found = _find_person(film, sought, people, progress)
+    found = _find_person(sought, people, progress, "find the motion")
+    film = found.video
     there = np.asarray(found.keypoints.visible(DRAWN).any(axis=1))
     if there.mean() < LEAST_SEEN:
         raise PersonError(
-            f"expected the person in at least {LEAST_SEEN:.0%} of the {len(film.frames)} frames of {_name(source)}, "
+            f"expected the person in at least {LEAST_SEEN:.0%} of the {len(film.frames)} frames of {footage.name}, "
             f"got {there.sum()}; {_suggest(there, film, clip.start, 'reference')}"
         )
     concerns = (*_say_fewer(clip, film), *describe_cuts(film.frames, film.fps, clip.start, "reference"))
@@ -389,31 +394,6 @@ def _load_finding(path: Path) -> dict[str, Any]:
         raise PersonError(f"expected found, raw_jitter and warnings in {path}, got {error!r}") from error
 
 
-def _read(source: Source, selection: Selection, fit: Fit, progress: Progress) -> Video:
-    count = selection.count(_probe(source))
-    with progress.phase(f"read {_name(source)}", count or 0) as advance:
-        if not isinstance(source, Video):
-            return read_video(
-                source,
-                start=selection.start,
-                end=selection.end,
-                frames=selection.frames,
-                stride=selection.stride,
-                fps=selection.fps,
-                fit=fit,
-                minimum=1,
-                on_frame=lambda _: advance(),
-            )
-        frames = source.frames[selection.indices(len(source.frames), source.fps)]
-        if not len(frames):
-            raise VideoError(
-                f"expected frames from {selection.start:g} s on, got a clip of {source.duration:g} s: lower the start"
-            )
-        return replace(
-            source, frames=np.stack([fit_frame(frame, fit) for frame in frames]), fps=selection.rate(source.fps)
-        )
-
-
 def _say_fewer(clip: ClipConfig, film: Video) -> tuple[str, ...]:
     """A warning where a clip has fewer frames than it was asked for."""
     there = len(film.frames)
@@ -429,7 +409,7 @@ def _with_concerns(clip: PreparedClip, source: Source, concerns: tuple[str, ...]
     """The clip with all that a user should be told of it, which is told at once."""
     clip = replace(clip, warnings=(*clip.warnings, *concerns))
     for warning in clip.warnings:
-        logger.warning("%s: %s", _name(source), warning)
+        logger.warning("%s: %s", name_source(source), warning)
     return clip
 
 
@@ -438,7 +418,7 @@ def _check_masks(clip: PreparedClip, source: Source, start: float) -> None:
     there = np.asarray(clip.masks.any(axis=(1, 2)))
     if not there.all():
         raise PersonError(
-            f"expected a mask of the person in every frame of {_name(source)}, got empty ones in frames "
+            f"expected a mask of the person in every frame of {name_source(source)}, got empty ones in frames "
             f"{list_numbers(np.flatnonzero(~there) + 1)}; gaps of up to {LONGEST_GAP:g} s are filled in up to "
             f"{MOST_FILLED:.0%} of the frames; {_suggest(there, clip.video, start, 'source')}, or give "
             "masks (--people.masks)"
@@ -450,17 +430,6 @@ def _suggest(there: Bool[np.ndarray, " f"], video: Video, start: float, which: s
     return f"take the frames that show them: {suggest_range(longest_run(there), video.fps, start, which)}"
 
 
-def _probe(source: Source) -> VideoInfo:
-    if not isinstance(source, Video):
-        return probe(source)
-    count, height, width = source.frames.shape[:3]
-    return VideoInfo(count, source.fps, width, height, source.duration, has_audio=False)
-
-
-def _name(source: Source) -> str:
-    return "frames" if isinstance(source, Video) else Path(source).name
-
-
 @dataclass(frozen=True)
 class _Sought:
     """Whom to find in a clip, and what is known of them already.
@@ -469,8 +438,9 @@ class _Sought:
         person: which one, from the left, from 1; None for the largest.
         keypoints: ready keypoints.
         masks: ready masks.
-        chosen: the clip's frames.
+        footage: the clip's frames.
         placement: where they are.
+        large: brings them to the size at which people are looked for; nothing is cut off.
         aims: whether a crop goes where the person is.
         needs_masks: whether masks are of use.
         mask_label: which label of the masks is the person.
@@ -479,65 +449,36 @@ class _Sought:
     person: int | None
     keypoints: Path | None
     masks: Path | None
-    chosen: "_Chosen"
+    footage: Footage
     placement: Placement
+    large: Fit
     aims: bool = True
     needs_masks: bool = True
     mask_label: int | None = None
 
 
-@dataclass(frozen=True)
-class _Chosen:
-    """The frames that were taken of a source, and the size at which people are looked for in them."""
-
-    source: Source
-    selection: Selection
-    count: int
-    fit: Fit
-
-    def pick(self, available: int, path: Path) -> Int[np.ndarray, " f"]:
-        """Which of so many ready frames go with them."""
-        if available == self.count:
-            return np.arange(available)
-        indices = self._of_memory(self.source) if isinstance(self.source, Video) else self._of_file(self.source)
-        return pick_frames(available, indices, _probe(self.source).frames, str(path))
-
-    def pass_through(self, rate: float) -> Passage:
-        """They and those between them, about `rate` a second."""
-        start, fps = self.selection.start, self.selection.fps
-        if isinstance(self.source, Video):
-            times = frame_times(len(self.source.frames), self.source.fps)
-            return pass_through(self.source, self._of_memory(self.source), times, start=start, fps=fps, rate=rate)
-        path, of = Path(self.source), self.selection
-        times, chosen = locate_frames(path, self.count, start=start, end=of.end, stride=of.stride, fps=fps)
-        return pass_through(path, chosen, times, start=start, fps=fps, rate=rate)
-
-    def _of_file(self, source: str | Path) -> Int[np.ndarray, " f"]:
-        of = self.selection
-        return choose_frames(source, self.count, start=of.start, end=of.end, stride=of.stride, fps=of.fps)
-
-    def _of_memory(self, source: Video) -> Int[np.ndarray, " f"]:
-        return self.selection.indices(len(source.frames), source.fps)
-
-
-def _find_person(whole: Video, sought: _Sought, people: PeopleConfig, progress: Progress) -> PreparedClip:
+def _find_person(sought: _Sought, people: PeopleConfig, progress: Progress, phase: str) -> PreparedClip:
     """The person on the canvas: from what is ready, else found in frames of which nothing is cut off yet."""
     said: list[str] = []
     keypoints, masks = _load_ready(sought, said.append)
     found = 1.0 if keypoints is None else float(keypoints.visible(DRAWN).any(axis=1).mean())
     raw_jitter = 0.0
     warnings: tuple[str, ...] = tuple(said)
-    track, place = None, sought.placement
-    if keypoints is None or (masks is None and sought.needs_masks):
-        passage = sought.chosen.pass_through(people.rate)
-        followed = _follow(whole, passage, sought, people, progress)
+    footage, placement, track = sought.footage, sought.placement, None
+    seeks = keypoints is None or (masks is None and sought.needs_masks)
+    passage = footage.pass_through(people.rate if seeks else 0.0)
+    whole = uncut(placement.height, placement.width, placement.fit)
+    backend = open_backend(people) if seeks else None
+    sight = look_through(footage, passage, whole, backend, sought.large, people, progress, phase)
+    if seeks:
+        followed = _follow(sight, passage, sought)
         steadied = _steady(followed.keypoints, passage, people)
         track = followed.take(passage.rows)
         found, warnings = float(track.found.mean()), (*warnings, *track.warnings)
-    if sought.aims:
-        place = replace(place, fit=_aim(sought, keypoints, masks, track))
-    fit = place.fit
-    small = replace(whole, frames=np.stack([fit_frame(frame, fit) for frame in whole.frames]))
+    fit = _aim(sought, keypoints, masks, track) if sought.aims else placement.fit
+    fit = on_whole_pixels(whole.height, whole.width, fit)
+    place = replace(placement, fit=fit)
+    small = replace(footage.empty, frames=_fit_frames(sight.frames, fit))
     if keypoints is not None:
         keypoints = place.place_keypoints(keypoints, str(sought.keypoints))
     if masks is not None:
@@ -561,6 +502,14 @@ def _find_person(whole: Video, sought: _Sought, people: PeopleConfig, progress: 
     return PreparedClip(
         small, raise_parents(keypoints), masks, found, raw_jitter, tuple(warnings), fit.place, gathering=found_together
     )
+
+
+def _fit_frames(frames: list[UInt8[np.ndarray, "h w 3"]], fit: Fit) -> UInt8[np.ndarray, "f fit_h fit_w 3"]:
+    """The frames on the canvas; the list is emptied on the way, for the two together may be large."""
+    fitted = np.empty((len(frames), fit.height, fit.width, 3), np.uint8)
+    for index in range(len(frames) - 1, -1, -1):
+        fitted[index] = fit_frame(frames.pop(), fit)
+    return fitted
 
 
 def _aim(
@@ -604,10 +553,10 @@ def _load_ready(
         keypoints = load_ready_keypoints(
             sought.keypoints, height=place.height, width=place.width, person=sought.person, on_warning=on_warning
         )
-        keypoints = keypoints.take(sought.chosen.pick(len(keypoints), sought.keypoints))
+        keypoints = keypoints.take(sought.footage.pick(len(keypoints), sought.keypoints))
     if sought.masks is not None:
         masks = load_ready_masks(sought.masks, sought.mask_label)
-        masks = masks[sought.chosen.pick(len(masks), sought.masks)]
+        masks = masks[sought.footage.pick(len(masks), sought.masks)]
     return keypoints, masks
 
 
@@ -620,34 +569,15 @@ def open_backend(people: PeopleConfig) -> PeopleBackend:
     return load_backend(people.backend)
 
 
-def _follow(clip: Video, passage: Passage, sought: _Sought, people: PeopleConfig, progress: Progress) -> Track:
+def _follow(sight: Sight, passage: Passage, sought: _Sought) -> Track:
     """The person through the frames of a passage; masks in the clip's own frames alone."""
-    backend = open_backend(people)
     kept = np.isin(np.arange(len(passage)), passage.rows)
-    detections: list[list[PersonDetection]] = []
-    with progress.phase("find the person", len(passage)) as advance:
-        for batch in passage.read(clip, sought.chosen.fit):
-            found = backend.detect(batch, on_frame=lambda done, total: advance())
-            for seen in add_looks(batch, found):
-                masked = bool(kept[len(detections)])
-                detections.append([_strip(person, people, masked) for person in seen])
-    height, width = clip.frames.shape[1:3]
-    max_gap = round(MAX_GAP * len(passage) / len(clip.frames))
-    name = clip.source or "frames"
+    max_gap = round(MAX_GAP * len(passage) / len(sought.footage))
+    height, width = sought.large.height, sought.large.width
     try:
-        return follow_person(detections, height, width, person=sought.person, max_gap=max_gap, kept=kept)
+        return follow_person(sight.detections, height, width, person=sought.person, max_gap=max_gap, kept=kept)
     except PersonError as error:
-        raise PersonError(f"{name}: {error}") from error
-
-
-def _strip(person: PersonDetection, people: PeopleConfig, masked: bool) -> PersonDetection:
-    """The person without what is not wanted: finders that know no switches find hands and faces in any case."""
-    return replace(
-        person,
-        mask=person.mask if masked else None,
-        hands=person.hands if people.hands else None,
-        face=person.face if people.face else None,
-    )
+        raise PersonError(f"{sought.footage.empty.source or 'frames'}: {error}") from error
 
 
 def _steady(keypoints: Keypoints, passage: Passage, people: PeopleConfig) -> Keypoints:

@@ -66,11 +66,11 @@ def fit_transform(height: int, width: int, fit: Fit) -> tuple[Float64[np.ndarray
     return inner / original, (target - inner) // 2
 
 
-def fit_frame(frame: UInt8[np.ndarray, "h w 3"], fit: Fit) -> UInt8[np.ndarray, "fit_h fit_w 3"]:
+def fit_frame(frame: UInt8[np.ndarray, "h w *c"], fit: Fit) -> UInt8[np.ndarray, "fit_h fit_w *c"]:
     """The frame at the size of `fit`, its aspect ratio kept, resampled by Lanczos with the filter widened to shrink.
 
     Args:
-        frame: RGB, 0 to 255.
+        frame: RGB or one channel, 0 to 255.
         fit: size, and whether to crop or pad.
     """
     height, width = frame.shape[:2]
@@ -85,7 +85,7 @@ def fit_frame(frame: UInt8[np.ndarray, "h w 3"], fit: Fit) -> UInt8[np.ndarray, 
         return np.asarray(image.resize((fit.width, fit.height), Image.Resampling.LANCZOS, box=box)).copy()
     inner_height, inner_width = _padded_size(height, width, fit)
     left, top = (int(side) for side in offset)
-    canvas = np.zeros((fit.height, fit.width, 3), dtype=np.uint8)
+    canvas = np.zeros((fit.height, fit.width, *frame.shape[2:]), dtype=np.uint8)
     inner = image.resize((inner_width, inner_height), Image.Resampling.LANCZOS)
     canvas[top : top + inner_height, left : left + inner_width] = np.asarray(inner)
     return canvas

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import compress, count, islice, takewhile
 from pathlib import Path
@@ -124,6 +124,23 @@ def choose_frames(
         return np.array([frame.index for frame in _choose(counted, begin, end, rate, stride, frames)], int)
 
 
+@dataclass(frozen=True, eq=False)
+class Located:
+    """Where the frames of a file are that `read_video` takes.
+
+    Args:
+        times: when each frame from about the start on is shown, seconds after the source's first one.
+        chosen: which of them are taken, in order; one that is held comes repeatedly.
+        fps: the rate at which these play at their true speed.
+        start: when the first of these is shown, seconds.
+    """
+
+    times: Float[np.ndarray, " n"]
+    chosen: Int[np.ndarray, " f"]
+    fps: Fraction
+    start: float
+
+
 def locate_frames(
     path: Path | str,
     frames: int | None,
@@ -132,13 +149,14 @@ def locate_frames(
     end: float | int | None = None,
     stride: int = 1,
     fps: float | int | Fraction | None = None,
-) -> tuple[Float[np.ndarray, " n"], Int[np.ndarray, " f"]]:
-    """When each frame from about `start` on is shown, in seconds, and which of them `read_video` takes.
+    on_frame: Callable[[int], None] | None = None,
+) -> Located:
+    """Where the frames are that `read_video` takes for the same arguments; all are decoded, and none is held.
 
     The frames are counted as `read_frames_at` counts them: from the first one that is decoded to find the start.
 
     Raises:
-        VideoError: as of `read_video`.
+        VideoError: as of `read_video`; but a file with fewer frames than asked for has those that it has.
     """
     path, rate, begin = _checked_path(path), _checked_rate(fps), Fraction(start).limit_denominator(10**6)
     times: list[float] = []
@@ -148,9 +166,27 @@ def locate_frames(
             times.append(float(frame.time))
             yield replace(frame, index=index)
 
+    chosen: list[int] = []
+    moments: list[Fraction] = []
     with closing(_iterate(path, begin, rate)) as timed:
-        chosen = [frame.index for frame in _choose(counted(timed), begin, end, rate, stride, frames)]
-    return np.array(times), np.array(chosen, int)
+        for frame in _choose(counted(timed), begin, end, rate, stride, frames):
+            assert frame.index is not None
+            if len(chosen) == MOST_FRAMES:
+                raise VideoError(_too_large(path))
+            chosen.append(frame.index)
+            moments.append(frame.time)
+            if on_frame is not None:
+                on_frame(len(chosen))
+    _require(len(chosen), 1, path, start, end, stride, rate)
+    stated = rate or probe(path).fps
+    return Located(np.array(times), np.array(chosen, int), _true_rate(moments, stated / stride), float(moments[0]))
+
+
+def _too_large(path: Path) -> str:
+    return (
+        f"{path} has more than the {LARGEST_CLIP // 2**30} GiB or {MOST_FRAMES} frames that a clip may: "
+        "ask for fewer frames, a larger stride or a smaller size"
+    )
 
 
 def read_frames_at(
@@ -241,10 +277,7 @@ def read_video(
                     f"{path} changes its size after {counted(len(kept), 'frame')}: give a size to bring all of it to"
                 )
             if size > LARGEST_CLIP or len(kept) == MOST_FRAMES:
-                raise VideoError(
-                    f"{path} has more than the {LARGEST_CLIP // 2**30} GiB or {MOST_FRAMES} frames that a clip may: "
-                    "ask for fewer frames, a larger stride or a smaller size"
-                )
+                raise VideoError(_too_large(path))
             kept.append(pixels)
             times.append(frame.time)
             if on_frame is not None:

@@ -3,6 +3,9 @@
 The networks are MediaPipe's published files; what reads them (anchors, regions, heatmaps, tracking) is ours.
 """
 
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -40,6 +43,9 @@ TILE_FRAMES = 8
 """While nobody is seen, the tiles are searched in every so many frames only."""
 ARRIVAL_FRAMES = 32
 """In every so many frames the large tiles are searched for people who have come since."""
+
+LAG = 4
+"""Frames whose bodies are read before hands and faces of an earlier one must be."""
 
 
 @dataclass(frozen=True)
@@ -146,17 +152,32 @@ class BlazePose:
             on_frame: called after each frame with how many are done and how many there are.
         """
         people: list[list[PersonDetection]] = []
-        readings: list[Reading] = []
-        empty = 0
-        for number, frame in enumerate(frames):
-            regions = [reading.next_region for reading in readings]
-            arrivals = number % ARRIVAL_FRAMES == 0
-            readings = self.read_people(frame, regions, search_tiles=empty % TILE_FRAMES == 0, arrivals=arrivals)
-            empty = 0 if readings else empty + 1
-            people.append([self._describe(frame, reading) for reading in readings])
+        for found in self.follow(frames):
+            people.append(found)
             if on_frame is not None:
                 on_frame(len(people), len(frames))
         return people
+
+    def follow(self, frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> Iterator[list[PersonDetection]]:
+        """The same of frames that come one by one; hands and faces are read beside the next frames' bodies.
+
+        Args:
+            frames: of one shot, in order; a few are held at a time.
+        """
+        readings: list[Reading] = []
+        empty = 0
+        with ThreadPoolExecutor(1, thread_name_prefix="hands-and-face") as beside:
+            waiting: deque[Future[list[PersonDetection]]] = deque()
+            for number, frame in enumerate(frames):
+                regions = [reading.next_region for reading in readings]
+                arrivals = number % ARRIVAL_FRAMES == 0
+                readings = self.read_people(frame, regions, search_tiles=empty % TILE_FRAMES == 0, arrivals=arrivals)
+                empty = 0 if readings else empty + 1
+                waiting.append(beside.submit(self._describe_all, frame, readings))
+                while len(waiting) > LAG or (waiting and waiting[0].done()):
+                    yield waiting.popleft().result()
+            for found in waiting:
+                yield found.result()
 
     def segment(
         self, frame: UInt8[np.ndarray, "h w 3"], box: Float32[np.ndarray, "4"]
@@ -212,6 +233,9 @@ class BlazePose:
                 known = tuple(readings)
                 readings += [one for one in extra if all(one.overlap(other) < TILE_OVERLAP for other in known)]
         return readings
+
+    def _describe_all(self, frame: UInt8[np.ndarray, "h w 3"], readings: list[Reading]) -> list[PersonDetection]:
+        return [self._describe(frame, reading) for reading in readings]
 
     def _describe(self, frame: UInt8[np.ndarray, "h w 3"], reading: Reading) -> PersonDetection:
         """A person with hands and face, if these are read."""

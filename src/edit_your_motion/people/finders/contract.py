@@ -1,7 +1,8 @@
 """What finds the people in a clip: the contract that every backend keeps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -9,6 +10,9 @@ from jaxtyping import Bool, Float32, UInt8
 
 OnFrame = Callable[[int, int], None]
 """Called after each frame with how many frames are done and how many there are."""
+
+AT_ONCE = 32
+"""Frames that a backend is given together where it takes no stream."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,27 @@ class PeopleBackend(Protocol):
     ) -> list[list[PersonDetection]]:
         """The people in each frame, in no particular order; consecutive frames are taken to be one shot."""
         ...
+
+
+@runtime_checkable
+class StreamingBackend(PeopleBackend, Protocol):
+    """One that takes frames as they come, and knows in each what was in those before."""
+
+    def follow(self, frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> Iterator[list[PersonDetection]]:
+        """The people in each frame of one shot, in order; it may lag behind the frames that it has taken."""
+        ...
+
+
+def detect_in_stream(
+    backend: PeopleBackend, frames: Iterable[UInt8[np.ndarray, "h w 3"]]
+) -> Iterator[list[PersonDetection]]:
+    """The people in each frame, of which few are held at a time, whatever the backend."""
+    if isinstance(backend, StreamingBackend):
+        yield from backend.follow(frames)
+        return
+    coming = iter(frames)
+    while batch := list(islice(coming, AT_ONCE)):
+        yield from backend.detect(np.stack(batch))
 
 
 @runtime_checkable

@@ -66,7 +66,7 @@ class Track:
 
     Args:
         keypoints: confidence 0 in the frames that lack the person.
-        masks: the person's pixels; empty in those frames.
+        masks: the person's pixels, at the size of the detections' masks; empty in those frames.
         found: in which frames the person was found.
         people: how many people were seen in each frame.
         doubtful: in which frames another person could be the one.
@@ -169,10 +169,10 @@ def follow_person(
     path = max(everybody, key=lambda path: path.area) if person is None else _pick(everybody, person, kept)
     counts = np.array([len(frame) for frame in detections])
     found = np.isin(np.arange(len(detections)), list(path.steps))
-    masks = np.zeros((len(detections), height, width), bool)
-    for frame, step in path.steps.items():
-        if step.mask is not None:
-            masks[frame] = step.mask
+    seen = {frame: step.mask for frame, step in path.steps.items() if step.mask is not None}
+    masks = np.zeros((len(detections), *next((mask.shape for mask in seen.values()), (height, width))), bool)
+    for frame, mask in seen.items():
+        masks[frame] = mask
     body = _stack(path, len(detections), lambda step: step.body)
     assert body is not None
     hands = _stack(path, len(detections), lambda step: step.hands)
