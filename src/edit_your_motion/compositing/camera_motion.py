@@ -7,6 +7,10 @@ from scipy.ndimage import gaussian_filter, map_coordinates, zoom
 COARSEST = 24
 """The shortest side of the coarsest level that is aligned, pixels."""
 
+FINEST = 128
+"""The shortest side of the finest level on which a clip's camera is followed, pixels: motion is found to a small part
+of a pixel, and what is finer costs much and adds little."""
+
 STILL = 0.85
 """A camera stands still if following it leaves more than this share of what differs between the frames: in a place with
 little to hold on to, a homography finds something to explain."""
@@ -31,14 +35,20 @@ def follow_camera(
         still: pixels that belong to the place, not to anybody in it.
         anchor: index of the frame that the others are referred to.
     """
+    scale = min(1.0, FINEST / min(frames.shape[1:]))
+    small = np.stack([_shrink(frame, scale) for frame in frames])
+    free = np.stack([_shrink(part.astype(float), scale) > 0.99 for part in still])
     found = np.tile(np.eye(3), (len(frames), 1, 1))
     for step in (1, -1):
         for index in range(anchor + step, len(frames) if step > 0 else -1, step):
             before = index - step
-            between = align_frames(frames[before], frames[index], still[before], still[index], np.eye(3))
+            between = align_frames(small[before], small[index], free[before], free[index], np.eye(3))
             chained = between @ found[before]
-            found[index] = align_frames(frames[anchor], frames[index], still[anchor], still[index], chained)
-    return found
+            found[index] = align_frames(small[anchor], small[index], free[anchor], free[index], chained)
+    # `_shrink` brings the corners' pixels to the corners' pixels.
+    (height, width), (high, wide) = frames.shape[1:], small.shape[1:]
+    down = np.diag([(wide - 1) / (width - 1), (high - 1) / (height - 1), 1.0])
+    return np.linalg.inv(down) @ found @ down
 
 
 def align_frames(

@@ -1,12 +1,14 @@
 """The clean plate: the place without its person, from the source's own frames."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from einops import reduce
 from jaxtyping import Bool, Float, Int, UInt8
+from PIL import Image
 
-from edit_your_motion.compositing.camera_motion import follow_camera, stands_still, warp
+from edit_your_motion.compositing.camera_motion import follow_camera, stands_still
 from edit_your_motion.compositing.inpainting import fill_smoothly, fill_with_patches
 from edit_your_motion.sampling.kept_background import distances_to_regions
 
@@ -63,25 +65,35 @@ def make_plate(frames: UInt8[np.ndarray, "f h w 3"], masks: Bool[np.ndarray, "f 
     """
     free = ~grow(masks, GROWN)
     chosen = np.unique(np.linspace(0, len(frames) - 1, MOST_FRAMES).round().astype(int))
-    anchor = len(frames) // 2
-    brightness = reduce(frames.astype(np.float32), "f h w c -> f h w", "mean")
-    homographies = follow_camera(brightness, free, anchor)
-    if stands_still(brightness, free, homographies, anchor):
+    # Whether the camera stands still is seen in the chosen frames; only one that moves is followed through all.
+    some, middle = _brightness(frames[chosen]), len(chosen) // 2
+    if stands_still(some, free[chosen], follow_camera(some, free[chosen], middle), middle):
         median, seen = _median(frames[chosen].astype(np.float32), free[chosen])
         places = fill_with_patches(median, ~seen)[None]
         return Plate(_as_bytes(places), float(seen.mean()))
-    view = _View(frames, free, homographies, chosen)
-    median, seen = view.seen_from(anchor)
+    anchor = len(frames) // 2
+    view = _View(frames, free, follow_camera(_brightness(frames), free, anchor), chosen)
+    whole = (slice(0, frames.shape[1]), slice(0, frames.shape[2]))
+    median, seen = view.seen_from(anchor, whole)
     # What no frame sees is made up once and moves with the camera, or it would flicker.
-    made_up = fill_with_patches(median, ~seen)
-    places = np.empty(frames.shape, np.uint8)
-    shares = []
-    for index in range(len(frames)):
-        median, seen = view.seen_from(index)
-        moved, inside = _warp_colours(made_up, np.linalg.inv(homographies[index]))
-        places[index] = _as_bytes(fill_smoothly(np.where(seen[..., None], median, moved), ~seen & ~inside))
-        shares.append(seen.mean())
-    return Plate(places, float(np.mean(shares)))
+    made_up = _with_alpha(_as_bytes(fill_with_patches(median, ~seen)), np.ones(seen.shape, bool))
+    places, share, total = frames.copy(), _share_of_plate(masks), float(seen.mean())
+    for index in np.flatnonzero(masks.any(axis=(1, 2))):
+        near = _bounds(share[index] > 0)
+        median, seen = view.seen_from(index, near)
+        moved, inside = _look(made_up, np.linalg.inv(view.homographies[index]), near)
+        places[index][near] = _as_bytes(fill_smoothly(np.where(seen[..., None], median, moved), ~seen & ~inside))
+    return Plate(places, total)
+
+
+def _bounds(region: Bool[np.ndarray, "h w"]) -> tuple[slice, slice]:
+    """The smallest box about a region, rows and columns."""
+    rows, columns = (np.flatnonzero(region.any(axis=axis)) for axis in (1, 0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _brightness(frames: UInt8[np.ndarray, "f h w 3"]) -> Float[np.ndarray, "f h w"]:
+    return np.stack([reduce(frame.astype(np.float32), "h w c -> h w", "mean") for frame in frames])
 
 
 def grow(masks: Bool[np.ndarray, "f h w"], share: float) -> Bool[np.ndarray, "f h w"]:
@@ -106,17 +118,19 @@ class _View:
     homographies: Float[np.ndarray, "f 3 3"]
     chosen: Int[np.ndarray, " n"]
 
-    def seen_from(self, index: int) -> tuple[Float[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
-        """The place as frame `index` looks at it, from the chosen frames; and what they see of it."""
+    @cached_property
+    def pictures(self) -> dict[int, Image.Image]:
+        """The chosen frames; what of them is the place is opaque."""
+        return {index: _with_alpha(self.frames[index], self.free[index]) for index in self.chosen.tolist()}
+
+    def seen_from(
+        self, index: int | np.integer, window: tuple[slice, slice]
+    ) -> tuple[Float[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
+        """A window of the place as frame `index` looks at it, from the chosen frames; and what they see of it."""
         here = np.linalg.inv(self.homographies[index])
-        pictures, visible = [], []
-        for other in np.union1d(self.chosen, [index]):
-            between = self.homographies[other] @ here
-            frame, free = self.frames[other].astype(np.float32), self.free[other]
-            picture, inside = _warp_colours(frame, between)
-            pictures.append(picture)
-            visible.append(inside & (np.nan_to_num(warp(free.astype(np.float32), between)) > 0.99))
-        return _median(np.stack(pictures), np.stack(visible))
+        own = {int(index): _with_alpha(self.frames[index], self.free[index])}
+        seen = [_look(picture, self.homographies[of] @ here, window) for of, picture in (self.pictures | own).items()]
+        return _median(np.stack([picture for picture, _ in seen]), np.stack([there for _, there in seen]))
 
 
 def _median(
@@ -124,19 +138,35 @@ def _median(
 ) -> tuple[Float[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
     """The median of each pixel over the pictures that show it, 0 where none does; and where one does."""
     count = visible.sum(axis=0)
-    ordered = np.sort(np.where(visible[..., None], pictures, np.float32(np.inf)), axis=0)
+    # Each pixel's values side by side, in which order they are sorted fast.
+    values = np.ascontiguousarray(np.moveaxis(np.where(visible[..., None], pictures, np.float32(np.inf)), 0, -1))
+    values.sort(axis=-1)
+    ordered = np.moveaxis(values, -1, 0)
     middle = [np.maximum(count - 1, 0) // 2, np.maximum(count, 1) // 2]
     lower, upper = (np.take_along_axis(ordered, part[None, ..., None], axis=0)[0] for part in middle)
     return np.where(count[..., None] > 0, (lower + upper) / 2, 0).astype(np.float32), count > 0
 
 
-def _warp_colours(
-    picture: Float[np.ndarray, "h w 3"], homography: Float[np.ndarray, "3 3"]
+def _with_alpha(frame: UInt8[np.ndarray, "h w 3"], opaque: Bool[np.ndarray, "h w"]) -> Image.Image:
+    return Image.fromarray(np.dstack([frame, opaque.astype(np.uint8) * 255]))
+
+
+def _look(
+    picture: Image.Image, homography: Float[np.ndarray, "3 3"], window: tuple[slice, slice]
 ) -> tuple[Float[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
-    """The picture along a homography, 0 outside; and where it is inside."""
-    moved = np.stack([warp(picture[..., channel], homography) for channel in range(3)], axis=-1)
-    inside = np.isfinite(moved).all(axis=-1)
-    return np.where(inside[..., None], moved, 0).astype(np.float32), inside
+    """A window of the picture along a homography; and where it is opaque there."""
+    rows, columns = window
+    # Pillow counts from pixels' corners, homographies from their middles.
+    corner, start = _moved(0.5, 0.5), _moved(columns.start - 0.5, rows.start - 0.5)
+    matrix = corner @ homography @ start
+    size = (columns.stop - columns.start, rows.stop - rows.start)
+    numbers = (matrix / matrix[2, 2]).ravel()[:8].tolist()
+    seen = np.asarray(picture.transform(size, Image.Transform.PERSPECTIVE, numbers, Image.Resampling.BILINEAR))
+    return seen[..., :3].astype(np.float32), seen[..., 3] >= 253
+
+
+def _moved(across: float, down: float) -> Float[np.ndarray, "3 3"]:
+    return np.array([[1.0, 0, across], [0, 1.0, down], [0, 0, 1.0]])
 
 
 def _as_bytes(picture: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:

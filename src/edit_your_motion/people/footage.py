@@ -128,12 +128,12 @@ class Sight:
     """What was seen on the way through some footage.
 
     Args:
-        frames: its own frames, one after another.
+        frames: its own frames.
         detections: everybody in each frame of the passage, on the canvas of the larger pictures; masks, on that of
             the frames, in the footage's own ones alone.
     """
 
-    frames: list[UInt8[np.ndarray, "h w 3"]]
+    frames: UInt8[np.ndarray, "f h w 3"]
     detections: list[list[PersonDetection]]
 
 
@@ -164,17 +164,18 @@ def look_through(
     """
     _require_room(footage, fit)
     own = np.isin(np.arange(len(passage)), passage.rows)
-    kept: dict[int, UInt8[np.ndarray, "h w 3"]] = {}
+    # In one piece from the start: frames one by one, among larger ones that come and go, would leave memory in holes.
+    frames = np.empty((len(footage), fit.height, fit.width, 3), np.uint8)
     detections: list[list[PersonDetection]] = []
     with progress.phase(phase, len(passage)) as advance:
         pairs = read_ahead(_at_both_sizes(passage, own, fit, fit if backend is None else large))
         for index, (frame, small, seen) in enumerate(_detect(pairs, backend)):
             if small is not None:
-                kept[index] = small
+                frames[passage.rows == index] = small
             looked = add_looks(frame[None], [seen])[0]
             detections.append([_strip(person, people, bool(own[index]), fit) for person in looked])
             advance()
-    return Sight([kept[row] for row in passage.rows.tolist()], detections)
+    return Sight(frames, detections)
 
 
 def _at_both_sizes(

@@ -478,7 +478,7 @@ def _find_person(sought: _Sought, people: PeopleConfig, progress: Progress, phas
     fit = _aim(sought, keypoints, masks, track) if sought.aims else placement.fit
     fit = on_whole_pixels(whole.height, whole.width, fit)
     place = replace(placement, fit=fit)
-    small = replace(footage.empty, frames=_fit_frames(sight.frames, fit))
+    small = replace(footage.empty, frames=np.stack([fit_frame(frame, fit) for frame in sight.frames]))
     if keypoints is not None:
         keypoints = place.place_keypoints(keypoints, str(sought.keypoints))
     if masks is not None:
@@ -502,14 +502,6 @@ def _find_person(sought: _Sought, people: PeopleConfig, progress: Progress, phas
     return PreparedClip(
         small, raise_parents(keypoints), masks, found, raw_jitter, tuple(warnings), fit.place, gathering=found_together
     )
-
-
-def _fit_frames(frames: list[UInt8[np.ndarray, "h w 3"]], fit: Fit) -> UInt8[np.ndarray, "f fit_h fit_w 3"]:
-    """The frames on the canvas; the list is emptied on the way, for the two together may be large."""
-    fitted = np.empty((len(frames), fit.height, fit.width, 3), np.uint8)
-    for index in range(len(frames) - 1, -1, -1):
-        fitted[index] = fit_frame(frames.pop(), fit)
-    return fitted
 
 
 def _aim(

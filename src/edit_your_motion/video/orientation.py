@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import av
 import numpy as np
-from av.sidedata.sidedata import SideData, Type
+from av.sidedata.sidedata import SideData, SideDataContainer, Type
 from jaxtyping import UInt8
 
 
@@ -45,7 +45,8 @@ EXIF = {
 
 def read_side_data(frame: av.VideoFrame, kind: Type) -> bytes | None:
     """What a frame carries beside its pixels, as FFmpeg's structure has it in memory; None where it carries none."""
-    carried: Mapping[Type, SideData] = cast(Any, frame.side_data)
+    # `frame.side_data` is a cycle of the two, in which whole frames pile up until the garbage is collected.
+    carried: Mapping[Type, SideData] = cast(Any, SideDataContainer(frame))
     return bytes(carried[kind]) if kind in carried else None
 
 
