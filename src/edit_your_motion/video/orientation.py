@@ -46,7 +46,7 @@ EXIF = {
 def read_side_data(frame: av.VideoFrame, kind: Type) -> bytes | None:
     """What a frame carries beside its pixels, as FFmpeg's structure has it in memory; None where it carries none."""
     # `frame.side_data` is a cycle of the two, in which whole frames pile up until the garbage is collected.
-    carried: Mapping[Type, SideData] = cast(Any, SideDataContainer(frame))
+    carried: Mapping[Type, SideData] = cast(Any, SideDataContainer)(frame)
     return bytes(carried[kind]) if kind in carried else None
 
 
