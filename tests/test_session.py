@@ -282,6 +282,25 @@ def test_a_preset_makes_an_edit(preset: str, config: EditConfig, tmp_path: Path)
     assert probe(result.folder / "edited.mp4").frames == config.video.frames
 
 
+def test_a_prompt_is_completed_from_the_source(
+    config: EditConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    embed = session.Backbone.embed
+    monkeypatch.setattr(session.Backbone, "embed", lambda self, prompt: asked.append(prompt) or embed(self, prompt))
+    result = run_edit(parse_config(EditConfig, config.model_dump(), {"complete_prompt": True}), tmp_path / "a", SILENT)
+    prompt = json.loads((result.folder / "run.json").read_text())["prompt"]
+    assert prompt.startswith(config.prompt.split(" is ")[0])
+    assert any(word in prompt for word in ("shirt", "trousers", "shorts", "skin", "hair"))
+    assert prompt != config.prompt
+    assert config.prompt not in asked
+    assert prompt in asked
+    assert prompt in (result.folder / "person" / "README.md").read_text()
+    person = load_person(result.folder / "person")
+    assert person.prompt == prompt
+    assert person.config.prompt == config.prompt
+
+
 def test_a_folder_of_other_settings_is_left_alone_until_told(config: EditConfig, copied: Path) -> None:
     other = parse_config(EditConfig, config.model_dump(), {"prompt": "another"})
     before = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}

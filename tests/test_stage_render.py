@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from edit_your_motion.errors import ConfigError
+from edit_your_motion.people.colour_words import COLOURS
 from edit_your_motion.people.keypoints import BODY_JOINTS
 from edit_your_motion.stage import Pair, Scene, caption, rasterizer, render_clip, render_pair, training_stream
 from edit_your_motion.stage.body import BONE, LANDMARKS, load_cast
 from edit_your_motion.stage.camera import Camera
 from edit_your_motion.stage.caption import describe_person
-from edit_your_motion.stage.colours import COLOURS, SKIN_TONES, Cloth, material
+from edit_your_motion.stage.colours import SKIN_TONES, Cloth, material
 from edit_your_motion.stage.figure import SHOES, SKIN, TOP, make_figure
 from edit_your_motion.stage.garments import Bottom, Footwear, Top
 from edit_your_motion.stage.hair import HATS, STYLES

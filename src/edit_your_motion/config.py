@@ -502,6 +502,11 @@ class TuneConfig(Job):
     prompt: str = Field(
         "", description="What the source shows; has to be given: 'a man in a striped shirt is dancing'."
     )
+    complete_prompt: bool = Field(
+        False,
+        description="Say what the source shows of hair, skin and clothes and the prompt does not; for bases that know "
+        "such words.",
+    )
     model: BaseConfig = BaseConfig()
     video: VideoConfig = VideoConfig()
     people: PeopleConfig = PeopleConfig()

@@ -26,7 +26,7 @@ from edit_your_motion.people.generated_frames import find_masks
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.preparation import PreparedClip
 from edit_your_motion.people.skeleton import draw_skeleton
-from edit_your_motion.person import FIRST_CONVOLUTION, Person
+from edit_your_motion.person import FIRST_CONVOLUTION, Person, describe_source
 from edit_your_motion.runtime.progress import Advance, Progress
 from edit_your_motion.sampling.fresh_noise import FreshPerson
 from edit_your_motion.sampling.kept_background import find_reach, keep_background, people_cells
@@ -82,7 +82,7 @@ def tune_person(
         clip = TuningClip(
             person=backbone.encode(frames * source.masks[..., None], progress),
             whole=backbone.encode(frames, progress),
-            text=backbone.embed(config.prompt),
+            text=backbone.embed(describe_source(config, source)),
             skeletons=_draw(source.keypoints, config),
         )
         tuned = tune(
@@ -164,7 +164,7 @@ def apply_motion(
             f"the person was tuned on another base than this one ('{person.config.model.base}' then); what is another: "
             f"{', '.join(parts)}; give that base by --base and --controlnet, or go on with this one by --other-base"
         )
-    prompt = person.config.prompt if config.edit_prompt is None else config.edit_prompt
+    prompt = person.prompt if config.edit_prompt is None else config.edit_prompt
     sampling = config.sampling
     with explain_memory(backbone.device):
         predictor = backbone.inflate(person.config.network, person.config.runtime.seed)
@@ -232,7 +232,7 @@ def _invert(
     if inversion.of == "plate":
         latents, skeletons = backbone.encode(source.without_person(), progress), torch.zeros_like(skeletons)
     shown = skeletons if inversion.skeleton else None
-    prompt = config.prompt if inversion.prompt else ""
+    prompt = describe_source(config, source) if inversion.prompt else ""
     predict = _bind(
         backbone,
         predictor,

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from edit_your_motion import __version__
 from edit_your_motion.config import TuneConfig, dump_config, load_config, parse_config
 from edit_your_motion.errors import CheckpointError, ConfigError, InputError, counted
 from edit_your_motion.nn.noise_predictor import NoisePredictor
+from edit_your_motion.people.looks import complete_prompt, name_looks
 from edit_your_motion.people.preparation import PreparedClip, load_prepared, save_prepared
 from edit_your_motion.storage.files import written_whole
 from edit_your_motion.storage.parsing import parse_json
@@ -62,6 +64,11 @@ class Person:
     stages: tuple[StageEnd, ...] = ()
     decoder: Mapping[str, Tensor] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def prompt(self) -> str:
+        """What the person was tuned on in words."""
+        return describe_source(self.config, self.source)
 
     def put_into(self, predictor: NoisePredictor) -> None:
         """Copies the tuned parameters into a network.
@@ -120,7 +127,7 @@ tags: [video-motion-editing, stable-diffusion]
 
 # A person tuned with Edit-Your-Motion
 
-Prompt: "{self.config.prompt}". Source: {counted(f, "frame")} of {w}x{h}. {size:,} tuned parameters; everything else
+Prompt: "{self.prompt}". Source: {counted(f, "frame")} of {w}x{h}. {size:,} tuned parameters; everything else
 is the base `{self.config.model.base}` with the ControlNet `{self.config.model.used_controlnet}`.
 
 | stage | iterations | learning rate | pixels | parts |
@@ -136,6 +143,13 @@ Use: `eym apply THIS_FOLDER REFERENCE_VIDEO`.
 
 Made with edit-your-motion {__version__}, torch {torch.__version__}. The base's licence binds this folder too.
 """
+
+
+def describe_source(config: TuneConfig, source: PreparedClip) -> str:
+    """The prompt; where it is asked for, with what the source shows of hair, skin and clothes and it does not say."""
+    if not config.complete_prompt:
+        return config.prompt
+    return complete_prompt(config.prompt, name_looks(source.video.frames, source.keypoints, source.masks))
 
 
 def is_person(folder: Path) -> bool:

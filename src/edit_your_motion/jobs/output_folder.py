@@ -47,6 +47,7 @@ class RunRecord:
         losses: of every step of tuning.
         stages: how each stage of tuning ended.
         plan: what was done to fit into the memory asked for; None where nothing was asked.
+        prompt: what the person was tuned on in words.
         chosen: the preset, and where each setting that is laid over the defaults comes from; None where nobody said.
     """
 
@@ -56,6 +57,7 @@ class RunRecord:
     scores: Scores
     warnings: tuple[str, ...]
     losses: list[float]
+    prompt: str
     stages: tuple[StageEnd, ...] = ()
     plan: Plan | None = None
     chosen: Choice[Any] | None = None
@@ -130,6 +132,7 @@ def write_record(folder: Path, record: RunRecord, clips: dict[str, PreparedClip]
         "preset": None if record.chosen is None else record.chosen.preset,
         "origins": {} if record.chosen is None else dict(record.chosen.origins),
         "config": config,
+        "prompt": record.prompt,
         "people": {name: describe_people(clip) for name, clip in clips.items()},
         "phases": {name: asdict(phase) for name, phase in record.phases.items()},
         "scores": {name: {key: _finite(value) for key, value in part.items()} for name, part in record.scores.items()},

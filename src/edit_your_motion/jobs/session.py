@@ -47,7 +47,7 @@ from edit_your_motion.people.preparation import (
 )
 from edit_your_motion.people.preview import contact_sheet, overlay_skeleton
 from edit_your_motion.people.skeleton import draw_skeleton
-from edit_your_motion.person import Person, check_place, is_person, load_person
+from edit_your_motion.person import Person, check_place, describe_source, is_person, load_person
 from edit_your_motion.presets import Choice
 from edit_your_motion.runtime.memory_plan import Plan, Rehearsal, follow, make_plan
 from edit_your_motion.runtime.profiling import Recorder
@@ -403,6 +403,8 @@ def _tune(
         checkpoint.unlink(missing_ok=True)
         if is_person(folder):
             shutil.rmtree(folder)
+    if config.complete_prompt:
+        logger.info("the prompt: %s", describe_source(config, clip))
     person = replace(tune_person(backbone, clip, config, recorder, checkpoint=checkpoint), inputs=inputs)
     person.save(folder)
     checkpoint.unlink(missing_ok=True)
@@ -430,6 +432,8 @@ def _apply(
     warnings += tuple(f"{name}: {warning}" for name, clip in clips.items() for warning in clip.warnings)
     device = backbone.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    record = RunRecord(config, name, recorder.phases, scores, warnings, person.losses, person.stages, plan, chosen)
+    record = RunRecord(
+        config, name, recorder.phases, scores, warnings, person.losses, person.prompt, person.stages, plan, chosen
+    )
     write_record(folder, record, clips)
     return EditResult(folder, edit, scores)

@@ -2,13 +2,10 @@
 
 import numpy as np
 
-from edit_your_motion.stage.colours import SKIN_TONES
+from edit_your_motion.people.colour_words import SKIN_COLOURS
 from edit_your_motion.stage.garments import Bottom, Top
 from edit_your_motion.stage.identity import Identity
 from edit_your_motion.stage.scene import Scene
-
-_SKIN_WORDS = ("pale", "fair", "light", "tanned", "olive", "brown", "dark brown", "dark")
-"""Of `SKIN_TONES`."""
 
 _HAIR_WORDS = {
     "short": "short {} hair", "crop": "cropped {} hair", "curls": "curly {} hair", "afro": "a {} afro",
@@ -84,9 +81,9 @@ def _name_clothes(identity: Identity) -> list[str]:
 
 
 def skin_words(skin: tuple[float, float, float]) -> str:
-    """The word for a skin: that of the nearest of `SKIN_TONES`."""
-    distances = np.square(np.array(SKIN_TONES) - np.array(skin)).sum(axis=1)
-    return _SKIN_WORDS[int(distances.argmin())]
+    """The word for a skin: that of the nearest of `SKIN_COLOURS`."""
+    distances = np.square(np.array(list(SKIN_COLOURS.values())) - np.array(skin)).sum(axis=1)
+    return list(SKIN_COLOURS)[int(distances.argmin())]
 
 
 def _name_looks(identity: Identity, memory: _Memory) -> list[str]:

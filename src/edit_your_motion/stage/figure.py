@@ -8,8 +8,9 @@ from types import MappingProxyType
 import numpy as np
 from jaxtyping import Bool, Float32, Int, Int32
 
+from edit_your_motion.people.colour_words import COLOURS, HAIR_COLOURS
 from edit_your_motion.stage.body import BONE, LANDMARKS, Body, load_cast
-from edit_your_motion.stage.colours import COLOURS, FACE, HAIR_COLOURS, PLAIN, PORTRAIT, TWO_TONE, material
+from edit_your_motion.stage.colours import FACE, PLAIN, PORTRAIT, TWO_TONE, material
 from edit_your_motion.stage.garments import (
     Regions,
     find_regions,

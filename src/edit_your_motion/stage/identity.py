@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from edit_your_motion.people.colour_words import COLOURS
 from edit_your_motion.stage.body import load_cast
-from edit_your_motion.stage.colours import COLOURS, SKIN_TONES, Cloth, Colour
+from edit_your_motion.stage.colours import SKIN_TONES, Cloth, Colour
 from edit_your_motion.stage.garments import Bottom, Footwear, Top
 
 RESERVED = 5

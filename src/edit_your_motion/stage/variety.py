@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from edit_your_motion.stage.colours import COLOURS, EYE_COLOURS, SKIN_TONES, Cloth, Colour
+from edit_your_motion.people.colour_words import COLOURS
+from edit_your_motion.stage.colours import EYE_COLOURS, SKIN_TONES, Cloth, Colour
 from edit_your_motion.stage.garments import SLEEVES, Bottom, Footwear, Top
 from edit_your_motion.stage.identity import TUCKED, Identity, Portrait, pick_colour, pick_two_colours, sample_build
 

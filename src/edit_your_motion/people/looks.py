@@ -1,0 +1,180 @@
+"""What somebody looks like, in words: the colours of hair, skin and clothes, measured at the skeleton's places."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, UInt8
+
+from edit_your_motion.metrics.colour_difference import ciede2000, srgb_to_lab
+from edit_your_motion.people.colour_words import COLOURS, HAIR_COLOURS, SKIN_COLOURS
+from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
+
+_TABLES: Mapping[str, Mapping[str, tuple[float, float, float]]] = MappingProxyType(
+    {"skin": SKIN_COLOURS, "hair": HAIR_COLOURS, "top": COLOURS, "bottom": COLOURS, "shoes": COLOURS}
+)
+"""What is looked at, and the colours that it can have."""
+
+LIT = 0.53
+"""Share of the light on a fully lit surface that usual surfaces of a picture reflect: rendered people are named best so
+(hair 83 %, trousers and skirts 84 %, shoes 87 %, tops, which are patterned, 59 %, skin within one tone 70 %)."""
+
+_LIGHTNESS = 0.6
+"""Weight of lightness beside hue and chroma: shade changes it most."""
+
+FEWEST = 12
+"""Pixels, over all frames, that a colour is measured on."""
+
+MOST_FRAMES = 24
+"""Frames that are looked at, spread over the clip."""
+
+_MENTIONED: Mapping[str, str] = MappingProxyType(
+    {
+        "skin": r"skin|skinned|complexion",
+        "hair": r"hair|haired|blond|blonde|brunette|redhead|bald|afro|hat|cap|beanie|headscarf|hood|helmet|wig",
+        "top": r"shirt|top|sweater|jacket|coat|hoodie|blouse|vest|dress|suit|robe|kimono|jersey|uniform|pullover",
+        "bottom": r"trousers|pants|jeans|shorts|skirt|leggings|dress|suit|robe|kimono|uniform",
+        "shoes": r"shoes?|sneakers?|boots?|sandals?|barefoot|heels|slippers|trainers",
+    }
+)
+"""Words by which a prompt has said something of it already."""
+
+_OF_BODY = ("skin", "hair")
+
+BARE = 8.0
+"""CIEDE2000 from the face below which shins and feet count as bare."""
+
+_INDEX = {name: i for i, name in enumerate(BODY_JOINTS)}
+_FACE = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
+
+
+@dataclass(frozen=True)
+class _Skeleton:
+    """One frame's joints by name, and shapes about them."""
+
+    points: Float32[np.ndarray, "18 3"]
+    mask: Bool[np.ndarray, "h w"]
+
+    def has(self, *names: str) -> bool:
+        return all(self.points[_INDEX[name], 2] > 0 for name in names)
+
+    def at(self, *names: str) -> Float64[np.ndarray, "2"]:
+        """The middle of joints."""
+        return self.points[[_INDEX[name] for name in names], :2].mean(axis=0).astype(np.float64)
+
+    def near(
+        self, start: Float64[np.ndarray, "2"], end: Float64[np.ndarray, "2"], reach: float
+    ) -> Bool[np.ndarray, "h w"]:
+        """The person's pixels within `reach` of a line."""
+        height, width = self.mask.shape
+        y, x = np.mgrid[:height, :width] + 0.5
+        along = end - start
+        share = ((x - start[0]) * along[0] + (y - start[1]) * along[1]) / max(float(along @ along), 1e-6)
+        share = np.clip(share, 0, 1)
+        distance = np.hypot(x - start[0] - share * along[0], y - start[1] - share * along[1])
+        return self.mask & (distance <= max(reach, 0.8))
+
+    def places(self) -> Iterator[tuple[str, Bool[np.ndarray, "h w"]]]:
+        """Where hair, skin and clothes surely are, as far as the joints tell."""
+        seen = [name for name in _FACE if self.has(name)]
+        if seen and self.has("neck"):
+            middle = self.at(*seen)
+            up = middle - self.at("neck")
+            size = float(np.linalg.norm(up))
+            crown = middle + 0.55 * up
+            yield "hair", self.near(crown, crown, 0.22 * size)
+            if "nose" in seen and {"right_eye", "left_eye"}.intersection(seen):
+                yield "skin", self.near(self.at("nose"), self.at("nose"), 0.28 * size)
+        if self.has("neck", "right_hip", "left_hip"):
+            neck, down = self.at("neck"), self.at("right_hip", "left_hip") - self.at("neck")
+            yield "top", self.near(neck + 0.25 * down, neck + 0.75 * down, 0.13 * float(np.linalg.norm(down)))
+        for side in ("right", "left"):
+            hip, knee, ankle = (f"{side}_{joint}" for joint in ("hip", "knee", "ankle"))
+            if self.has(hip, knee):
+                start, thigh = self.at(hip), self.at(knee) - self.at(hip)
+                yield "bottom", self.near(start + 0.12 * thigh, start + 0.5 * thigh, 0.1 * float(np.linalg.norm(thigh)))
+            if self.has(knee, ankle):
+                shin = self.at(ankle) - self.at(knee)
+                size = 0.08 * float(np.linalg.norm(shin))
+                yield "shins", self.near(self.at(knee) + 0.3 * shin, self.at(knee) + 0.7 * shin, size)
+                foot = self.at(ankle) + 0.16 * shin
+                yield "shoes", self.near(foot, foot, 0.11 * float(np.linalg.norm(shin)))
+
+
+def name_looks(
+    frames: UInt8[np.ndarray, "f h w 3"], keypoints: Keypoints, masks: Bool[np.ndarray, "f h w"]
+) -> dict[str, str]:
+    """What is seen of somebody, as captions say it: {"hair": "brown hair", "bottom": "navy shorts"}.
+
+    Of skin, hair, top, bottom and shoes those that enough pixels show. Legs are bare where they have the face's colour,
+    and then the trousers are shorts; bare feet wear nothing.
+
+    Args:
+        frames: sRGB.
+        keypoints: of the person.
+        masks: where the person is.
+    """
+    pixels: dict[str, list[UInt8[np.ndarray, "n 3"]]] = {}
+    for i in np.linspace(0, len(frames) - 1, min(len(frames), MOST_FRAMES)).round().astype(int):
+        for name, place in _Skeleton(keypoints.body[i], masks[i]).places():
+            pixels.setdefault(name, []).append(frames[i][place])
+    joined = {name: np.concatenate(parts) for name, parts in pixels.items()}
+    seen = {name: np.median(found, axis=0) for name, found in joined.items() if len(found) >= FEWEST}
+    bare = {name for name in ("shins", "shoes") if name in seen and "skin" in seen and _alike(seen[name], seen["skin"])}
+    nouns = {"skin": "skin", "hair": "hair", "top": "shirt", "shoes": "shoes"}
+    nouns["bottom"] = "shorts" if "shins" in bare else "trousers"
+    shown = [name for name in _TABLES if name in seen and name not in bare]
+    return {name: f"{_nearest(seen[name], _TABLES[name])} {nouns[name]}" for name in shown}
+
+
+def _alike(first: Float64[np.ndarray, "3"], second: Float64[np.ndarray, "3"]) -> bool:
+    return float(ciede2000(srgb_to_lab(first[None]), srgb_to_lab(second[None]))[0]) < BARE
+
+
+def _nearest(colour: Float64[np.ndarray, "3"], table: Mapping[str, tuple[float, float, float]]) -> str:
+    """The colour of the table that a colour of the picture would have in full light."""
+    lit = np.clip((colour / 255) ** 2.2 / LIT, 0, 1) ** (1 / 2.2)
+    away = (srgb_to_lab(255 * np.array(list(table.values()))) - srgb_to_lab(255 * lit)) * (_LIGHTNESS, 1, 1)
+    return list(table)[int(np.square(away).sum(axis=1).argmin())]
+
+
+def complete_prompt(prompt: str, looks: Mapping[str, str]) -> str:
+    """The prompt with what it does not say of hair, skin and clothes.
+
+    "a man in a red shirt is dancing" becomes "a man with fair skin and brown hair in a red shirt, navy trousers
+    and white shoes is dancing".
+
+    Args:
+        prompt: as it was given.
+        looks: of `name_looks`.
+    """
+    missing = [name for name in looks if not re.search(rf"\b({_MENTIONED[name]})\b", prompt, re.IGNORECASE)]
+    of_body = [looks[name] for name in missing if name in _OF_BODY]
+    of_clothes = [
+        _article(looks[name]) if name == "top" else looks[name] for name in missing if name not in ("skin", "hair")
+    ]
+    who, verb, does = _split(prompt)
+    person, worn, clothes = who.partition(" in ")
+    if of_body:
+        person += (" and " if " with " in person else " with ") + _list(of_body)
+    if of_clothes:
+        clothes = _list([clothes, *of_clothes]) if worn else _list(of_clothes)
+        worn = " in "
+    return f"{person}{worn}{clothes}{verb}{does}"
+
+
+def _split(prompt: str) -> tuple[str, str, str]:
+    """Who, and does what: before and from the first verb; all of it is "who" where there is none that is known."""
+    found = re.search(r" (?:is|are|was|does|do) ", prompt)
+    return (prompt[: found.start()], found.group(), prompt[found.end() :]) if found else (prompt, "", "")
+
+
+def _article(words: str) -> str:
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
+def _list(parts: list[str]) -> str:
+    """As prose: "a, b and c"; what has an "and" of its own keeps it."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
