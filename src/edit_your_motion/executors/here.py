@@ -1,0 +1,14 @@
+"""The executor that needs nothing: one task after the other, in this process."""
+
+from collections.abc import Iterator, Sequence
+
+from edit_your_motion.executors.contract import Outcome, Task, check_names, perform
+
+
+class Here:
+    """Does tasks in this process."""
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+        """See `Executor.run`."""
+        check_names(tasks)
+        yield from map(perform, tasks)
