@@ -16,10 +16,10 @@ from edit_your_motion.cli.machine import EXTRAS
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "edit_your_motion"
 PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-FOR_DEVELOPERS = {"browser", "dev", "docs", "test"}
+FOR_DEVELOPERS = {"browser", "cluster", "dev", "docs", "test"}
 PACKAGES = {"PIL": "pillow", "yaml": "pyyaml", "skimage": "scikit-image"}
 """Packages whose modules have another name."""
-OF_EXTRAS = {"rtmlib", "onnxruntime", "bitsandbytes", "numba", "starlette", "uvicorn"}
+OF_EXTRAS = {"rtmlib", "onnxruntime", "bitsandbytes", "numba", "ray", "starlette", "submitit", "uvicorn"}
 DATA = (
     "datasets/splits/tiktok.yaml",
     "demo/reference.mp4",

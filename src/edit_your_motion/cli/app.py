@@ -13,6 +13,7 @@ from rich.text import Text
 
 from edit_your_motion import __version__
 from edit_your_motion.cli import (
+    batching,
     benchmarking,
     editing,
     evaluating,
@@ -47,6 +48,7 @@ for command in (
     editing.apply,
     editing.prepare,
     editing.plan,
+    batching.batch,
     serving.serve,
     making.config,
     making.tiny,

@@ -16,6 +16,9 @@ EXTRAS = {
     "stage": ("numba", "synthetic people"),
     "study": ("starlette", "the user study's page"),
     "web": ("starlette", "the web app"),
+    "ray": ("ray", "batches on a Ray cluster"),
+    "slurm": ("submitit", "batches under SLURM"),
+    "storage": ("s3fs", "batches from and to S3"),
 }
 
 models = App(name="models", help="Model files that are downloaded: what, from where, size, licence, checksum.")

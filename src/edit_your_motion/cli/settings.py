@@ -53,7 +53,7 @@ EARLIER_NAMES = {
 }
 """Settings that are understood by the names that they had."""
 
-SHORTENED = frozenset({"demo", "edit", "tune", "apply", "prepare", "plan", "evaluate"})
+SHORTENED = frozenset({"batch", "demo", "edit", "tune", "apply", "prepare", "plan", "evaluate"})
 """Commands that take short names; others have settings of their own by some of them (``--frames``, ``--seed``)."""
 
 OUTPUT = Group("Output", sort_key=90)

@@ -7,7 +7,7 @@ import pickle
 import signal
 import sys
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from threading import Thread
 
@@ -33,7 +33,7 @@ class Local:
             raise ConfigError("expected at least one process, got none: give --jobs 1 or more")
         self.environments, self.retries = environments, retries
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+    def run(self, tasks: Sequence[Task]) -> Generator[Outcome, None, None]:
         """See `Executor.run`."""
         check_names(tasks)
         waiting, deaths = deque(tasks), Counter[str]()

@@ -52,7 +52,7 @@ def open_executor(name: ExecutorName, share: Share, folder: Path) -> Executor:
     for what, number in (("--jobs", share.jobs), ("--cpus", share.cpus)):
         if number is not None and number < 1:
             raise ConfigError(f"expected {what} of 1 or more, got {number}")
-    if share.gpus is not None and share.gpus < 0 or share.retries < 0:
+    if min(share.gpus or 0, share.retries) < 0:
         raise ConfigError(f"expected --gpus and --retries of 0 or more, got {share.gpus} and {share.retries}")
     if name == "here":
         return Here()

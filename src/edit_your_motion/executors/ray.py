@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from edit_your_motion.errors import ConfigError, MissingExtraError
@@ -34,14 +34,16 @@ class Ray:
     ) -> None:
         self.address, self.cpus, self.gpus, self.retries = address, cpus, gpus, retries
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+    def run(self, tasks: Sequence[Task]) -> Generator[Outcome, None, None]:
         """See `Executor.run`."""
         check_names(tasks)
         ray = _import_ray()
         ours = not ray.is_initialized()
         if ours:
             try:
-                ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+                ray.init(
+                    address=self.address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False
+                )
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise ConfigError(
                     f"expected a Ray cluster at '{self.address}', got {in_one_line(error)}: start one with "
@@ -53,7 +55,7 @@ class Ray:
             if ours:
                 ray.shutdown()
 
-    def _run(self, ray: Any, tasks: Sequence[Task]) -> Iterator[Outcome]:
+    def _run(self, ray: Any, tasks: Sequence[Task]) -> Generator[Outcome, None, None]:
         options, at_once = self._fit(ray)
         do = ray.remote(**options)(_perform_with)
         waiting, running = deque(tasks), dict[Any, str]()

@@ -4,7 +4,7 @@ import logging
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,7 +46,7 @@ class Slurm:
         self.folder, self.at_once, self.cpus, self.gpus = folder, at_once, cpus, gpus
         self.options, self.retries, self.cluster = dict(options or {}), retries, cluster
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+    def run(self, tasks: Sequence[Task]) -> Generator[Outcome, None, None]:
         """See `Executor.run`."""
         check_names(tasks)
         waiting, losses = list(tasks), Counter[str]()

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,12 @@ def read_recommendation(base: str, presets: frozenset[str]) -> Recommendation:
     file = Path(SMALL_FOLDER / "base" if base == SMALL else os.path.expanduser(base), FILE)
     if not os.path.isfile(file):  # which a name that no file can have is not, without a word
         return Recommendation()
+    return _read(file, file.stat().st_mtime_ns, presets)
+
+
+@lru_cache(maxsize=8)
+def _read(file: Path, changed: int, presets: frozenset[str]) -> Recommendation:
+    """The recommendation in a file of that time; who has many edits to make asks for the same one again and again."""
     try:
         content = read_yaml(file)
         if not isinstance(content, dict) or not content.keys() <= {"preset", "settings"} | presets:

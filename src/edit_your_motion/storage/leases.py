@@ -34,9 +34,7 @@ PAUSE = (0.1, 2.0)
 
 
 @contextmanager
-def leased(
-    store: Store, name: str, *, beat: float | None = None, patience: float | None = None
-) -> Iterator[None]:
+def leased(store: Store, name: str, *, beat: float | None = None, patience: float | None = None) -> Iterator[None]:
     """Within it nobody else holds the same name of the store; waits for whoever does.
 
     Args:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from edit_your_motion.errors import EditYourMotionError, InputError, MissingExtraError
-from edit_your_motion.storage.files import explained, written_whole
+from edit_your_motion.storage.files import NO_ROOM, explained, written_whole
 
 MARK = "://"
 
@@ -191,7 +191,7 @@ class RemoteStore:
 
 
 def open_filesystem(url: str) -> tuple[Any, str]:
-    """fsspec's file system of a URL, and the path in it; nothing that it lists is remembered, for others write there.
+    """The file system of fsspec's for a URL, and the path in it; it remembers no lists, for others write there.
 
     Raises:
         InputError: nothing is reached by such a URL.
@@ -217,22 +217,21 @@ def bring(files: Any, path: str, place: Path, url: str) -> None:
         InputError: it is not there, cannot be reached, or came incomplete.
         DiskFullError: no room was left.
     """
-    with written_whole(place) as temporary:
-        with reached(url):
-            sizes = {found: int(info["size"] or 0) for found, info in files.find(path, detail=True).items()}
-            if not sizes:
-                raise FileNotFoundError(path)
-            whole = path.rstrip("/")
-            for found, size in sizes.items():
-                inside = found.rstrip("/").removeprefix(whole).lstrip("/")
-                if inside and ".." in Path(inside).parts:
-                    raise InputError(f"{url} has a file of the name '{inside}', which leads out of its folder")
-                local = temporary / inside if inside else temporary
-                local.parent.mkdir(parents=True, exist_ok=True)
-                with files.open(found, "rb") as theirs, local.open("wb") as ours:
-                    shutil.copyfileobj(theirs, ours, 2**22)
-                if (got := local.stat().st_size) != size:
-                    raise InputError(f"{url} came incomplete: expected {size} bytes of '{inside or whole}', got {got}")
+    with written_whole(place) as temporary, reached(url):
+        sizes = {found: int(info["size"] or 0) for found, info in files.find(path, detail=True).items()}
+        if not sizes:
+            raise FileNotFoundError(path)
+        whole = path.rstrip("/")
+        for found, size in sizes.items():
+            inside = found.rstrip("/").removeprefix(whole).lstrip("/")
+            if ".." in Path(inside).parts:
+                raise InputError(f"{url} has a file of the name '{inside}', which leads out of its folder")
+            local = temporary / inside if inside else temporary
+            local.parent.mkdir(parents=True, exist_ok=True)
+            with files.open(found, "rb") as theirs, local.open("wb") as ours:
+                shutil.copyfileobj(theirs, ours, 2**22)
+            if (got := local.stat().st_size) != size:
+                raise InputError(f"{url} came incomplete: expected {size} bytes of '{inside or whole}', got {got}")
 
 
 @contextmanager
@@ -246,8 +245,16 @@ def reached(url: str) -> Iterator[None]:
         yield
     except EditYourMotionError:
         raise
-    except FileNotFoundError as error:
-        raise InputError(f"{url}: expected a file or folder, got nothing there: check the URL") from error
+    except OSError as error:
+        if error.errno in NO_ROOM:  # here, where it is brought to
+            raise
+        raise _explain(url, error) from error
     except Exception as error:  # each kind of storage has errors of its own
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{url} is out of reach ({reason:.200}): check the URL, the rights and the network") from error
+        raise _explain(url, error) from error
+
+
+def _explain(url: str, error: Exception) -> InputError:
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{url}: expected a file or folder, got nothing there: check the URL")
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return InputError(f"{url} is out of reach ({reason:.200}): check the URL, the rights and the network")

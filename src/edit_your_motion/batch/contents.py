@@ -1,0 +1,94 @@
+"""The files that rows name: told apart by what they hold, and brought to whoever works with them."""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from edit_your_motion.errors import InputError
+from edit_your_motion.jobs.identity import digest_content
+from edit_your_motion.storage.locking import held
+from edit_your_motion.storage.stores import bring, is_url, open_filesystem, reached
+
+FILES = (
+    "source.path",
+    "reference.path",
+    "people.keypoints",
+    "people.masks",
+    "people.plate",
+    "people.reference_keypoints",
+)
+"""Settings that name what an edit is made of, by full name: paths, or URLs of what fsspec reaches."""
+
+_VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "checksum", "sha256")
+"""What file systems call that which changes with a file's contents."""
+
+
+class Tags:
+    """What tells the contents of files apart; each file is looked at once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def of(self, place: str) -> str:
+        """The tag of a file or folder at a path or URL: of the contents here, of their version elsewhere.
+
+        Raises:
+            InputError: it is not there, or cannot be read.
+        """
+        if place not in self._known:
+            self._known[place] = _tag_url(place) if is_url(place) else _tag_path(Path(place))
+        return self._known[place]
+
+
+def _tag_path(path: Path) -> str:
+    if not path.exists():
+        raise InputError(f"{path}: expected a file or folder, got nothing there: check the path")
+    try:
+        return digest_content(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _tag_url(url: str) -> str:
+    files, path = open_filesystem(url)
+    with reached(url):
+        found = files.find(path, detail=True)
+        if not found:
+            raise FileNotFoundError(url)
+        versions = {name.removeprefix(path): _version(info) for name, info in found.items()}
+    return hashlib.sha256(json.dumps(versions, sort_keys=True).encode()).hexdigest()
+
+
+def _version(info: dict[str, Any]) -> list[str]:
+    """What is known of a file without reading it: its size, and its version or else when it was written."""
+    known = [str(info[name]) for name in _VERSIONS if info.get(name)]
+    times = [str(info[name]) for name in ("LastModified", "mtime", "created") if info.get(name)]
+    return [str(info.get("size")), *(known or times)]
+
+
+def localise(place: str, tag: str, cache: Path) -> str:
+    """The path of a file or folder on this machine: what lies elsewhere is brought into the cache once, whole.
+
+    Raises:
+        InputError: it cannot be reached.
+        DiskFullError: there is no room for it.
+    """
+    if not is_url(place):
+        return place
+    name = os.path.basename(urlsplit(place).path.rstrip("/")) or "input"
+    local = cache / "inputs" / tag[:32] / name
+    with held(local, wait=True):
+        if not local.exists():
+            files, path = open_filesystem(place)
+            bring(files, path, local, place)
+    return str(local)
+
+
+def default_cache() -> Path:
+    """Where a machine keeps what it was brought: ``$EYM_BATCH_CACHE``, or a temporary folder of the user's own."""
+    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
+    return Path(os.environ.get("EYM_BATCH_CACHE") or Path(tempfile.gettempdir()) / f"edit-your-motion-{user}")

@@ -1,0 +1,186 @@
+"""What is done for one row, on whichever machine: its files brought, its person tuned once for all rows, the edit."""
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from edit_your_motion.batch.contents import localise
+from edit_your_motion.batch.rows import Row, nest
+from edit_your_motion.config import EditConfig, TuneConfig, merge
+from edit_your_motion.errors import EditYourMotionError
+from edit_your_motion.jobs.session import run_apply, run_tune
+from edit_your_motion.person import is_person
+from edit_your_motion.presets import Choice
+from edit_your_motion.runtime.progress import Progress, SilentProgress
+from edit_your_motion.storage.leases import leased
+from edit_your_motion.storage.locking import held
+from edit_your_motion.storage.parsing import parse_json
+from edit_your_motion.storage.stores import LocalStore, RemoteStore, Store, open_store
+
+EDITS, PERSONS = "edits", "persons"
+DONE, FAILED, LOG = "row.json", "failure.json", "log.txt"
+"""Beside an edit's own files: written last, what it was made for; why it could not be made; what happened meanwhile."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where rows are made.
+
+    Args:
+        output: folder or URL of the results.
+        cache: folder of this machine for what lies elsewhere.
+        force: make edits of which the skeletons say that nothing good can come.
+    """
+
+    output: str
+    cache: Path
+    force: bool = False
+
+
+def is_done(store: Store, row: Row) -> bool:
+    """Whether the row's results are there, whole, and made for what it asks for."""
+    content = store.read(f"{EDITS}/{row.name}/{DONE}")
+    try:
+        return content is not None and bool(parse_json(content.decode())["request"] == row.request)
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def make_row(row: Row, workshop: Workshop) -> None:
+    """Makes the edit of a row, unless it is there.
+
+    Raises:
+        EditYourMotionError: it could not be made; the reason is kept beside where it would be.
+    """
+    store = open_store(workshop.output)
+    if is_done(store, row):
+        return
+    store.remove(f"{EDITS}/{row.name}/{DONE}")
+    try:
+        _make(row, workshop, store)
+    except EditYourMotionError as error:
+        note_failure(store, row, str(error))
+        raise
+    store.remove(f"{EDITS}/{row.name}/{FAILED}")
+
+
+def note_failure(store: Store, row: Row, error: str) -> None:
+    """Keeps why a row could not be made."""
+    store.write(f"{EDITS}/{row.name}/{FAILED}", json.dumps({"error": error}, ensure_ascii=False).encode())
+
+
+def _make(row: Row, workshop: Workshop, store: Store) -> None:
+    local = {name: localise(place, row.tags[place], workshop.cache) for name, place in row.files.items()}
+    truth = None if row.truth is None else Path(localise(row.truth, row.tags[row.truth], workshop.cache))
+    chosen = row.choose(merge(row.settings, nest(local)))
+    progress = SilentProgress()
+    finished = json.dumps({"request": row.request}, indent=1, ensure_ascii=False)
+    with _workplace(store, workshop, row) as folder, _logged(folder / LOG):
+        person = tune_once(store, workshop, row, chosen.config.for_tuning(), progress)
+        run_apply(
+            person,
+            chosen.config.for_applying(),
+            folder,
+            progress,
+            truth=truth,
+            force=workshop.force,
+            chosen=_of_applying(chosen),
+        )
+        LocalStore(folder).write(DONE, finished.encode())
+
+
+def tune_once(store: Store, workshop: Workshop, row: Row, config: TuneConfig, progress: Progress) -> Path:
+    """The folder of the row's person on this machine, tuned by whoever needs them first, wherever that is.
+
+    Args:
+        store: which keeps them.
+        workshop: where.
+        row: that needs them.
+        config: how they are tuned, where they are not.
+        progress: is told how far that is.
+    """
+    name = f"{PERSONS}/{row.person}"
+    if (found := _find_person(store, workshop, name)) is not None:
+        return found
+    with leased(store, name):
+        if (found := _find_person(store, workshop, name)) is not None:
+            return found
+        if isinstance(store, RemoteStore):
+            folder = _kept(workshop, name)
+            run_tune(config, folder, progress)
+            (folder / DONE).write_text("{}", encoding="utf-8")
+            store.upload(folder, name, DONE)
+            return folder
+        place = store.path(name)
+        assert place is not None
+        run_tune(config, place, progress)
+        return place
+
+
+def _find_person(store: Store, workshop: Workshop, name: str) -> Path | None:
+    """Where the person lies on this machine, brought here from elsewhere; None where nobody has tuned them."""
+    if (place := store.path(name)) is not None:
+        return place if is_person(place) else None
+    assert isinstance(store, RemoteStore)
+    folder = _kept(workshop, name)
+    if store.read(f"{name}/{DONE}") is None:
+        return None
+    with held(folder, wait=True):
+        if not (folder / DONE).is_file():
+            store.download(name, folder)
+    return folder
+
+
+def _kept(workshop: Workshop, name: str) -> Path:
+    """The place in this machine's cache of what lies in the store."""
+    return workshop.cache / sha256(workshop.output.encode()).hexdigest()[:16] / name
+
+
+@contextmanager
+def _workplace(store: Store, workshop: Workshop, row: Row) -> Iterator[Path]:
+    """The folder to make a row in; what lies elsewhere is uploaded once the block ends well."""
+    name = f"{EDITS}/{row.name}"
+    if (place := store.path(name)) is not None:
+        place.mkdir(parents=True, exist_ok=True)
+        yield place
+        return
+    assert isinstance(store, RemoteStore)
+    folder = _kept(workshop, name)
+    with held(folder.with_name(f"{folder.name}.making")):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        yield folder
+        store.upload(folder, name, DONE)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """Within it what our modules have to say goes into a file."""
+    ours = logging.getLogger("edit_your_motion")
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    before = ours.level
+    ours.addHandler(handler)
+    ours.setLevel(logging.INFO)
+    try:
+        yield
+    except EditYourMotionError as error:
+        logger.info("failed: %s", error)
+        raise
+    finally:
+        ours.removeHandler(handler)
+        ours.setLevel(before)
+        handler.close()
+
+
+def _of_applying(chosen: Choice[EditConfig]) -> Choice:
+    """The choice without what was tuned by."""
+    return Choice(chosen.config.for_applying(), chosen.preset, chosen.origins)

@@ -1,0 +1,234 @@
+"""The rows of a batch: what a manifest asks for, checked whole before anything starts."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from glob import glob, has_magic
+from itertools import product
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from edit_your_motion.batch.contents import FILES, Tags
+from edit_your_motion.batch.manifest import Entry
+from edit_your_motion.config import EditConfig, flatten, merge
+from edit_your_motion.errors import ConfigError, EditYourMotionError, InputError
+from edit_your_motion.presets import PRESETS, Choice, choose_settings
+from edit_your_motion.storage.stores import MARK, is_url, open_filesystem, reached
+
+NETWORKS = ("model.base", "model.controlnet", "model.motion_adapter", "model.vae", "model.tokenizer")
+"""Settings that name a folder or file of networks, or something on the hub."""
+LONGEST_STEM = 40
+"""Characters of a file's name that stand in a row's."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One edit of a batch, as it travels to whoever makes it.
+
+    Args:
+        name: of its folder.
+        where: it stands in the manifest.
+        settings: nested, over preset and recommendation; files by absolute path or URL.
+        preset: asked for; None for what the base recommends.
+        truth: a video of the true edit, to score it against.
+        tags: of the contents of each file, by path or URL.
+        person: names who is tuned: the same for all rows that tune alike on the same contents.
+        request: all that decides the edit; a result that was made for it need not be made again.
+        error: why it cannot be done; None where it can.
+    """
+
+    name: str
+    where: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    preset: str | None = None
+    truth: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    person: str = ""
+    request: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+    @property
+    def files(self) -> dict[str, str]:
+        """What its settings name, by their full names."""
+        return {name: str(value) for name, value in flatten(self.settings) if name in FILES and value is not None}
+
+    @property
+    def prompt(self) -> str:
+        """What the source shows."""
+        return str(self.settings.get("prompt", ""))
+
+    def choose(self, settings: Mapping[str, Any]) -> Choice[EditConfig]:
+        """The configuration, with these settings in the place of the row's own."""
+        return choose_settings(EditConfig, ("the manifest", settings), preset=self.preset)
+
+
+def plan_rows(
+    entries: Iterable[Entry], folder: Path, shared: Sequence[Mapping[str, Any]] = (), preset: str | None = None
+) -> list[Row]:
+    """The rows of a manifest, with patterns unfolded: every source that matches with every reference that does.
+
+    A row of which a file is missing carries its error, for it stops no other one.
+
+    Args:
+        entries: as they were read.
+        folder: that relative paths of the manifest start from.
+        shared: nested settings under those of every row; relative paths start here.
+        preset: of the rows that name none.
+
+    Raises:
+        ConfigError: a setting has no such value, or two rows have one name; says which row and column.
+    """
+    tags, rows, seen = Tags(), list[Row](), dict[str, Row]()
+    below = _absolute(merge(*shared), Path.cwd())
+    for entry in entries:
+        for row in _unfold(entry, folder, below, preset, tags):
+            other = seen.setdefault(row.name.casefold(), row)
+            if other is not row:
+                what = "asks for the same as" if row.request == other.request else f"has the name '{row.name}', as has"
+                raise ConfigError(f"{row.where}, column name: it {what} {other.where}; expected each once")
+            rows.append(row)
+    return rows
+
+
+def _unfold(entry: Entry, folder: Path, below: Mapping[str, Any], preset: str | None, tags: Tags) -> Iterator[Row]:
+    """The rows that one of the manifest stands for."""
+    nested = merge(below, _absolute(nest(entry.settings), folder))
+    preset = entry.own.get("preset", preset)
+    config = _check(entry, nested, preset)
+    truth = entry.own.get("truth")
+    truth = None if truth is None else _anchor(truth, folder)
+    name = entry.own.get("name")
+    if name is not None and name != clean(name):
+        raise ConfigError(
+            f"{entry.where}, column name: expected letters, digits, '.', '-' and '_' as a folder's name, got '{name}'"
+        )
+    given = dict(flatten(nested))
+    try:
+        choices = [_match(given.get(f"{clip}.path")) for clip in ("source", "reference")]
+    except EditYourMotionError as error:
+        yield Row(name or f"row-{entry.number}", entry.where, nested, preset, error=str(error))
+        return
+    many = len(choices[0]) * len(choices[1]) > 1
+    for source, reference in product(*choices):
+        paths = {"source": {"path": source}, "reference": {"path": reference}}
+        settings = merge(nested, {clip: path for clip, path in paths.items() if path["path"] is not None})
+        own = "-".join([name, *(stem_of(place) for place in (source, reference) if place)]) if name and many else name
+        moved = {clip: getattr(config, clip).model_copy(update=path) for clip, path in paths.items()}
+        yield _complete(
+            Row(own or "", entry.where, settings, preset, truth), config.model_copy(update=moved), entry, tags
+        )
+
+
+def _complete(row: Row, config: EditConfig, entry: Entry, tags: Tags) -> Row:
+    """The row, with what its files hold; one without a name gets one that says and tells apart."""
+    readable = "-".join(stem_of(place) for place in (row.files.get(clip, "") for clip in FILES[:2]) if place)
+    try:
+        known = {place: tags.of(place) for place in (*row.files.values(), *([row.truth] if row.truth else []))}
+    except EditYourMotionError as error:
+        return replace(row, name=row.name or f"{readable}-row-{entry.number}", error=str(error))
+    person, request = _identify(config, row, known)
+    name = row.name or f"{readable}-{_digest(request)[:8]}"
+    return replace(row, name=name, tags=known, person=person, request=request)
+
+
+def _check(entry: Entry, settings: Mapping[str, Any], preset: str | None) -> EditConfig:
+    """The configuration of settings that have such values.
+
+    Raises:
+        ConfigError: one has not; names the row and the column.
+    """
+    if preset is not None and preset not in PRESETS:
+        raise ConfigError(f"{entry.where}, column preset: expected {', '.join(sorted(PRESETS))}, got '{preset}'")
+    try:
+        config = choose_settings(EditConfig, ("the manifest", settings), preset=preset).config
+    except ConfigError as error:
+        raise ConfigError(f"{entry.where}, column {error}") from None
+    needed = {
+        "source": config.source.path,
+        "prompt": config.prompt,
+        "reference": config.reference.path or config.people.reference_keypoints,
+    }
+    if missing := [column for column, value in needed.items() if not value]:
+        raise ConfigError(f"{entry.where}, column {missing[0]}: expected a value, got none")
+    return config
+
+
+def _identify(config: EditConfig, row: Row, tags: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    """Names who is tuned, and says all that decides the edit, wherever its files lie."""
+    by_name = {name: tags[place] for name, place in row.files.items()}
+
+    def describe(identity: Mapping[str, Any]) -> dict[str, Any]:
+        told = {name: by_name.get(name, value) for name, value in flatten(identity)}
+        return {**told, "runtime.memory": config.runtime.memory}  # a plan for it may store weights otherwise
+
+    person = _digest(describe(config.for_tuning().identity()))[:16]
+    truth = None if row.truth is None else tags[row.truth]
+    request = {
+        "edit": describe(config.identity()),
+        "motion": by_name.get("people.reference_keypoints"),
+        "mover": config.people.reference_person,
+        "sound": config.video.sound,
+        "truth": truth,
+    }
+    return person, json.loads(json.dumps(request))
+
+
+def _match(place: Any) -> Sequence[str | None]:
+    """The files that a path or URL stands for, in order; itself where it is no pattern."""
+    if place is None or not has_magic(str(place)) or (not is_url(str(place)) and Path(place).exists()):
+        return [None if place is None else str(place)]
+    if is_url(str(place)):
+        files, path = open_filesystem(str(place))
+        scheme = str(place).partition(MARK)[0]
+        with reached(str(place)):
+            found = [f"{scheme}{MARK}{match.lstrip('/')}" for match in files.glob(path)]
+    else:
+        found = glob(str(place), recursive=True)
+    if not found:
+        raise InputError(f"{place} matches nothing: check the pattern")
+    return sorted(found)
+
+
+def _absolute(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The settings with paths that mean the same from everywhere."""
+    changed: dict[str, Any] = {}
+    for name, value in flatten(settings):
+        if value is None:
+            continue
+        if name in FILES or (name in NETWORKS and (folder / str(value)).exists()):
+            changed[name] = _anchor(str(value), folder)
+        elif name == "model.lora" and isinstance(value, list | tuple):
+            changed[name] = [_anchor(str(lora), folder) for lora in value]
+    return merge(settings, nest(changed))
+
+
+def _anchor(place: str, folder: Path) -> str:
+    return place if is_url(place) else str((folder / Path(place).expanduser()).absolute())
+
+
+def nest(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by their full names as nested ones."""
+    nested: dict[str, Any] = {}
+    for name, value in settings.items():
+        inner = nested
+        *sections, last = name.split(".")
+        for section in sections:
+            inner = inner.setdefault(section, {})
+        inner[last] = value
+    return nested
+
+
+def stem_of(place: str) -> str:
+    """The name of a file or folder at a path or URL without its suffix, as a part of a name of ours."""
+    return clean(PurePosixPath(place.replace("\\", "/").rstrip("/")).stem)[:LONGEST_STEM] or "clip"
+
+
+def clean(text: str) -> str:
+    """The text as the name of a folder on any system."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-. ")[:120]
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
