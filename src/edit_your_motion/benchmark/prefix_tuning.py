@@ -2,11 +2,12 @@
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from edit_your_motion.benchmark.cells import Tune
 from edit_your_motion.config import TuneConfig
 from edit_your_motion.edit import tune_person
 from edit_your_motion.models.backbone import Backbone
@@ -82,6 +83,11 @@ class KeptTuning:
     def forget(self) -> None:
         """Throws away what is kept."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def keep_apart(tune: Tune, case: str) -> Tune:
+    """The same way of tuning with what it keeps in a place of the case's own, where several are tuned at a time."""
+    return replace(tune, folder=tune.folder / case) if isinstance(tune, PrefixTuning | KeptTuning) else tune
 
 
 def _account(kept: Path, phases: dict[str, PhaseRecord]) -> None:

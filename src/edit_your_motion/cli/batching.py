@@ -1,60 +1,13 @@
 """The command that makes many edits: batch."""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
 
-from cyclopts import Group, Parameter
-
+from edit_your_motion.cli.machines import MACHINE, MachineFlags
 from edit_your_motion.cli.printing import show
 from edit_your_motion.cli.settings import EDITING, EditFlags, EditingFlags
 from edit_your_motion.config import EditConfig
-from edit_your_motion.errors import ConfigError, counted
-from edit_your_motion.executors.opening import ExecutorName, Share, open_executor
-
-if TYPE_CHECKING:
-    from edit_your_motion.executors.contract import Executor
-
-MACHINES = Group("Machines", sort_key=80)
-"""The group of where tasks run."""
-
-
-@dataclass(frozen=True)
-class Machines:
-    """Where the tasks of a command run, and what each gets of the machines."""
-
-    executor: Annotated[
-        ExecutorName | None,
-        Parameter(help="here (one after the other), local (processes), ray, or slurm; docs/cluster.md."),
-    ] = None
-    jobs: Annotated[
-        int | None, Parameter(help="Of local, processes a device (default 1); of slurm, jobs at a time (16).")
-    ] = None
-    cpus: Annotated[int | None, Parameter(help="Processors, and threads, of each task.")] = None
-    gpus: Annotated[float | None, Parameter(help="GPUs of each task; on ray also a part of one.")] = None
-    retries: Annotated[int, Parameter(help="How often a task is done again that lost its process or machine.")] = 2
-    address: Annotated[str | None, Parameter(help="Of a Ray cluster; default: one is started here.")] = None
-    slurm: Annotated[
-        tuple[str, ...],
-        Parameter(negative="", help="NAME=VALUE, an option of SLURM (partition=gpu, time=MINUTES); repeated."),
-    ] = ()
-
-    def open(self, folder: Path, default: ExecutorName) -> "Executor":
-        """The executor; SLURM's scripts and logs go into the folder.
-
-        Raises:
-            ConfigError: it cannot give such a share.
-        """
-        if wrong := next((text for text in self.slurm if "=" not in text), None):
-            raise ConfigError(f"expected --slurm NAME=VALUE, got '{wrong}'")
-        options = dict(text.split("=", 1) for text in self.slurm)
-        share = Share(self.jobs, self.cpus, self.gpus, self.retries, self.address, options)
-        return open_executor(self.executor or default, share, folder)
-
-
-MachineFlags: TypeAlias = Annotated[Machines, Parameter(name="*", group=MACHINES)]
-MACHINE = Machines()
+from edit_your_motion.errors import counted
 
 
 def batch(
@@ -96,7 +49,7 @@ def batch(
     rows = plan_rows(read_manifest(manifest), manifest.absolute().parent, shared, common.preset)
     output = output if is_url(output) else str(Path(output).expanduser().absolute())
     workshop = Workshop(output, (cache or default_cache()).absolute(), force)
-    executor = machines.open(Path("slurm-logs") if is_url(output) else Path(output) / "slurm", "local")
+    executor = machines.open(Path("slurm") if is_url(output) else Path(output) / "slurm", "local")
     failures = run_batch(rows, workshop, executor, progress)
     store = open_store(output)
     write_summary(gather_results(rows, store), store)

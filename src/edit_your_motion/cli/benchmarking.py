@@ -7,6 +7,7 @@ from cyclopts import App
 
 from edit_your_motion.benchmark.paired.config import PairedConfig
 from edit_your_motion.cli.benchmarking_data import SUMMARIES, MethodNames, make_command
+from edit_your_motion.cli.machines import MACHINE, MachineFlags
 from edit_your_motion.cli.printing import show
 from edit_your_motion.cli.settings import COMMON, CommonFlags, PairedFlags
 
@@ -25,6 +26,7 @@ def paired(
     external: tuple[str, ...] = (),
     variants: Path | None = None,
     export_clips: bool = False,
+    machines: MachineFlags = MACHINE,
     common: CommonFlags = COMMON,
     settings: PairedFlags = None,
 ) -> None:
@@ -59,7 +61,14 @@ def paired(
     varied = load_variants(variants) if variants is not None else ()
     chosen = choose_methods(methods or (() if export_clips or others or varied else METHODS)) + varied
     failures = run_paired(
-        folder, resolved, progress, methods=chosen, pairs=choices, external=others, export=export_clips
+        folder,
+        resolved,
+        progress,
+        methods=chosen,
+        pairs=choices,
+        external=others,
+        export=export_clips,
+        executor=machines.open_if_asked(folder),
     )
     for failure in failures:
         sys.stderr.write(f"{failure.method} on {failure.pair} failed: {failure.error}\n")

@@ -3,13 +3,17 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from cyclopts import Parameter
 
 from edit_your_motion.benchmark.datasets.config import DatasetConfig
+from edit_your_motion.cli.machines import MACHINE, MachineFlags
 from edit_your_motion.cli.printing import show
 from edit_your_motion.cli.settings import COMMON, Common, CommonFlags, DatasetFlags
+
+if TYPE_CHECKING:
+    from edit_your_motion.executors.contract import Executor
 
 MethodNames: TypeAlias = Annotated[
     tuple[str, ...],
@@ -57,6 +61,7 @@ def make_command(kind: str) -> Callable[..., None]:
         external: tuple[str, ...] = (),
         only: tuple[str, ...] = (),
         export_clips: bool = False,
+        machines: MachineFlags = MACHINE,
         common: CommonFlags = COMMON,
         settings: DatasetFlags = None,
     ) -> None:
@@ -64,6 +69,7 @@ def make_command(kind: str) -> Callable[..., None]:
         run_on_data(
             folder, kind, data, resolved, common,
             methods=methods, external=external, only=only, export_clips=export_clips,
+            executor=machines.open_if_asked(folder),
         )  # fmt: skip
 
     run.__name__, run.__doc__ = kind, _HELP.format(summary=SUMMARIES[kind])
@@ -81,6 +87,7 @@ def run_on_data(
     external: tuple[str, ...],
     only: tuple[str, ...],
     export_clips: bool,
+    executor: "Executor | None",
 ) -> None:
     """Makes what is missing, then tables and sheets of all that is there; exits with 1 if a cell failed."""
     from edit_your_motion.benchmark.datasets.run import run_dataset
@@ -99,7 +106,7 @@ def run_on_data(
     chosen = choose_methods(methods or (() if export_clips or others else METHODS))
     dataset = choose_cases(open_dataset(kind, data, config.cases), only)
     failures = run_dataset(
-        folder, kind, dataset, config, progress, methods=chosen, external=others, export=export_clips
+        folder, kind, dataset, config, progress, methods=chosen, external=others, export=export_clips, executor=executor
     )
     for failure in failures:
         sys.stderr.write(f"{failure.method} on {failure.pair} failed: {failure.error}\n")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 from cyclopts import Parameter
 
 from edit_your_motion.benchmark.paired.config import PairedConfig
+from edit_your_motion.cli.machines import MACHINE, MachineFlags
 from edit_your_motion.cli.printing import show
 from edit_your_motion.cli.settings import COMMON, CommonFlags, PairedFlags, Quiet, SweepFlags
 
@@ -23,6 +24,7 @@ def ablate(
     /,
     *,
     pairs: tuple[str, ...] = (),
+    machines: MachineFlags = MACHINE,
     common: CommonFlags = COMMON,
     settings: PairedFlags = None,
 ) -> None:
@@ -52,7 +54,9 @@ def ablate(
     resolved = common.resolve(PairedConfig, settings)
     progress = common.open_progress()
     chosen = choose_pairs(pairs or PAIRS)
-    failures = run_paired(folder, resolved, progress, methods=choose_ablations(), pairs=chosen)
+    failures = run_paired(
+        folder, resolved, progress, methods=choose_ablations(), pairs=chosen, executor=machines.open_if_asked(folder)
+    )
     summary = summarise(folder)
     write_summary(folder, summary)
     write_sheets(folder)
@@ -68,6 +72,7 @@ def sweep(
     stage_1: Counts = (),
     stage_2: Counts = (),
     pairs: tuple[str, ...] = (),
+    machines: MachineFlags = MACHINE,
     common: CommonFlags = COMMON,
     settings: SweepFlags = None,
 ) -> None:
@@ -96,7 +101,14 @@ def sweep(
     progress = common.open_progress()
     paper = published_grid()
     grid = Grid(tuple(sorted({*stage_1})) or paper.motion, tuple(sorted({*stage_2})) or paper.appearance)
-    failures = run_sweep(folder, resolved, progress, grid=grid, pairs=choose_pairs(pairs or PAIRS))
+    failures = run_sweep(
+        folder,
+        resolved,
+        progress,
+        grid=grid,
+        pairs=choose_pairs(pairs or PAIRS),
+        executor=machines.open_if_asked(folder),
+    )
     surfaces = write_sweep(folder)
     _finish(None if common.quiet else format_sweep(surfaces), failures)
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from edit_your_motion.errors import ConfigError, EditYourMotionError
 
@@ -43,6 +43,7 @@ class Outcome:
     error: str | None = None
 
 
+@runtime_checkable
 class Executor(Protocol):
     """Something that does tasks."""
 

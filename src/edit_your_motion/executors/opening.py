@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.executors.contract import Executor
@@ -60,15 +60,17 @@ def open_executor(name: ExecutorName, share: Share, folder: Path) -> Executor:
         return Local(list_environments(share), retries=share.retries)
     if name == "ray":
         return Ray(address=share.address, cpus=share.cpus or 1, gpus=share.gpus, retries=share.retries)
-    if name == "slurm":
-        gpus = int(share.gpus or 0)
-        if gpus != (share.gpus or 0):
-            raise ConfigError(f"expected whole --gpus under SLURM, got {share.gpus:g}: only Ray shares one")
-        return Slurm(
-            folder, at_once=share.jobs or 16, cpus=share.cpus or 1, gpus=gpus, options=share.slurm,
-            retries=share.retries,
-        )  # fmt: skip
-    raise ConfigError(f"expected an executor of {', '.join(get_args(ExecutorName))}, got '{name}'")
+    gpus = int(share.gpus or 0)
+    if gpus != (share.gpus or 0):
+        raise ConfigError(f"expected whole --gpus under SLURM, got {share.gpus:g}: only Ray shares one")
+    return Slurm(
+        folder,
+        at_once=share.jobs or 16,
+        cpus=share.cpus or 1,
+        gpus=gpus,
+        options=share.slurm,
+        retries=share.retries,
+    )
 
 
 def list_environments(share: Share) -> list[dict[str, str]]:

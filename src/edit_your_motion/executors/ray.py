@@ -63,7 +63,7 @@ class Ray:
             while waiting or running:
                 while waiting and len(running) < max(IN_FLIGHT, SPARE * at_once):
                     task = waiting.popleft()
-                    running[do.options(name=task.name).remote(task, self.cpus)] = task.name
+                    running[do.options(name=task.name).remote(task, self.cpus, os.getcwd())] = task.name
                 ready, _ = ray.wait(list(running), num_returns=1, timeout=None)
                 if len(running) > 1:  # those that ended with it, so that all are looked through less often
                     ready, _ = ray.wait(list(running), num_returns=len(running), timeout=0)
@@ -107,9 +107,14 @@ class Ray:
         return outcome
 
 
-def _perform_with(task: Task, threads: int) -> Outcome:
-    """Does a task with so many threads: what computes reads that when a process first imports it."""
+def _perform_with(task: Task, threads: int, folder: str) -> Outcome:
+    """Does a task where the driver is, so that relative paths mean the same, with so many threads.
+
+    What computes reads how many when a process first imports it.
+    """
     os.environ["OMP_NUM_THREADS"] = str(threads)
+    if os.path.isdir(folder):
+        os.chdir(folder)
     return perform(task)
 
 

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from edit_your_motion.errors import EditYourMotionError, InputError, MissingExtraError
 from edit_your_motion.storage.files import NO_ROOM, explained, written_whole
@@ -14,6 +14,7 @@ from edit_your_motion.storage.files import NO_ROOM, explained, written_whole
 MARK = "://"
 
 
+@runtime_checkable
 class Store(Protocol):
     """Files by name, with ``/`` between folders; each appears whole or not at all."""
 

@@ -26,11 +26,13 @@ from edit_your_motion.benchmark.datasets.scores import Known, score_frames
 from edit_your_motion.benchmark.exports import export_scene
 from edit_your_motion.benchmark.methods.catalogue import METHODS, Method, group_by_backbone, scale_tuning
 from edit_your_motion.benchmark.methods.external import ExternalMethod
+from edit_your_motion.benchmark.spreading import spread_cases
 from edit_your_motion.config import ClipConfig, EditConfig, PeopleConfig, VideoConfig, parse_config
-from edit_your_motion.datasets.case import Case, Dataset
+from edit_your_motion.datasets.case import Case, CaseList, Dataset
 from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.edit import loop_frames
 from edit_your_motion.errors import MissingExtraError, ModelFileError, VideoError
+from edit_your_motion.executors.contract import Executor, Task
 from edit_your_motion.jobs.identity import digest_content
 from edit_your_motion.metrics import FeatureNetworks
 from edit_your_motion.models.backbone import Backbone
@@ -47,7 +49,7 @@ from edit_your_motion.people.preparation import (
     prepare_source,
     save_masks,
 )
-from edit_your_motion.runtime.progress import Progress
+from edit_your_motion.runtime.progress import Progress, SilentProgress
 from edit_your_motion.storage.locking import held
 from edit_your_motion.video import fit_frame, write_video
 
@@ -62,6 +64,7 @@ def run_dataset(
     methods: Sequence[Method] = tuple(METHODS.values()),
     external: Sequence[ExternalMethod] = (),
     export: bool = False,
+    executor: Executor | None = None,
 ) -> list[Failure]:
     """Makes and scores every cell that is not there yet, and returns those that could not be made.
 
@@ -78,6 +81,7 @@ def run_dataset(
         methods: which ones.
         external: other projects' outputs to be scored too.
         export: also write ``exports/CASE/``, the cases in the forms that other projects read.
+        executor: makes each case as a task of its own; by default they are made here, and share the loaded networks.
 
     Raises:
         CheckpointError: the base cannot be loaded.
@@ -85,14 +89,48 @@ def run_dataset(
         DiskFullError: no room is left; the benchmark goes on where it was when it is called again.
         FolderInUseError: another benchmark works in the folder.
     """
-    failures: list[Failure] = []
     with held(folder):
-        for number, (edit, able) in enumerate(group_by_backbone(methods, config.edit)):
-            plain = number == 0
-            chosen: list[AnyMethod] = [*able, *(external if plain else ())]
-            if chosen or (export and plain):
-                backbone = Backbone.load(edit.model, edit.runtime)
-                _Run(folder, kind, dataset, config, backbone, export and plain).make(chosen, progress, failures)
+        if executor is None:
+            return _make_cases(folder, kind, dataset, config, progress, methods, external, export)
+        alone = [CaseList(dataset.name, dataset.split, (case,)) for case in dataset.cases]
+        shared = (config, SilentProgress(), methods, external, export)
+        tasks = [Task(case.cases[0].name, make_case, (folder, kind, case, *shared)) for case in alone]
+        return spread_cases(executor, tasks, progress)
+
+
+def make_case(
+    folder: Path,
+    kind: str,
+    dataset: CaseList,
+    config: DatasetConfig,
+    progress: Progress,
+    methods: Sequence[Method],
+    external: Sequence[ExternalMethod],
+    export: bool,
+) -> list[Failure]:
+    """The part of `run_dataset` that is one case's, the only one of `dataset`, beside those of others."""
+    with held(folder / "cases" / dataset.cases[0].name):
+        return _make_cases(folder, kind, dataset, config, progress, methods, external, export)
+
+
+def _make_cases(
+    folder: Path,
+    kind: str,
+    dataset: Dataset,
+    config: DatasetConfig,
+    progress: Progress,
+    methods: Sequence[Method],
+    external: Sequence[ExternalMethod],
+    export: bool,
+) -> list[Failure]:
+    """`run_dataset`, once nobody else makes these cases."""
+    failures: list[Failure] = []
+    for number, (edit, able) in enumerate(group_by_backbone(methods, config.edit)):
+        plain = number == 0
+        chosen: list[AnyMethod] = [*able, *(external if plain else ())]
+        if chosen or (export and plain):
+            backbone = Backbone.load(edit.model, edit.runtime)
+            _Run(folder, kind, dataset, config, backbone, export and plain).make(chosen, progress, failures)
     return failures
 
 

@@ -32,15 +32,17 @@ from edit_your_motion.benchmark.methods.external import ExternalMethod
 from edit_your_motion.benchmark.paired.config import PairedConfig
 from edit_your_motion.benchmark.paired.pairs import PAIRS, PairChoice
 from edit_your_motion.benchmark.paired.scores import Judges, Truth, find_lpips, score_edit
-from edit_your_motion.benchmark.prefix_tuning import KeptTuning
+from edit_your_motion.benchmark.prefix_tuning import KeptTuning, keep_apart
+from edit_your_motion.benchmark.spreading import spread_cases
 from edit_your_motion.config import ClipConfig, EditConfig, VideoConfig, parse_config
 from edit_your_motion.errors import MissingExtraError, ModelFileError
+from edit_your_motion.executors.contract import Executor, Task
 from edit_your_motion.metrics import Lpips
 from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.people.finders.contract import PeopleBackend
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.preparation import Canvas, PreparedClip, open_backend, prepare_reference, prepare_source
-from edit_your_motion.runtime.progress import Progress
+from edit_your_motion.runtime.progress import Progress, SilentProgress
 from edit_your_motion.stage import RenderedClip, render_pair
 from edit_your_motion.stage.figure import BODY_PARTS
 from edit_your_motion.storage.locking import held
@@ -79,6 +81,7 @@ def run_paired(
     export: bool = False,
     lpips: Lpips | None = None,
     tune: Tune | None = None,
+    executor: Executor | None = None,
 ) -> list[Failure]:
     """Makes and scores every cell that is not there yet, and returns those that could not be made.
 
@@ -96,6 +99,7 @@ def run_paired(
         export: also write ``exports/PAIR/``, the pairs in the forms that other projects read.
         lpips: the network; by default AlexNet's, and a named gap where its weights cannot be had.
         tune: how people are tuned; by default as `tune_person` does, once for all methods that differ in less.
+        executor: makes each pair as a task of its own; by default they are made here, and share the loaded networks.
 
     Raises:
         CheckpointError: the base cannot be loaded.
@@ -103,14 +107,57 @@ def run_paired(
         DiskFullError: no room is left; the benchmark goes on where it was when it is called again.
         FolderInUseError: another benchmark works in the folder.
     """
+    with held(folder):
+        unfinished = folder / "unfinished"
+        kept = tune or KeptTuning(unfinished)
+        if executor is None:
+            return _make_pairs(folder, config, progress, methods, pairs, external, export, lpips, kept)
+        shared = (folder, config, SilentProgress(), methods)
+        tasks = [
+            Task(pair.name, make_pair, (*shared, pair, external, export, lpips, keep_apart(kept, pair.name)))
+            for pair in pairs
+        ]
+        failures = spread_cases(executor, tasks, progress)
+        if unfinished.is_dir() and not any(unfinished.iterdir()):
+            unfinished.rmdir()
+        return failures
+
+
+def make_pair(
+    folder: Path,
+    config: PairedConfig,
+    progress: Progress,
+    methods: Sequence[Method],
+    pair: PairChoice,
+    external: Sequence[ExternalMethod],
+    export: bool,
+    lpips: Lpips | None,
+    tune: Tune,
+) -> list[Failure]:
+    """The part of `run_paired` that is one pair's, beside those of others."""
+    with held(folder / "pairs" / pair.name):
+        return _make_pairs(folder, config, progress, methods, [pair], external, export, lpips, tune)
+
+
+def _make_pairs(
+    folder: Path,
+    config: PairedConfig,
+    progress: Progress,
+    methods: Sequence[Method],
+    pairs: Sequence[PairChoice],
+    external: Sequence[ExternalMethod],
+    export: bool,
+    lpips: Lpips | None,
+    tune: Tune,
+) -> list[Failure]:
+    """`run_paired`, once nobody else makes these pairs."""
     judges = Judges(lpips or find_lpips(), _open_people(config))
     failures: list[Failure] = []
-    with held(folder):
-        for number, (edit, able) in enumerate(group_by_backbone(methods, config.edit)):
-            chosen: list[AnyMethod] = [*able, *(external if number == 0 else ())]
-            if chosen or (export and number == 0):
-                fitting = config.model_copy(update={"edit": edit})
-                failures += _run_group(folder, fitting, progress, chosen, pairs, judges, export and number == 0, tune)
+    for number, (edit, able) in enumerate(group_by_backbone(methods, config.edit)):
+        chosen: list[AnyMethod] = [*able, *(external if number == 0 else ())]
+        if chosen or (export and number == 0):
+            fitting = config.model_copy(update={"edit": edit})
+            failures += _run_group(folder, fitting, progress, chosen, pairs, judges, export and number == 0, tune)
     return failures
 
 
@@ -122,12 +169,11 @@ def _run_group(
     pairs: Sequence[PairChoice],
     judges: Judges,
     export: bool,
-    tune: Tune | None,
+    tune: Tune,
 ) -> list[Failure]:
     """`run_paired` for methods of one backbone."""
     backbone = Backbone.load(config.edit.model, config.edit.runtime)
     config = config.model_copy(update={"size": config.size or backbone.base.native_side})
-    kept = KeptTuning(folder / "unfinished")
     failures: list[Failure] = []
     for number, pair in enumerate(pairs, 1):
         chosen = [_cell(folder, config, pair, method) for method in methods]
@@ -142,9 +188,9 @@ def _run_group(
                 write_video(folder / "pairs" / pair.name / f"{name}.mp4", video.frames, video.fps, crf=CRF)
             if export:
                 export_scene(folder / "exports" / pair.name, scene, config.edit.alignment)
-            make_cells(cells, scene, backbone, label, failures, tune or kept)
-        if tune is None:
-            kept.forget()
+            make_cells(cells, scene, backbone, label, failures, tune)
+        if isinstance(tune, KeptTuning):
+            tune.forget()
     return failures
 
 

@@ -11,6 +11,7 @@ from edit_your_motion.benchmark.paired.pairs import PAIRS, PairChoice
 from edit_your_motion.benchmark.paired.run import Failure, PairedConfig, run_paired
 from edit_your_motion.benchmark.prefix_tuning import PrefixTuning
 from edit_your_motion.errors import ConfigError
+from edit_your_motion.executors.contract import Executor
 from edit_your_motion.metrics import Lpips
 from edit_your_motion.metrics.published import load_published
 from edit_your_motion.runtime.progress import Progress
@@ -75,6 +76,7 @@ def run_sweep(
     grid: Grid | None = None,
     pairs: Sequence[PairChoice] = tuple(PAIRS.values()),
     lpips: Lpips | None = None,
+    executor: Executor | None = None,
 ) -> list[Failure]:
     """Makes and scores every cell that is not there yet, and returns those that could not be made.
 
@@ -89,6 +91,7 @@ def run_sweep(
         grid: which counts; Table V's by default.
         pairs: which ones.
         lpips: the network; by default AlexNet's.
+        executor: makes each pair as a task of its own; by default they are made here, and share the loaded networks.
 
     Raises:
         ConfigError: `config` shortens the stages, or stops them early.
@@ -106,6 +109,7 @@ def run_sweep(
         pairs=pairs,
         lpips=lpips,
         tune=PrefixTuning(states),
+        executor=executor,
     )
     if not failures:
         shutil.rmtree(states, ignore_errors=True)
