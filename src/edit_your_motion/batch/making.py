@@ -115,12 +115,14 @@ def tune_once(store: Store, workshop: Workshop, row: Row, config: TuneConfig, pr
         if isinstance(store, RemoteStore):
             folder = _kept(workshop, name)
             run_tune(config, folder, progress)
+            logger.info("%s: tuned", name)
             (folder / DONE).write_text("{}", encoding="utf-8")
             store.upload(folder, name, DONE)
             return folder
         place = store.path(name)
         assert place is not None
         run_tune(config, place, progress)
+        logger.info("%s: tuned", name)
         return place
 
 
@@ -165,7 +167,7 @@ def _workplace(store: Store, workshop: Workshop, row: Row) -> Iterator[Path]:
 def _logged(path: Path) -> Iterator[None]:
     """Within it what our modules have to say goes into a file."""
     ours = logging.getLogger("edit_your_motion")
-    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler = logging.FileHandler(path, encoding="utf-8")  # after what former tries had to say
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     before = ours.level
     ours.addHandler(handler)
