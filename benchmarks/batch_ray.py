@@ -44,9 +44,9 @@ SILENT = SilentProgress()
 PEOPLE, MOTIONS = 4, 6
 SETTINGS: dict[str, Any] = {
     "video": {"frames": 4, "size": "64"},
-    "tuning": {"motion": {"iterations": 20}, "appearance": {"iterations": 20}, "checkpoint_every": 5},
-    "inversion": {"steps": 10},
-    "sampling": {"steps": 10},
+    "tuning": {"motion": {"iterations": 6}, "appearance": {"iterations": 6}, "checkpoint_every": 2},
+    "inversion": {"steps": 4},
+    "sampling": {"steps": 4},
     "runtime": {"device": "cpu"},
 }
 COMPARED = ("edited.mp4", "comparison.mp4", "sheet.png", "alignment.png", "skeletons.json", "aligned.mp4")

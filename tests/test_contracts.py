@@ -39,7 +39,7 @@ from tiny_network import TEXT_WIDTH, load_network, random_clip
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(edit_your_motion.__file__).parent
 LAYERS = (
-    {"errors", "config", "storage", "runtime", "serving", "models.prediction_type"},
+    {"errors", "config", "storage", "runtime", "executors", "serving", "models.prediction_type"},
     {"nn", "diffusion", "tuning", "people", "metrics", "video", "models", "runtime.compilation", "presets"},
     {"models.backbone", "runtime.memory_plan", "runtime.time_plan", "sampling"},
     {"compositing"},
