@@ -89,3 +89,19 @@ def test_other_makers_processors_are_left_alone(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(rounding, "_made_by_intel", lambda: False)
     rounding.ask_for_same_digits()
     assert SETTING not in os.environ
+
+
+@pytest.mark.law
+@pytest.mark.parametrize("capability", ["default", "avx2"])
+def test_half_precision_attends_without_wide_vectors(capability: str) -> None:
+    """In a process of its own: both libraries look at the processor once."""
+    script = (
+        "import edit_your_motion, torch; q = torch.ones(1, 4, 128, 64).bfloat16(); "
+        "print(float(torch.nn.functional.scaled_dot_product_attention(q, q, q).mean()))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "ONEDNN_MAX_CPU_ISA"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={**environment, "ATEN_CPU_CAPABILITY": capability},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.stdout.strip(), done.stderr) == ("1.0", "")

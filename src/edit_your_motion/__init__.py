@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from edit_your_motion.video import Video, read_video, write_video
 
 # Before torch multiplies for the first time.
-import_module("edit_your_motion.runtime.matmul_rounding").ask_for_same_digits()
+_matmul = import_module("edit_your_motion.runtime.matmul_rounding")
+_matmul.ask_for_same_digits()
+_matmul.keep_to_narrow_vectors()
 
 __version__ = "0.1.0"
 

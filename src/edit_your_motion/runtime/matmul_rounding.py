@@ -1,4 +1,4 @@
-"""The same digits for the same numbers: how the library of matrix products is asked to round."""
+"""What libraries of matrix products are asked for: the same digits for the same numbers; vectors as narrow as torch."""
 
 import os
 import platform
@@ -18,6 +18,16 @@ def ask_for_same_digits() -> None:
     """
     if _made_by_intel():
         os.environ.setdefault(SETTING, STRICT)
+
+
+def keep_to_narrow_vectors() -> None:
+    """Has oneDNN do without wide vectors where torch is told to by ``ATEN_CPU_CAPABILITY``; what the user set stays.
+
+    Left alone, torch's narrow kernels hand attention in bfloat16 to oneDNN's wide ones, and end in "pack_vnni2 is only
+    supported when avx512 is supported".
+    """
+    if os.environ.get("ATEN_CPU_CAPABILITY") in ("default", "avx2"):
+        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
 
 
 def _made_by_intel() -> bool:
