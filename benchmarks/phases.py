@@ -93,7 +93,7 @@ class Recipe:
 RECIPES = {
     "edit-your-motion": Recipe({}, TuningConfig().stages, True),
     "tune-a-video": Recipe(
-        {"frame_attention": "sparse-causal", "temporal_attention": "tune-a-video", "motion_attention": False},
+        {"frame_attention": "sparse-causal", "temporal_attention": "tune-a-video", "motion_attention": "none"},
         (
             StageConfig(
                 trains=("frame-queries", "text-queries", "temporal-projections"), pixels="whole", skeletons=False
