@@ -56,6 +56,26 @@ def test_one_person_comes_out_as_found() -> None:
         np.testing.assert_array_equal(track.masks[frame], person.mask)
 
 
+def test_the_people_among_whom_one_chooses_are_shown_where_most_of_them_are_together() -> None:
+    late, early = [130 - 2 * frame for frame in range(12)], [30 + 2 * frame for frame in range(12)]
+    detections = [
+        [_person(early[frame]), *([_person(late[frame], height=30)] if frame >= 3 else [])] for frame in range(12)
+    ]
+    kept = np.arange(12) % 2 == 0
+    for number, way in ((1, early), (2, late)):
+        track = _follow(detections, person=number, kept=kept)
+        together = track.gathering
+        assert together is not None
+        assert together.frame >= 4
+        assert kept[together.frame], "it is a frame of the clip"
+        left, _, right, bottom = together.boxes[number]
+        assert (left + right) / 2 * WIDTH == pytest.approx(way[together.frame], abs=1e-3)
+        assert bottom == pytest.approx(1)
+        taken = track.take(np.flatnonzero(kept)).gathering
+        assert taken is not None
+        assert (taken.frame * 2, taken.boxes) == (together.frame, together.boxes)
+
+
 def test_a_gap_is_bridged_and_left_empty() -> None:
     detections = [[_person(30 + 2 * frame)] if frame not in (3, 4, 5) else [] for frame in range(20)]
     track = _follow(detections)

@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,12 @@ from PIL import Image
 
 from edit_your_motion.config import AlignmentConfig, load_config
 from edit_your_motion.errors import ConfigError
+from edit_your_motion.people import preparation
 from edit_your_motion.people.alignment import align_as
+from edit_your_motion.people.finders.contract import OnFrame, PersonDetection
+from edit_your_motion.people.formats.keypoints_file import load_keypoints
 from edit_your_motion.people.keypoints import BODY_JOINTS
-from edit_your_motion.people.preparation import load_prepared, save_prepared
+from edit_your_motion.people.preparation import PreparedClip, load_prepared, save_prepared
 from edit_your_motion.person import load_person
 from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.video import write_video
@@ -22,6 +26,8 @@ from edit_your_motion.web.edits import run_job
 from edit_your_motion.web.library import Library
 from edit_your_motion.web.offers import spread_settings
 from edit_your_motion.web.packing import zip_folder
+from edit_your_motion.web.preparing import PEOPLE, PREPARED, prepare_clip
+from edit_your_motion.web.probing import FACTS
 from synthetic_clip import film, write_clip
 from web_site import PROMPT, WebSite, add_pair, serving_web, tiny_settings, wait_for_phase
 
@@ -237,3 +243,53 @@ def test_a_clip_has_pictures_from_all_over_it(site: WebSite, tmp_path: Path) -> 
     assert np.all(np.diff(apart[:4]) > 0)
     facts = json.loads((site.library.folder / "clips" / clip / "facts.json").read_text())
     assert facts["frames"] == 24
+
+
+class Couple:
+    """A people finder that sees the figures of two films of one size, whatever the pictures' size."""
+
+    name = "couple"
+
+    def __init__(self, *films: PreparedClip) -> None:
+        self.films, self.passed = films, 0
+
+    def detect(self, frames: np.ndarray, *, on_frame: OnFrame | None = None) -> list[list[PersonDetection]]:
+        height, width = frames.shape[1:3]
+        people: list[list[PersonDetection]] = []
+        for frame in range(self.passed, self.passed + len(frames)):
+            people.append([])
+            for clip in self.films:
+                scale = np.array([width / clip.keypoints.width, height / clip.keypoints.height])
+                body = clip.keypoints.mapped(scale, np.zeros(2), height, width).body[frame]
+                mask = np.asarray(Image.fromarray(clip.masks[frame]).resize((width, height)))
+                box = np.array([*body[:, :2].min(axis=0), *body[:, :2].max(axis=0)], np.float32)
+                people[-1].append(PersonDetection(box, 0.9, body, mask=mask))
+        self.passed += len(frames)
+        return people
+
+
+@pytest.mark.parametrize("role", ["source", "reference"])
+def test_of_several_people_the_one_who_is_clicked_on_is_taken(
+    role: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, right = film(8, 96, 160, speed=0.5), film(8, 96, 160, speed=0.5)
+    right = replace(
+        right,
+        keypoints=right.keypoints.mapped(np.ones(2), np.array([70.0, 0]), 96, 160),
+        masks=np.roll(right.masks, 70, axis=2),
+    )
+    video = write_clip(tmp_path, left).video
+    monkeypatch.setattr(preparation, "open_backend", lambda people: Couple(left, right))
+    asked = {"original": video.name, "role": role, "people": {}, "video": {"start": 0.0, "frames": 8, "fps": None}}
+    places = []
+    for person in (1, 2):
+        prepare_clip(tmp_path, {**asked, "person": person}, SilentProgress())
+        facts = json.loads((tmp_path / PREPARED / FACTS).read_text())
+        assert set(facts["people"]) == {"1", "2"}
+        boxes = {number: (box[0] + box[2]) / 2 for number, box in facts["people"].items()}
+        assert boxes["2"] - boxes["1"] == pytest.approx(70 / 160, abs=0.01)
+        with Image.open(tmp_path / PREPARED / PEOPLE) as shown:
+            assert shown.width / shown.height == pytest.approx(160 / 96, rel=0.02)
+        found = load_keypoints(tmp_path / PREPARED / "keypoints.json")
+        places.append(float(found.body[0, 0, 0]) / found.width)
+    assert places[1] > places[0] + 0.1

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from edit_your_motion.config import EditConfig, Section
+from edit_your_motion.config import EditConfig, Section, merge
 from edit_your_motion.errors import InputError
 from edit_your_motion.web.edits import INPUTS, copy_clip, find_person, resolve
 from edit_your_motion.web.library import Job, Library, make_id
@@ -98,7 +98,7 @@ class Desk:
             "frames": frames,
             "offer_name": given.offer,
             "base": base,
-            "offer": {**OFTEN, **offer} if given.kind != "apply" else dict(offer),
+            "offer": merge(OFTEN, offer) if given.kind != "apply" else dict(offer),
         }
         return request, clips
 

@@ -21,6 +21,7 @@ export function complain(error) {
 const VIEWS = ["clips", "editor", "edits", "look"];
 
 export function show(view) {
+  if (by(view).hidden) scrollTo(0, 0);
   for (const name of VIEWS) by(name).hidden = name !== view;
   const tab = view === "editor" ? "clips" : view === "look" ? "edits" : view;
   for (const each of document.querySelectorAll("[data-view]")) each.setAttribute("aria-pressed", each.dataset.view === tab);
