@@ -1,8 +1,8 @@
 """Measure how many frames a second the web app's editor shows, skeleton and mask over them, in a real browser.
 
     pip install -e '.[browser]'                       # and a Chromium, see CONTRIBUTING
-    python benchmarks/web_scrub.py                    # ten seconds of 1920x1080 at 25 frames/s
-    python benchmarks/web_scrub.py --height 384 --width 672
+    python benchmarks/web_scrub.py                    # ten seconds at 25 frames/s, as a clip of 1920x1080 is prepared
+    python benchmarks/web_scrub.py --height 1080 --width 1920
 
 Somebody scrubs through the clip in as long as it lasts, and then plays it, which asks for each frame when its time has
 come. A frame counts once it is drawn with its overlay. The result is a JSON file: frames shown a second
@@ -85,8 +85,8 @@ def watch(address: str, frames: int, fps: int) -> dict[str, Any]:
 def main() -> None:
     """Measures as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--height", type=int, default=1080)
-    parser.add_argument("--width", type=int, default=1920)
+    parser.add_argument("--height", type=int, default=384)
+    parser.add_argument("--width", type=int, default=704)
     parser.add_argument("--frames", type=int, default=250)
     parser.add_argument("--fps", type=int, default=25)
     parser.add_argument("--output", type=Path, default=Path("web-scrub.json"))

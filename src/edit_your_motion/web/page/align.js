@@ -1,6 +1,6 @@
 // The reference's motion on the source's person, live while it is put by hand.
 
-import { attempt, by, Player } from "./dom.js";
+import { attempt, by, latest, Player } from "./dom.js";
 import { ask, Frames } from "./server.js";
 import { drawSkeleton } from "./skeleton.js";
 
@@ -55,16 +55,16 @@ async function align(chosen) {
   await draw();
 }
 
-async function draw() {
+const draw = latest(async () => {
   if (!aligned) return;
   const index = player.frame, scale = canvas.width / aligned.width;
   const picture = await attempt(() => frames.get(aligned.shown[index]));
-  if (!picture || index !== player.frame) return;
+  if (!picture || index >= aligned.frames.length) return;
   const context = canvas.getContext("2d");
   context.drawImage(picture, 0, 0, canvas.width, canvas.height);
   const body = Object.fromEntries(Object.entries(aligned.frames[index].body).filter(([, point]) => point));
   drawSkeleton(context, body, scale, null, new Set());
-}
+});
 
 function move(right, down) {
   for (const [name, by_] of [["right", right], ["down", down]]) by(`align-${name}`).value = by(`align-${name}`).valueAsNumber + by_;

@@ -37,6 +37,25 @@ export async function attempt(work) {
   }
 }
 
+// Work that is asked for again while it is under way is done once more after it, as things are then: whoever scrubs faster
+// than pictures come sees as many as can be shown, and none waits behind those that were passed.
+export function latest(work) {
+  let under = false, again = false;
+  return async () => {
+    again = true;
+    if (under) return;
+    under = true;
+    try {
+      while (again) {
+        again = false;
+        await work();
+      }
+    } finally {
+      under = false;
+    }
+  };
+}
+
 export function sure(question, action = "Delete") {
   by("leave").textContent = action;
   by("sure-title").textContent = question;

@@ -1,17 +1,18 @@
 // A clip's frames with what was found in them, to be put right by mouse, finger or keyboard; saved at once.
 
-import { attempt, by, drawCurve, make, Player } from "./dom.js";
+import { attempt, by, drawCurve, latest, make, Player } from "./dom.js";
 import { ask, Frames } from "./server.js";
 import { drawSkeleton, isThere, JOINTS, meanConfidence, spread, swapSides } from "./skeleton.js";
 
 const FINE = 900;
+const FINEST = 1280;
 const STEP = 1;
 const FAR = 10;
 const KEPT = 96;
-const AHEAD = 6;
+const AHEAD = 12;
 const TINT = new Uint32Array(Uint8Array.of(224, 32, 138, 110).buffer)[0];
 
-let zoom = 1, clip, frames, rows, corrected, masks, done, undone, held, chosen = "nose", tool = "joints", cursor = [0, 0], saving = Promise.resolve();
+let zoom = 1, clip, frames, rows, corrected, masks, maskPictures, done, undone, held, chosen = "nose", tool = "joints", cursor = [0, 0], saving = Promise.resolve();
 const player = new Player("", () => { draw(); });
 const canvas = by("canvas");
 const context = canvas.getContext("2d");
@@ -24,11 +25,12 @@ export async function openEditor(opened) {
   const content = await ask("GET", `/api/clips/${clip.id}/keypoints`);
   rows = content.frames.map((row) => ({ ...row, body: Object.fromEntries(Object.entries(row.body ?? {}).filter(([, point]) => point)) }));
   corrected = content.corrected;
-  frames = new Frames((index) => `/api/clips/${clip.id}/frames/${index}.jpg`, count);
+  frames = new Frames((index) => `/api/clips/${opened.id}/frames/${index}.jpg`, count);
   masks = new Map();
+  maskPictures = new Frames((index) => `/api/clips/${opened.id}/masks/${index}.png`, count);
   done = [];
   undone = [];
-  zoom = Math.max(1, FINE / width); // lines stay fine over small pictures
+  zoom = Math.min(Math.max(1, FINE / width), FINEST / width); // fine lines over small pictures, no more than a screen shows
   canvas.width = Math.round(width * zoom);
   canvas.height = Math.round(height * zoom);
   canvas.parentElement.style.setProperty("--shape", width / height);
@@ -55,25 +57,18 @@ function curve() {
 function maskOf(index) {
   const known = masks.get(index);
   if (known) return known;
-  const { id, prepared: { width, height } } = clip;
-  const coming = saving.then(() => new Promise((resolve, reject) => { // after what is being saved, which may be this one
-    const picture = new Image();
-    picture.onload = () => {
-      const mask = make("canvas", { width, height });
-      mask.getContext("2d", { willReadFrequently: true }).drawImage(picture, 0, 0);
-      resolve(mask);
-    };
-    picture.onerror = () => {
-      masks.delete(index);
-      reject(new Error(`the mask of frame ${index + 1} did not come`));
-    };
-    picture.src = `/api/clips/${id}/masks/${index}.png`;
-  }));
+  const { width, height } = clip.prepared, pictures = maskPictures;
+  const coming = saving.then(() => pictures.get(index)).then((picture) => { // after what is being saved, which may be this one
+    const mask = make("canvas", { width, height });
+    mask.getContext("2d", { willReadFrequently: true }).drawImage(picture, 0, 0);
+    return mask;
+  });
+  coming.catch(() => masks.delete(index));
   keepMask(index, coming);
   return coming;
 }
 
-// A canvas for each frame of a long clip would fill the memory: the oldest come anew when they are wanted.
+// A canvas for each frame of a long clip would fill the memory: the oldest are drawn anew when they are wanted.
 function keepMask(index, mask) {
   masks.delete(index);
   masks.set(index, mask);
@@ -88,10 +83,10 @@ function fetchAhead(index) {
   }
 }
 
-async function draw() {
-  const index = player.frame;
+const draw = latest(async () => {
+  const index = player.frame, opened = clip;
   const shown = await attempt(() => Promise.all([frames.get(index), by("show-mask").checked ? maskOf(index) : null]));
-  if (!shown || index !== player.frame) return;
+  if (!shown || opened !== clip) return;
   const [picture, mask] = shown;
   context.globalAlpha = 1;
   context.drawImage(picture, 0, 0, canvas.width, canvas.height);
@@ -114,8 +109,8 @@ async function draw() {
     context.arc(cursor[0] * zoom, cursor[1] * zoom, (by("brush").value / 2) * zoom, 0, 2 * Math.PI);
     context.stroke();
   }
-  fetchAhead(index);
-}
+  if (index === player.frame) fetchAhead(index);
+});
 
 const tints = new WeakMap();
 
@@ -169,7 +164,10 @@ function save(state) {
     }
     by("said").dataset.saved = done.length;
   }));
-  for (const [index, picture] of state.masks ?? []) keepMask(index, Promise.resolve(copyOf(picture)));
+  for (const [index, picture] of state.masks ?? []) {
+    keepMask(index, Promise.resolve(copyOf(picture)));
+    maskPictures.forget(index);
+  }
   curve();
   draw();
 }

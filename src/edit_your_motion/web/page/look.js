@@ -1,6 +1,6 @@
 // Edits looked at side by side, in step, and compared.
 
-import { attempt, by, drawCurve, fill, make, Player, show } from "./dom.js";
+import { attempt, by, drawCurve, fill, latest, make, Player, show } from "./dom.js";
 import { ask, Frames } from "./server.js";
 import { drawSkeleton } from "./skeleton.js";
 
@@ -77,11 +77,11 @@ function put(canvas, picture) {
   return canvas.getContext("2d");
 }
 
-async function drawRows() {
-  const index = player.frame;
+const drawRows = latest(async () => {
+  const index = player.frame, opened = looked;
   const at = (frames) => frames.get(Math.min(index, frames.pictures.length - 1));
   const pictures = await attempt(() => Promise.all([at(looked.rows.source), at(looked.rows.reference), at(looked.rows.edited), at(wiped)]));
-  if (!pictures || index !== player.frame) return;
+  if (!pictures || opened !== looked) return;
   const [source, reference, edited, other] = pictures;
   put(by("row-source"), source);
   put(by("row-reference"), reference);
@@ -101,7 +101,7 @@ async function drawRows() {
   context.restore();
   context.fillStyle = "#fff";
   context.fillRect(cut - 1, 0, 2, edited.naturalHeight);
-}
+});
 
 by("against").onchange = against;
 by("wipe").oninput = () => { drawRows(); };

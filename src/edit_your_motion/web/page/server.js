@@ -39,7 +39,10 @@ export function listen(onChange, onProgress) {
   events.addEventListener("progress", (event) => onProgress(JSON.parse(event.data)));
 }
 
-// Pictures of a clip's frames by number, kept as they come.
+let asked = 0;
+
+// Pictures of a clip's frames by number, kept as they come. A page keeps pictures by their address and does not ask whether
+// they have changed, so that each time they are asked for they have an address of their own.
 export class Frames {
   constructor(address, count) {
     this.address = address;
@@ -47,15 +50,22 @@ export class Frames {
   }
 
   get(index) {
-    this.pictures[index] ??= new Promise((resolve, reject) => {
-      const picture = new Image();
-      picture.onload = () => resolve(picture);
-      picture.onerror = () => {
-        this.pictures[index] = undefined;
-        reject(new Error(`frame ${index + 1} did not come`));
-      };
-      picture.src = this.address(index);
-    });
+    this.pictures[index] ??= this.load(index);
     return this.pictures[index];
+  }
+
+  async load(index) {
+    const picture = Object.assign(new Image(), { src: `${this.address(index)}?${++asked}` });
+    try {
+      await picture.decode(); // off the thread that draws
+      return picture;
+    } catch {
+      this.forget(index);
+      throw new Error(`frame ${index + 1} did not come`);
+    }
+  }
+
+  forget(index) {
+    this.pictures[index] = undefined;
   }
 }
