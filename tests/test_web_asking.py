@@ -268,11 +268,11 @@ class Couple:
         return people
 
 
-@pytest.mark.parametrize("role", ["source", "reference"])
+@pytest.mark.parametrize("role", [pytest.param("source", marks=pytest.mark.slow), "reference"])
 def test_of_several_people_the_one_who_is_clicked_on_is_taken(
     role: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left, right = film(8, 96, 160, speed=0.5), film(8, 96, 160, speed=0.5)
+    left, right = film(4, 96, 160, speed=0.5), film(4, 96, 160, speed=0.5)
     right = replace(
         right,
         keypoints=right.keypoints.mapped(np.ones(2), np.array([70.0, 0]), 96, 160),
@@ -280,7 +280,7 @@ def test_of_several_people_the_one_who_is_clicked_on_is_taken(
     )
     video = write_clip(tmp_path, left).video
     monkeypatch.setattr(preparation, "open_backend", lambda people: Couple(left, right))
-    asked = {"original": video.name, "role": role, "people": {}, "video": {"start": 0.0, "frames": 8, "fps": None}}
+    asked = {"original": video.name, "role": role, "people": {}, "video": {"start": 0.0, "frames": 4, "fps": None}}
     places = []
     for person in (1, 2):
         prepare_clip(tmp_path, {**asked, "person": person}, SilentProgress())
