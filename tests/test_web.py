@@ -82,6 +82,39 @@ def test_what_a_killed_server_left_running_waits_again_in_its_old_place(library:
     assert taken.id == first.id
 
 
+def test_a_file_whose_last_part_came_as_the_server_ended_is_looked_at_after_a_start(library: Library) -> None:
+    clip, other = (library.add_clip(name, "source", 5) for name in ("whole.mp4", "half.mp4"))
+    library.original(clip).write_bytes(b"12345")
+    library.original(other).write_bytes(b"123")
+    again = Library(library.folder)
+    again.recover()
+    again.recover()
+    assert [(job.kind, job.clip) for job in again.jobs()] == [("probe", clip.id)]
+
+
+def test_files_that_are_announced_count_before_they_have_come(tmp_path: Path) -> None:
+    library = Library(tmp_path / "library", Quota(all=1_000_000))
+    first = library.add_clip("first.mp4", "source", 600_000)
+    with pytest.raises(InputError, match="waits for 600000"):
+        library.add_clip("second.mp4", "source", 600_000)
+    library.original(first).write_bytes(bytes(500_000))
+    with pytest.raises(InputError, match="waits for 100000"):
+        library.add_clip("second.mp4", "source", 400_000)
+    library.remove_clip(first)
+    library.add_clip("second.mp4", "source", 600_000)
+
+
+def test_the_queue_is_bounded_and_clips_do_not_wait_in_it(tmp_path: Path) -> None:
+    library = Library(tmp_path / "library", Quota(waiting=2))
+    for name in ("one", "two"):
+        library.add_job("edit", name, {})
+    with pytest.raises(InputError, match="2 jobs wait already"):
+        library.add_job("edit", "three", {})
+    clip = library.add_clip("clip.mp4", "source", 5)
+    library.complete_clip(clip)
+    assert library.take_job("clips") is not None
+
+
 def test_a_process_that_dies_again_and_again_is_given_up(library: Library) -> None:
     job = library.add_job("edit", "dies", {})
     for _ in range(MOST_ATTEMPTS):
@@ -255,6 +288,7 @@ def test_a_file_comes_in_parts_and_goes_on_after_an_interruption(site: WebSite, 
     assert site.send(new, 0, content[:100]).status == 409, "no part twice"
     received = site.ask("GET", f"/api/clips/{new}").json["received"]
     assert site.send(new, received, content[received:] + b"more").status == 409
+    assert site.send(new, received, b"").status == 409, "a part has bytes"
     assert site.send(new, received, content[received:]).status == 200
     shown = site.wait(f"/api/clips/{new}", "known")
     assert (shown["facts"]["width"], shown["facts"]["frames"]) == (64, 4)

@@ -77,17 +77,21 @@ def resolve(clips: Mapping[str, Path], job: Mapping[str, Any]) -> TuneConfig | A
     return choose_settings(kind, *given, base=job["base"]).config
 
 
-def foresee(folder: Path | None, clips: Mapping[str, Path], job: Mapping[str, Any]) -> Outlook | None:
-    """What a job will take, from what is there of it; None where nothing takes long any more.
+def foresee(clips: Mapping[str, Path], job: Mapping[str, Any]) -> Outlook | None:
+    """What a job that is only thought of would take; None where nothing takes long.
 
     Args:
-        folder: of the job; None where it is only thought of.
         clips: folders of source and reference.
-        job: what is asked for, and ``home``: the folder of a person who is tuned already.
+        job: what is asked for, and ``home``: the folder of the job that tunes the person, where another one does.
+
+    Raises:
+        InputError: the person who would be given a motion is not tuned yet.
     """
     config = resolve(clips, job)
-    home = Path(job["home"]) if job.get("home") else folder
-    return foresee_job(config, None if home is None else find_person(home))
+    person = find_person(Path(job["home"])) if job["home"] is not None else None
+    if person is None and job["kind"] == "apply":
+        raise InputError("the person is not tuned yet: what their motion takes can be told once they are")
+    return foresee_job(config, person)
 
 
 def run_job(folder: Path, job: Mapping[str, Any], report: Report) -> None:

@@ -176,8 +176,10 @@ class Library:
         """
         if not 0 < size <= self.quota.file:
             raise InputError(f"expected a file of 1 to {self.quota.file} bytes, got {size}")
-        if (used := self.used()) + size > self.quota.all:
-            raise InputError(f"the library may hold {self.quota.all} bytes and has {used}: delete something first")
+        used, coming = self.used(), sum(clip.size - self.received(clip) for clip in self.clips() if not clip.complete)
+        if used + coming + size > self.quota.all:
+            most = self.quota.all
+            raise InputError(f"the library may hold {most} bytes, has {used} and waits for {coming}: delete something")
         clip = Clip(make_id(), name, role, size, _suffix(name), _now(), 0)
         with self._transaction() as database:
             (count,) = database.execute("SELECT count(*) FROM clips").fetchone()
@@ -194,7 +196,7 @@ class Library:
         """Says that all bytes of a clip are there, and has it probed."""
         with self._transaction() as database:
             database.execute("UPDATE clips SET complete = 1 WHERE id = ?", (clip.id,))
-        self.add_job("probe", clip.name, self.describe_original(clip), clip=clip.id)
+            self._insert_job(database, make_id(), "probe", clip.name, self.describe_original(clip), clip.id)
 
     def clips(self) -> list[Clip]:
         """All clips, the last first."""
@@ -213,6 +215,13 @@ class Library:
     def original(self, clip: Clip) -> Path:
         """A clip as it came."""
         return self.clip_folder(clip) / f"original{clip.suffix}"
+
+    def received(self, clip: Clip) -> int:
+        """How many bytes of a clip have come."""
+        try:
+            return self.original(clip).stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def describe_original(self, clip: Clip) -> dict[str, Any]:
         """What a clip's process needs to know of the file."""
@@ -244,14 +253,10 @@ class Library:
         self, id: str, kind: Kind, name: str, request: Mapping[str, Any], *, clip: str | None = None
     ) -> Job:
         """The same for a job whose folder was made before under this id."""
-        lane: Lane = "clips" if clip is not None else "edits"
         with self._transaction() as database:
-            self._require_room(database, 1)
-            database.execute(
-                "INSERT INTO jobs (id, kind, lane, name, state, clip, request, created) "
-                "VALUES (?, ?, ?, ?, 'queued', ?, ?, ?)",
-                (id, kind, lane, name, clip, json.dumps(request), _now()),
-            )
+            if clip is None:
+                self._require_room(database, 1)
+            self._insert_job(database, id, kind, name, request, clip)
         job = self.job(id)
         assert job is not None
         return job
@@ -335,9 +340,12 @@ class Library:
             )
 
     def recover(self) -> None:
-        """After a start: jobs that a former server left running wait again."""
+        """After a start: jobs that a former server left running wait again, and files that are whole are looked at."""
         with self._transaction() as database:
             database.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running'")
+        for clip in self.clips():
+            if not clip.complete and self.received(clip) == clip.size:
+                self.complete_clip(clip)
 
     def rename_job(self, job: Job, name: str) -> None:
         """Gives a job another name."""
@@ -370,8 +378,19 @@ class Library:
                     seen[status.st_dev, status.st_ino] = status.st_size
         return sum(seen.values())
 
+    def _insert_job(
+        self, database: sqlite3.Connection, id: str, kind: Kind, name: str, request: Mapping[str, Any], clip: str | None
+    ) -> None:
+        lane: Lane = "clips" if clip is not None else "edits"
+        database.execute(
+            "INSERT INTO jobs (id, kind, lane, name, state, clip, request, created) "
+            "VALUES (?, ?, ?, ?, 'queued', ?, ?, ?)",
+            (id, kind, lane, name, clip, json.dumps(request), _now()),
+        )
+
     def _require_room(self, database: sqlite3.Connection, count: int) -> None:
-        (waiting,) = database.execute("SELECT count(*) FROM jobs WHERE state = 'queued'").fetchone()
+        waiting_edits = "SELECT count(*) FROM jobs WHERE state = 'queued' AND clip IS NULL"
+        (waiting,) = database.execute(waiting_edits).fetchone()
         if waiting + count > self.quota.waiting:
             most = self.quota.waiting
             raise InputError(f"{counted(waiting, 'job')} wait already and {most} may in all: cancel some, or wait")

@@ -155,7 +155,7 @@ class _Faces:
         page = files("edit_your_motion.web").joinpath("page")
         self.texts = {each.name: each.read_bytes() for each in page.iterdir() if Path(each.name).suffix in TYPES}
         self.described: dict[str, Any] = {}
-        self._appending = Lock()
+        self._appending, self._foreseeing = Lock(), asyncio.Lock()
         self._sized, self._size = -SIZED_EVERY, 0
 
     def addresses(self) -> Sequence[Address]:
@@ -343,7 +343,8 @@ class _Faces:
     async def foresee(self, request: "Request") -> "Response":
         """What an edit would take."""
         given = await read_section(request, NewJob, 64_000)
-        return await self._later(lambda: self.crew.foresee(self.desk.think_of(given)))
+        async with self._foreseeing:  # who waits for another one's keeps no thread from answering
+            return await self._later(lambda: self.crew.foresee(self.desk.think_of(given)))
 
     async def align(self, request: "Request") -> "Response":
         """The skeletons of a reference on the person of a source."""
@@ -478,14 +479,15 @@ class _Faces:
         return folder / INPUTS / row
 
     def _append(self, clip: Clip, offset: int, part: bytes) -> Mapping[str, Any]:
-        path = self.library.original(clip)
+        if not part:
+            raise InputError("expected a part of the file, got no bytes")
         with self._appending:
-            received = path.stat().st_size if path.is_file() else 0
+            received = self.library.received(clip)
             if clip.complete or offset != received:
                 raise InputError(f"expected the part at {received}, got one at {offset}")
             if received + len(part) > clip.size:
                 raise InputError(f"expected {clip.size} bytes in all, got more")
-            with path.open("ab") as file:
+            with self.library.original(clip).open("ab") as file:
                 file.write(part)
             if received + len(part) == clip.size:
                 self.library.complete_clip(clip)
@@ -530,7 +532,6 @@ class _Faces:
 
     def _describe_clip(self, clip: Clip, jobs: Sequence[Job] | None = None) -> Mapping[str, Any]:
         folder = self.library.clip_folder(clip)
-        path = self.library.original(clip)
         own = [job for job in (self.library.jobs() if jobs is None else jobs) if job.clip == clip.id]
         last = own[-1] if own else None
         prepared = read_facts(folder / PREPARED / FACTS)
@@ -539,7 +540,7 @@ class _Faces:
             state = last.state
         return {
             **asdict(clip),
-            "received": path.stat().st_size if path.is_file() else 0,
+            "received": self.library.received(clip),
             "state": state,
             "error": last.error if last else None,
             "job": last.id if last else None,

@@ -118,7 +118,7 @@ def _do(job: dict[str, Any], folder: Path, tell: Tell) -> None:
     from edit_your_motion.web import edits
 
     if "clips" in job:  # nothing is to be done yet
-        outlook = edits.foresee(None, {role: Path(place) for role, place in job["clips"].items()}, job)
+        outlook = edits.foresee({role: Path(place) for role, place in job["clips"].items()}, job)
         tell({"outlook": None if outlook is None else asdict(outlook)})
         return
     edits.run_job(folder, job, lambda seconds, steps: Reporter(tell, seconds, steps))

@@ -1,6 +1,6 @@
 // The queue, and how what is in it goes.
 
-import { attempt, by, button, drawCurve, lasts, make, sure, svg } from "./dom.js";
+import { attempt, by, button, complain, drawCurve, lasts, make, sure, svg } from "./dom.js";
 import { openLook } from "./look.js";
 import { ask } from "./server.js";
 
@@ -103,7 +103,7 @@ function live(job) {
 
 function refreshLive(id) {
   const read = watched.get(id);
-  if (read) attempt(read);
+  read?.().catch(complain); // what somebody did wrong stays on the page meanwhile
 }
 
 export function sharesOf(outlook) {
