@@ -171,6 +171,21 @@ def test_what_an_edit_takes_is_said_before_and_while_it_runs(site: WebSite, pair
     assert site.ask("POST", f"/api/jobs/{job}/cancel").status == 200
 
 
+@pytest.mark.slow
+def test_what_a_motion_takes_is_told_once_its_person_is_tuned(site: WebSite, pair: tuple[str, str]) -> None:
+    asked = {"kind": "tune", "source": pair[0], "prompt": PROMPT, "offer": "tiny"}
+    person = site.ask("POST", "/api/jobs", asked).json["id"]
+    assert site.ask("POST", f"/api/jobs/{person}/pause").status == 200
+    motion = {"kind": "apply", "person": person, "reference": pair[1]}
+    assert "not tuned yet" in site.ask("POST", "/api/outlook", motion).json["error"]
+    assert site.ask("POST", f"/api/jobs/{person}/resume").status == 200
+    site.wait(f"/api/jobs/{person}", "done")
+    outlook = site.ask("POST", "/api/outlook", motion).json["outlook"]
+    assert outlook["frames"] == 4
+    assert "sample" in outlook["seconds"]
+    assert not [phase for phase in outlook["seconds"] if phase.startswith("tune")]
+
+
 def test_what_takes_more_than_a_day_is_not_begun_unless_somebody_insists(
     checkpoints: Path, settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
