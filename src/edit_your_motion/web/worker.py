@@ -82,13 +82,14 @@ def main(folder: Path) -> int:
     Thread(target=_end_with_parent, daemon=True).start()
     logging.basicConfig(level=logging.ERROR, format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("edit_your_motion").setLevel(logging.INFO)
+    job = json.loads((folder / JOB).read_text(encoding="utf-8"))
     try:
-        job = json.loads((folder / JOB).read_text(encoding="utf-8"))
         with held(folder, wait=True):  # the process of a server that was killed may still be about to end
             _do(job, folder, tell)
     except EditYourMotionError as error:
         logging.getLogger(__name__).info("failed: %s", error)
-        tell({"error": _without_folder(str(error), folder)})
+        others = map(Path, (*job.get("clips", {}).values(), *filter(None, [job.get("home")]), folder.parent))
+        tell({"error": _without_places(str(error), folder, *others)})
         return 1
     except MemoryError:
         tell({"error": "the file takes more memory than is given to one: bring a shorter or smaller clip"})
@@ -130,9 +131,11 @@ def _end_with_parent() -> None:
     os._exit(3)
 
 
-def _without_folder(text: str, folder: Path) -> str:
+def _without_places(text: str, *folders: Path) -> str:
     """An error without the places of this machine, which are nobody's business."""
-    return text.replace(f"{folder}{os.sep}", "").replace(f"{folder}", "the clip")
+    for folder in folders:
+        text = text.replace(f"{folder}{os.sep}", "").replace(f"{folder}", "the clip")
+    return text
 
 
 if __name__ == "__main__":
