@@ -4,7 +4,7 @@ import logging
 from fractions import Fraction
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from edit_your_motion.config import PeopleConfig
 from edit_your_motion.edit import Edit, follow_source
@@ -46,35 +46,50 @@ def score_edit(
     chosen = follow_source(person.source, len(edit.frames), fps)
     source, masks = person.source.video.frames[chosen], person.source.masks[chosen]
     backend = open_finder(people)
-    scores = {"edited": _score(edit.frames, source, masks, edit.skeletons, backend, truth, progress)}
+    known = {"source": source, "masks": masks, "skeletons": edit.skeletons, "truth": truth}
+    scores = {"edited": score_frames(edit.frames, backend, progress, **known)}
     if truth is not None:
-        scores["source"] = _score(source, source, masks, edit.skeletons, backend, truth, progress)
+        scores["source"] = score_frames(source, backend, progress, **known)
     return scores
 
 
-def _score(
+def score_frames(
     frames: UInt8[np.ndarray, "f h w 3"],
-    source: UInt8[np.ndarray, "f h w 3"],
-    masks: np.ndarray,
-    skeletons: Keypoints,
     backend: PeopleBackend | None,
-    truth: UInt8[np.ndarray, "f h w 3"] | None,
     progress: Progress,
+    *,
+    source: UInt8[np.ndarray, "f h w 3"] | None = None,
+    masks: Bool[np.ndarray, "f h w"] | None = None,
+    skeletons: Keypoints | None = None,
+    truth: UInt8[np.ndarray, "f h w 3"] | None = None,
 ) -> dict[str, float]:
+    """Whatever of the metrics of `score_edit` can be measured with what is known, by name.
+
+    Args:
+        frames: what was made.
+        backend: looks for the person in them; None: nobody does.
+        progress: is told how far it is.
+        source: frames that go with them, from which the background is.
+        masks: the person's pixels in those.
+        skeletons: where the person is to be.
+        truth: how the frames should look.
+    """
     names = [*(AGAINST_TRUTH if truth is not None else ()), *(["flicker"] if len(frames) > 2 else [])]
     track = None if backend is None else find_person(frames, backend, progress)
     if track is not None:
-        names += ["pck", "keypoint_error", "background"]
+        names += ["pck", "keypoint_error"] if skeletons is not None else []
+        names += ["background"] if source is not None and masks is not None else []
     report = evaluate(
         frames,
         truth=truth,
         source=source,
-        masks=None if track is None else PersonMasks(track.masks, masks),
-        poses=None if track is None else PersonPoses(track.keypoints, skeletons),
+        masks=None if track is None or masks is None else PersonMasks(track.masks, masks),
+        poses=None if track is None or skeletons is None else PersonPoses(track.keypoints, skeletons),
         metrics=names,
         networks=FeatureNetworks(allow_fetch=True),
     )
-    scores = {"pck": 0.0} if track is None and backend is not None else {}
+    nobody = track is None and backend is not None and skeletons is not None
+    scores = {"pck": 0.0} if nobody else {}
     for result in report.results:
         if isinstance(result, MetricGap):
             logger.warning("%s was not measured: %s; %s", result.name, result.reason, result.remedy)

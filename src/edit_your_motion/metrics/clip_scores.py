@@ -14,6 +14,7 @@ from torch import Tensor
 
 from edit_your_motion.errors import CheckpointError, ModelFileError, VideoError
 from edit_your_motion.metrics.frames import Frames, iterate_batches
+from edit_your_motion.models.downloads import may_download
 
 DEFAULT_CLIP = "openai/clip-vit-large-patch14"
 """The paper does not name its CLIP; this one is the most usual for TA. The numbers of two CLIPs are not comparable."""
@@ -90,7 +91,7 @@ def load_clip(path_or_name: str | Path = DEFAULT_CLIP, device: str = "cpu", *, a
     from transformers.utils import cached_file
 
     source = str(path_or_name)
-    options = {"local_files_only": not allow_fetch}
+    options = {"local_files_only": not (allow_fetch and may_download())}
     try:
         model = CLIPModel.from_pretrained(source, use_safetensors=True, **options).eval()
         tokenizer = CLIPTokenizer.from_pretrained(source, **options)

@@ -116,8 +116,7 @@ class Backbone:
             network: what it is made of.
             seed: of the random start of its new layers.
         """
-        if self._inflated is not None:
-            self._inflated.detach()
+        self.deflate()
         with initialised(seed):
             self._inflated = VideoUNet(
                 self.base.unet,
@@ -134,6 +133,12 @@ class Backbone:
         if self.runtime.compile:
             compile_layers(predictor)
         return predictor
+
+    def deflate(self) -> None:
+        """Lets go of the video network that was made last, and of its memory; the base's U-Net is as it was."""
+        if self._inflated is not None:
+            self._inflated.detach()
+            self._inflated = None
 
     @torch.no_grad()
     def embed(self, prompt: str) -> Float[Tensor, "1 n d"]:

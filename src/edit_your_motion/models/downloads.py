@@ -14,7 +14,9 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,6 +25,8 @@ from edit_your_motion.errors import DiskFullError, InputError, ModelFileError
 from edit_your_motion.storage.files import explain_failure, written_whole
 
 logger = logging.getLogger(__name__)
+
+_ALLOWED = ContextVar("downloads are allowed", default=True)
 
 Progress = Callable[[str], None]
 """Told, in one sentence, each thing that a download is about to do."""
@@ -286,9 +290,24 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
     return file.path
 
 
+@contextmanager
+def without_downloads() -> Iterator[None]:
+    """Within it nothing is downloaded, whoever asks: what is not on this machine is an error that says so."""
+    before = _ALLOWED.set(False)
+    try:
+        yield
+    finally:
+        _ALLOWED.reset(before)
+
+
+def may_download() -> bool:
+    """Whether downloads are allowed here, see `without_downloads`."""
+    return _ALLOWED.get()
+
+
 def obtain(name: str, *, allow_fetch: bool, progress: Progress | None = None) -> Path:
     """The path of a model file: `fetch` if the caller may download, otherwise `locate`."""
-    return fetch(name, progress) if allow_fetch else locate(name)
+    return fetch(name, progress) if allow_fetch and may_download() else locate(name)
 
 
 def _download(file: ModelFile, folder: Path) -> Path:

@@ -14,6 +14,7 @@ from huggingface_hub.errors import (
 )
 
 from edit_your_motion.errors import CheckpointError
+from edit_your_motion.models.downloads import may_download
 from edit_your_motion.models.tensor_files import first_line, shards_of
 
 TIMEOUT = 10
@@ -43,7 +44,11 @@ def find(name: str, wanted: Wanted, anchor: str, remedy: str) -> Path:
     if name.count("/") > 1 or name.startswith((".", "/", "~")) or place.suffix in (".safetensors", ".ckpt"):
         raise CheckpointError(f"expected a folder, a file or a hub name, got '{name}', and there is no such file here")
     try:
-        return _cached(name, wanted, anchor) or _downloaded(name, wanted)
+        if (cached := _cached(name, wanted, anchor)) is not None:
+            return cached
+        if may_download():
+            return _downloaded(name, wanted)
+        reason = "and nothing may be downloaded unasked"
     except HFValidationError:
         reason = "which is no name that the hub can have"
     except OfflineModeIsEnabled:

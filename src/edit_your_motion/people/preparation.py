@@ -287,12 +287,22 @@ def prepare_skeletons(path: Path, clip: ClipConfig, person: int | None) -> Prepa
         raise PersonError(
             f"expected keypoints from {clip.start:g} s on in {path}, it has {counted(length, 'frame')}: lower the start"
         )
-    keypoints = raise_parents(keypoints.take(chosen))
-    film = Video(draw_skeleton(keypoints), selection.rate(rate))
-    masks = np.zeros((len(chosen), keypoints.height, keypoints.width), bool)
+    prepared = draw_reference(keypoints.take(chosen), selection.rate(rate))
+    concerns = (*warnings, *_say_fewer(clip, prepared.video), *describe_person(prepared.keypoints))
+    return _with_concerns(prepared, path, concerns)
+
+
+def draw_reference(keypoints: Keypoints, fps: Fraction) -> PreparedClip:
+    """A reference of keypoints alone: its frames are the skeletons, and nobody's pixels are known.
+
+    Args:
+        keypoints: of every frame.
+        fps: at which they play, frames/s.
+    """
+    keypoints = raise_parents(keypoints)
+    masks = np.zeros((len(keypoints), keypoints.height, keypoints.width), bool)
     found = float(keypoints.visible(DRAWN).any(axis=1).mean())
-    prepared = PreparedClip(film, keypoints, masks, found)
-    return _with_concerns(prepared, path, (*warnings, *_say_fewer(clip, film), *describe_person(keypoints)))
+    return PreparedClip(Video(draw_skeleton(keypoints), fps), keypoints, masks, found)
 
 
 def foresee(config: AlignmentConfig, reference: PreparedClip, source: PreparedClip) -> tuple[str, ...]:

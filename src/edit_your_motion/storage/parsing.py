@@ -35,9 +35,22 @@ def read_yaml(path: Path) -> Any:
     try:
         if (size := path.stat().st_size) > LARGEST:
             raise ValueError(f"expected at most {LARGEST >> 20} MiB, got {size} bytes")
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    return parse_yaml(text)
+
+
+def parse_yaml(text: str) -> Any:
+    """The document in a YAML text, the keys of its mappings all text.
+
+    Raises:
+        ValueError: it is no YAML, unfolds to too much, or has other keys than text; says in one line which.
+    """
+    try:
         # Tags on values of other kinds make the constructors raise whatever they happen to raise.
-        document = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
+        document = yaml.safe_load(text)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
         raise ValueError(" ".join(str(error).split())) from error
     for count, value in enumerate(_unfold(document)):
         if count >= MOST_VALUES:

@@ -90,6 +90,7 @@ def tune(network: NoisePredictor, clip: TuningClip, scheduler: DDIMScheduler, tu
     An unfinished tuning goes on from `tuning.checkpoint`, and on a CPU ends bit for bit as if it had not stopped.
     The end of each stage is kept there too, so that the same tuning with more iterations in its last stage goes on
     from the one with fewer. The checkpoint stays; it is the caller's to delete once the result is safe.
+    A `progress` or `on_step` that raises stops the tuning after the step that it was told of, which is kept first.
 
     What is tuned is in fp32 meanwhile, and afterwards in the type that it came in.
 
@@ -166,9 +167,14 @@ class _Run:
                     due = step % config.checkpoint_every == 0 or step == stage.iterations or self._stalled(index)
                     if self.tuning.checkpoint is not None and due:
                         self._save(self.tuning.checkpoint, index, step, optimizer, scaler)
-                    advance()
-                    if self.tuning.on_step is not None:
-                        self.tuning.on_step(TuningStep(index, step, self.losses[-1]))
+                    try:
+                        advance()
+                        if self.tuning.on_step is not None:
+                            self.tuning.on_step(TuningStep(index, step, self.losses[-1]))
+                    except BaseException:  # whoever watches stops the tuning: it goes on from this very step
+                        if self.tuning.checkpoint is not None and not due:
+                            self._save(self.tuning.checkpoint, index, step, optimizer, scaler)
+                        raise
 
     def end(self, index: int, stage: StageConfig) -> StageEnd:
         """How a stage that is over came to its end."""

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from edit_your_motion.errors import MissingExtraError, ModelFileError
+from edit_your_motion.models.downloads import may_download
 from edit_your_motion.people.finders.contract import OnFrame, PersonDetection, PersonSegmenter, hide_outside
 
 WHOLEBODY_POINTS = 133
@@ -155,7 +156,7 @@ def load_rtmlib(
 
 def _open_network(kind: Callable[..., Any], path: str | Path | None, address: str, device: str, fetch: bool) -> Any:
     """The network in a file, or rtmlib's own from where it is published."""
-    if path is None and not fetch:
+    if path is None and not (fetch and may_download()):
         raise ModelFileError(
             f"expected an ONNX file for rtmlib, got none; give a path, or allow the download of {address}"
         )

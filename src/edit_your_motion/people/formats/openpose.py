@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -19,8 +20,21 @@ def write_openpose(folder: Path, keypoints: Keypoints) -> list[Path]:
     Raises:
         PersonError: a visible point is not finite, or a confidence is outside 0..1.
     """
-    check_points(keypoints)
     files = []
+    for frame, content in enumerate(list_openpose(keypoints)):
+        files.append(folder / f"{frame:06d}_keypoints.json")
+        write_text(files[-1], json.dumps(content))
+    return files
+
+
+def list_openpose(keypoints: Keypoints) -> list[dict[str, Any]]:
+    """The content of OpenPose's JSON of each frame, in pixels with the canvas size beside.
+
+    Raises:
+        PersonError: a visible point is not finite, or a confidence is outside 0..1.
+    """
+    check_points(keypoints)
+    frames = []
     for frame in range(len(keypoints)):
         person: dict[str, object] = {"person_id": [-1], "pose_keypoints_2d": _flat(keypoints.body[frame])}
         if keypoints.face is not None:
@@ -28,15 +42,14 @@ def write_openpose(folder: Path, keypoints: Keypoints) -> list[Path]:
         if keypoints.hands is not None:
             person["hand_left_keypoints_2d"], person["hand_right_keypoints_2d"] = map(_flat, keypoints.hands[frame])
         present = keypoints.visible()[frame].any()
-        content = {
+        content: dict[str, Any] = {
             "version": 1.3,
             "people": [person] if present else [],
             "canvas_height": keypoints.height,
             "canvas_width": keypoints.width,
         }
-        files.append(folder / f"{frame:06d}_keypoints.json")
-        write_text(files[-1], json.dumps(content))
-    return files
+        frames.append(content)
+    return frames
 
 
 def sorted_by_number(paths: Iterable[Path]) -> list[Path]:

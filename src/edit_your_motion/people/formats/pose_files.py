@@ -45,7 +45,29 @@ def read_poses(
     Raises:
         PersonError: a file is none that is understood (named), no frame has such a person, or the canvas is not known.
     """
-    frames = _read_frames(path)
+    return take_person(str(path), _read_frames(path), person=person, height=height, width=width)
+
+
+def take_person(
+    path: str,
+    frames: Sequence[Frame],
+    *,
+    person: int | None = None,
+    height: int | None = None,
+    width: int | None = None,
+) -> Keypoints:
+    """The keypoints of one person in frames that were read, as `read_poses` takes them.
+
+    Args:
+        path: names where they come from, for messages.
+        frames: the people in each.
+        person: which one, counted from 1 from the left in the first frame that shows anybody; None for the largest.
+        height: of the canvas, pixels, for frames that state none.
+        width: of the canvas, pixels, for frames that state none.
+
+    Raises:
+        PersonError: no frame has such a person, or the canvas is not known.
+    """
     seen = [replace(frame, people=[one for one in frame.people if one.body[:, 2].any()]) for frame in frames]
     if not any(frame.people for frame in seen):
         raise PersonError(f"{path}: expected body points of a person, got none in any of {len(frames)} frames")
@@ -99,7 +121,7 @@ def _load_array(path: Path) -> np.ndarray:
         raise PersonError(f"{path}: expected a plain array of numbers, got something else ({error})") from error
 
 
-def _canvas(path: Path, frames: Sequence[Frame], height: int | None, width: int | None) -> tuple[int, int]:
+def _canvas(path: str, frames: Sequence[Frame], height: int | None, width: int | None) -> tuple[int, int]:
     """The canvas's height and width: what the frames agree on, or the caller's."""
     sizes = {(frame.height, frame.width): index for index, frame in enumerate(frames)}
     stated = [size for size in sizes if None not in size]
@@ -114,7 +136,7 @@ def _canvas(path: Path, frames: Sequence[Frame], height: int | None, width: int 
     return canvas_height, canvas_width
 
 
-def _in_pixels(path: Path, frames: Sequence[Frame], height: int, width: int) -> Sequence[Frame]:
+def _in_pixels(path: str, frames: Sequence[Frame], height: int, width: int) -> Sequence[Frame]:
     """The frames in pixels of the canvas, whatever the units of the file."""
     points = [_flatten(one) for frame in frames for one in frame.people]
     every = np.concatenate([part[part[:, 2] > 0, :2] for part in points])
@@ -136,7 +158,7 @@ def _in_pixels(path: Path, frames: Sequence[Frame], height: int, width: int) -> 
     ]
 
 
-def _choose(path: Path, frames: Sequence[Sequence[Person]], person: int | None) -> Keypoints:
+def _choose(path: str, frames: Sequence[Sequence[Person]], person: int | None) -> Keypoints:
     """One person's keypoints: who is alone, else who is followed from frame to frame."""
     most = max(map(len, frames))
     if person is not None and person > most:

@@ -1,0 +1,39 @@
+"""What ComfyUI asks of a pack: its nodes, and the place of its models."""
+
+from comfy_api.v0_0_2 import ComfyExtension, io
+
+from .edit_nodes import ApplyMotion, LoadBase, LoadPerson, SavePerson, Scores, TunePerson
+from .folders import register_folder
+from .people_nodes import CleanPlate, EditKeypoints, FindPeople, PosesFromKeypoints, PosesToKeypoints, RetargetMotion
+
+NODES: list[type[io.ComfyNode]] = [
+    FindPeople,
+    PosesFromKeypoints,
+    PosesToKeypoints,
+    EditKeypoints,
+    RetargetMotion,
+    CleanPlate,
+    LoadBase,
+    TunePerson,
+    SavePerson,
+    LoadPerson,
+    ApplyMotion,
+    Scores,
+]
+
+
+class EditYourMotion(ComfyExtension):
+    """The pack."""
+
+    async def on_load(self) -> None:
+        """Tells ComfyUI of the folder of our models."""
+        register_folder()
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        """Its nodes."""
+        return NODES
+
+
+async def comfy_entrypoint() -> EditYourMotion:
+    """The pack, as ComfyUI loads it."""
+    return EditYourMotion()
