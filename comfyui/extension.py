@@ -25,15 +25,12 @@ NODES: list[type[io.ComfyNode]] = [
 class EditYourMotion(ComfyExtension):
     """The pack."""
 
-    async def on_load(self) -> None:
-        """Tells ComfyUI of the folder of our models."""
-        register_folder()
-
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Its nodes."""
         return NODES
 
 
 async def comfy_entrypoint() -> EditYourMotion:
-    """The pack, as ComfyUI loads it."""
+    """The pack, as ComfyUI loads it; the nodes list what lies in the folder of our models."""
+    register_folder()
     return EditYourMotion()

@@ -47,21 +47,26 @@ class ManagedBase:
         """Loads a base for the device that ComfyUI computes on, once other models have made room there."""
         device = comfy.model_management.get_torch_device()
         make_room(device)
-        backbone = Backbone.load(model, RuntimeConfig(device=str(device), precision=precision))
+        with torch.inference_mode(False):
+            backbone = Backbone.load(model, RuntimeConfig(device=str(device), precision=precision))
         away = comfy.model_management.unet_offload_device()
         return cls(backbone, model, comfy.model_patcher.ModelPatcher(Networks(backbone), device, away))
 
     @contextmanager
     def loaded(self) -> Iterator[Backbone]:
-        """The networks, on their device and with all the room that others can make; afterwards others may have it."""
+        """The networks, on their device and with all the room that others can make; afterwards others may have it.
+
+        ComfyUI runs nodes where no gradients are known, and what it moves there knows none either: both is undone.
+        """
         comfy.model_management.load_models_gpu([self.patcher], force_full_load=True)
         make_room(self.patcher.load_device, keep=self.patcher)
-        self.patcher.model.to(self.patcher.load_device)
-        try:
-            yield self.backbone
-        finally:
-            self.backbone.deflate()
-            comfy.model_management.soft_empty_cache()
+        with torch.inference_mode(False):
+            make_differentiable(self.patcher.model.to(self.patcher.load_device))
+            try:
+                yield self.backbone
+            finally:
+                self.backbone.deflate()
+                comfy.model_management.soft_empty_cache()
 
 
 def make_room(device: torch.device, keep: Any = None) -> None:
@@ -70,3 +75,14 @@ def make_room(device: torch.device, keep: Any = None) -> None:
     kept = [loaded for loaded in management.current_loaded_models if keep is not None and loaded.model is keep]
     if device.type != "cpu":
         management.free_memory(management.get_total_memory(device), device, keep_loaded=kept)
+
+
+def make_differentiable(network: nn.Module) -> None:
+    """Puts plain copies in the place of whatever was made or moved under `torch.inference_mode`."""
+    for module in network.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None and parameter.is_inference():
+                module._parameters[name] = nn.Parameter(parameter.clone(), parameter.requires_grad)
+        for name, buffer in module._buffers.items():
+            if buffer is not None and buffer.is_inference():
+                module._buffers[name] = buffer.clone()
