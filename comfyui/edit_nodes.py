@@ -343,10 +343,10 @@ class Scores(io.ComfyNode):
             "the source, its flicker; with the truth PSNR, SSIM and LPIPS.",
             inputs=[
                 io.Image.Input("images", tooltip="The edit."),
+                io.Boolean.Input("download", default=False, tooltip=DOWNLOAD),
                 PosesType.Input("poses", optional=True, tooltip="The skeletons that guided it."),
                 PersonType.Input("person", optional=True, tooltip="Who was edited; their clip has the background."),
                 io.Image.Input("truth", optional=True, tooltip="The same person truly doing it, frame by frame."),
-                io.Boolean.Input("download", default=False, tooltip=DOWNLOAD),
             ],
             outputs=[io.String.Output("scores", display_name="scores", tooltip="JSON: value by name.")],
             is_output_node=True,

@@ -1,7 +1,7 @@
 """As much of ComfyUI as our pack asks of it, for tests where there is none: the shapes of its schema, and no server.
 
-Where ``EYM_COMFYUI`` names a checkout, `test_comfyui_server.py` runs the pack in the real one, which must describe every
-node as this does.
+Where ``EYM_COMFYUI`` names a checkout, `test_comfyui_server.py` runs the pack in the real one, which must describe
+every node as this does.
 """
 
 import sys

@@ -16,13 +16,12 @@ import torch
 
 from comfy_stand_in import InterruptProcessingException, StandIn, VideoComponents, VideoInput, install
 from comfyui_workflows import as_prompt, is_widget, read_inputs, read_workflow
-from edit_your_motion import edit
 from edit_your_motion.config import BaseConfig
 from edit_your_motion.errors import CheckpointError, ConfigError, InputError, ModelFileError, PersonError, VideoError
 from edit_your_motion.models import downloads
 from edit_your_motion.people.alignment import align
 from edit_your_motion.people.finders import backends
-from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
+from edit_your_motion.people.keypoints import BODY_JOINTS
 from edit_your_motion.person import load_person
 from synthetic_clip import SyntheticClip, film, write_clip
 
@@ -266,10 +265,12 @@ def refuse(name: str) -> Path:
 class KnowsThem:
     """Finds the figure of `film` by its place."""
 
+    name = "blazepose"
+
     def __init__(self, **options: object) -> None:
         self.options = options
 
-    def detect(self, frames: np.ndarray, on_frame: Any = None) -> list[list[Any]]:
+    def detect(self, frames: np.ndarray, *, on_frame: Any = None) -> list[list[Any]]:
         from edit_your_motion.people.finders.contract import PersonDetection
 
         found = []
@@ -318,20 +319,9 @@ SHORT = "inversion: {steps: 2}\ntuning: {motion: {learning_rate: 1.0e-3}, gradie
 
 
 def tune(nodes: dict[str, Any], base: Any, walk: SyntheticClip, poses: Any, iterations: int = 3, **given: Any) -> Any:
-    return run(
-        nodes["EditYourMotionTunePerson"],
-        base=base,
-        images=pictures(walk),
-        masks=torch.from_numpy(walk.prepared.masks).float(),
-        poses=poses,
-        **{
-            "prompt": "a box walks",
-            "motion_iterations": iterations,
-            "appearance_iterations": 2,
-            "settings": SHORT,
-            **given,
-        },
-    ).args[0]
+    short = {"motion_iterations": iterations, "appearance_iterations": 2, "settings": SHORT, "prompt": "a box walks"}
+    clip = {"images": pictures(walk), "masks": torch.from_numpy(walk.prepared.masks).float(), "poses": poses}
+    return run(nodes["EditYourMotionTunePerson"], base=base, **{**short, **clip, **given}).args[0]
 
 
 def same(one: Any, other: Any) -> bool:
@@ -437,7 +427,11 @@ def test_bases_lie_where_comfyui_keeps_models(
     folder = stand_in.models / "edit_your_motion" / "bases"
     folder.mkdir(parents=True)
     (folder / "tiny").symlink_to(checkpoints / "base")
-    for kind, name in (("checkpoints", "one.safetensors"), ("checkpoints", "old.ckpt"), ("controlnet", "pose.safetensors")):
+    for kind, name in (
+        ("checkpoints", "one.safetensors"),
+        ("checkpoints", "old.ckpt"),
+        ("controlnet", "pose.safetensors"),
+    ):
         (stand_in.models / kind).mkdir(exist_ok=True)
         (stand_in.models / kind / name).touch()
     load = nodes["EditYourMotionLoadBase"]
@@ -470,5 +464,3 @@ def test_what_was_moved_by_comfyui_can_be_tuned(extension: ModuleType) -> None:
             memory.make_differentiable(network)
             network(torch.zeros(4, 3)).sum().backward()
     assert network[0].weight.grad is not None
-    assert edit is not None
-    assert Keypoints is not None

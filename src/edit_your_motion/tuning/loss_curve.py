@@ -26,13 +26,13 @@ def draw_losses(losses: Mapping[int, float], stages: Sequence[int]) -> UInt8[np.
     draw = ImageDraw.Draw(picture)
     total, highest = max(1, sum(stages)), max(losses.values(), default=1.0) or 1.0
 
-    def place(step: float, loss: float) -> tuple[float, float]:
+    def place(step: int, loss: float) -> tuple[float, float]:
         return step / total * (WIDTH - 1), (HEIGHT - 5) - loss / highest * (HEIGHT - 10)
 
     begin = 0
     for count, colour in zip(stages, _STAGES, strict=False):
         end = begin + count
-        draw.line([place(end, 0), place(end, highest)], _RULE)
+        draw.line([place(end, 0.0), place(end, highest)], _RULE)
         smooth: list[tuple[float, float]] = []
         mean: float | None = None
         for step in range(begin + 1, end + 1):
