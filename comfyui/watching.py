@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from edit_your_motion.config import Section
-from edit_your_motion.jobs.phases import plan_phases, weigh_phases
+from edit_your_motion.jobs.phases import count_steps, weigh_phases
 from edit_your_motion.models.downloads import without_downloads
 from edit_your_motion.runtime.progress import Advance, JobClock
 
@@ -34,9 +34,9 @@ class NodeProgress:
     """
 
     def __init__(self, config: Section | None = None) -> None:
-        planned = {} if config is None else plan_phases(config)
+        steps = {} if config is None else count_steps(config)
         self.clock, self.bar, self.shown = JobClock(), comfy.utils.ProgressBar(PARTS), 0.0
-        self.clock.expect(weigh_phases(planned), planned)
+        self.clock.expect(weigh_phases(steps), steps)
 
     @contextmanager
     def phase(self, name: str, total: int) -> Iterator[Advance]:

@@ -4,6 +4,7 @@ Skips unless ``EYM_COMFYUI`` names a checkout of ComfyUI; ``EYM_COMFYUI_PYTHON``
 than this one. That one needs what ComfyUI requires and this library.
 """
 
+import json
 import os
 import socket
 import subprocess
@@ -21,6 +22,7 @@ import torch
 from comfyui_workflows import Server, as_prompt, change, read_workflow
 from edit_your_motion.cli.editing import DEMO_CLIPS
 from edit_your_motion.person import load_person
+from edit_your_motion.tuning.checkpoints import load_metadata
 from edit_your_motion.video import read_video
 from test_comfyui import extension, nodes, stand_in  # noqa: F401  (fixtures)
 
@@ -155,7 +157,7 @@ def test_a_whole_edit_is_the_command_lines(comfyui: ComfyUI, info: dict[str, Any
 
 def test_a_tuning_is_interrupted_by_the_servers_button_and_goes_on(comfyui: ComfyUI, info: dict[str, Any]) -> None:
     prompt = read_prompt("whole_edit", info)
-    change(prompt, TUNE, motion_iterations=400, random_seed=7)
+    change(prompt, TUNE, motion_iterations=4000, random_seed=7, settings="tuning: {checkpoint_every: 7}")
     unfinished = comfyui.folder / "models" / "edit_your_motion" / "unfinished"
     id = comfyui.server.ask("/prompt", {"prompt": prompt})["prompt_id"]
     end = time.monotonic() + 300
@@ -165,8 +167,16 @@ def test_a_tuning_is_interrupted_by_the_servers_button_and_goes_on(comfyui: Comf
     done = comfyui.server.wait(id)
     assert done["status"]["messages"][-1][0] == "execution_interrupted"
     (kept,) = unfinished.glob("*.safetensors")
-    before = kept.stat().st_size
-    assert before > 0
+    stopped = json.loads(load_metadata(kept)["state"])["step"]
+    assert stopped > 0
+    change(prompt, TUNE, motion_iterations=4000, random_seed=7)
+    id = comfyui.server.ask("/prompt", {"prompt": prompt})["prompt_id"]
+    while (state := json.loads(load_metadata(kept)["state"]))["step"] == stopped and time.monotonic() < end:
+        time.sleep(0.2)
+    comfyui.server.ask("/interrupt", {})
+    comfyui.server.wait(id)
+    assert state["step"] > stopped, "it goes on from there"
+    assert len(state["losses"]) == state["step"]
 
 
 def test_a_motion_is_retargeted_where_other_models_are_missing(comfyui: ComfyUI, info: dict[str, Any]) -> None:

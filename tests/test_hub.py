@@ -12,6 +12,7 @@ from time import monotonic
 import pytest
 
 from edit_your_motion.errors import CheckpointError
+from edit_your_motion.models.downloads import without_downloads
 from edit_your_motion.models.loading import load_architecture, load_base
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -117,6 +118,15 @@ def test_a_name_is_downloaded_once(hub: Hub, checkpoints: Path) -> None:
     hub.asked.clear()
     assert load_base(BASE, CONTROLNET).digests == expected
     assert not hub.asked
+
+
+def test_nothing_is_downloaded_unasked(hub: Hub, checkpoints: Path) -> None:
+    with without_downloads(), pytest.raises(CheckpointError, match="nothing may be downloaded unasked"):
+        load_base(BASE, CONTROLNET)
+    assert hub.asked == []
+    load_base(BASE, CONTROLNET)
+    with without_downloads():
+        load_base(BASE, CONTROLNET)  # what is here is taken
 
 
 def test_only_what_is_needed_is_downloaded(hub: Hub, tmp_path: Path, checkpoints: Path) -> None:

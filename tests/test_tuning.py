@@ -100,6 +100,24 @@ def test_resumed_equals_uninterrupted(
     assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in whole.state_dict().items())
 
 
+def test_whoever_stops_it_between_two_checkpoints_loses_no_step(checkpoints: Path, tmp_path: Path) -> None:
+    config = short_tuning(3, checkpoint_every=1000)
+    whole, whole_losses = tuned(checkpoints, Tuning(config, seed=5))
+
+    def stop(step: TuningStep) -> None:
+        if (step.stage, step.step) == (0, 2):
+            raise KeyboardInterrupt
+
+    tuning = Tuning(config, seed=5, checkpoint=tmp_path / "checkpoint.safetensors")
+    with pytest.raises(KeyboardInterrupt):
+        tuned(checkpoints, replace(tuning, on_step=stop))
+    told: list[TuningStep] = []
+    resumed, losses = tuned(checkpoints, replace(tuning, on_step=told.append))
+    assert (told[0].stage, told[0].step) == (0, 3), "it goes on from the very step"
+    assert losses == whole_losses
+    assert all(torch.equal(value, state_of(whole)[name]) for name, value in state_of(resumed).items())
+
+
 def test_it_learns_the_clip(checkpoints: Path) -> None:
     _, losses = tuned(checkpoints, Tuning(short_tuning(30)))
     assert sum(losses[-10:]) < 0.9 * sum(losses[:10])

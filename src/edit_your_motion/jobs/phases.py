@@ -8,8 +8,8 @@ EFFORT = {"tune, stage 1": 3.0, "tune, stage 2": 3.0, "tune the decoder": 1.0, "
 """About how long a step of each phase takes beside those of the others; all other phases are short."""
 
 
-def plan_phases(config: Section) -> dict[str, int]:
-    """Steps of the long phases of a job, in their order."""
+def count_steps(config: Section) -> dict[str, int]:
+    """Steps of the long phases of a job, in their order; each may have been begun before."""
     planned: dict[str, int] = {}
     if isinstance(config, TuneConfig):
         for index, stage in enumerate(config.tuning.stages):
@@ -21,6 +21,6 @@ def plan_phases(config: Section) -> dict[str, int]:
     return planned
 
 
-def weigh_phases(planned: Mapping[str, int]) -> dict[str, float]:
-    """What each of those phases weighs, see `JobClock.expect`."""
-    return {name: steps * EFFORT[name] for name, steps in planned.items()}
+def weigh_phases(steps: Mapping[str, int]) -> dict[str, float]:
+    """What each of those phases weighs, see `JobClock.expect`, where nobody times any step."""
+    return {name: count * EFFORT[name] for name, count in steps.items()}

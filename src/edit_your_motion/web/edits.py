@@ -8,9 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edit_your_motion.config import ApplyConfig, EditConfig, Section, TuneConfig, load_config, merge
+from edit_your_motion.config import ApplyConfig, EditConfig, TuneConfig, load_config, merge
 from edit_your_motion.errors import InputError
 from edit_your_motion.jobs.outlook import Outlook, foresee_job, require_patience
+from edit_your_motion.jobs.phases import count_steps
 from edit_your_motion.jobs.session import CHECKPOINT, run_apply, run_edit, run_tune
 from edit_your_motion.person import CONFIG, PARAMETERS, is_person
 from edit_your_motion.presets import choose_settings
@@ -136,19 +137,6 @@ def read_settings(home: Path) -> dict[str, Any]:
     """How the person was tuned that a job has made; nothing where nobody is there."""
     person = find_person(home)
     return {} if person is None else load_config(person / CONFIG)
-
-
-def count_steps(config: Section) -> dict[str, int]:
-    """Steps of those phases of a job that may have been begun before."""
-    planned: dict[str, int] = {}
-    if isinstance(config, TuneConfig):
-        for index, stage in enumerate(config.tuning.stages):
-            planned[f"tune, stage {index + 1}"] = stage.iterations
-        planned["invert"] = config.inversion.steps
-        planned["tune the decoder"] = config.tuning.decoder.iterations
-    if isinstance(config, ApplyConfig):
-        planned["sample"] = config.sampling.steps
-    return planned
 
 
 def _link(source: str | Path, place: str | Path) -> str:
