@@ -12,7 +12,7 @@ from edit_your_motion.compositing.clean_plate import make_plate
 from edit_your_motion.config import AlignmentConfig, ClipConfig, PeopleConfig, VideoConfig
 from edit_your_motion.edit import loop_frames
 from edit_your_motion.errors import VideoError
-from edit_your_motion.people.alignment import AlignmentMethod, Place, align
+from edit_your_motion.people.alignment import AlignmentMethod, Place, align_as
 from edit_your_motion.people.formats.openpose import list_openpose
 from edit_your_motion.people.formats.pose_documents import read_document
 from edit_your_motion.people.formats.pose_files import take_person
@@ -281,6 +281,15 @@ class RetargetMotion(io.ComfyNode):
                     tooltip="Of limbs, from left to right: around the source (inside keeps it in the picture), from "
                     "where it starts, or as filmed.",
                 ),
+                io.Float.Input(
+                    "size", default=1.0, min=0.1, max=10.0, step=0.01, tooltip="By hand after that: feet stay in place."
+                ),
+                io.Float.Input(
+                    "right", default=0.0, min=-2.0, max=2.0, step=0.01, tooltip="By hand: farther, in picture widths."
+                ),
+                io.Float.Input(
+                    "down", default=0.0, min=-2.0, max=2.0, step=0.01, tooltip="By hand: farther, in picture heights."
+                ),
                 io.Boolean.Input("hands", default=True, tooltip="Draw hands into the skeleton pictures."),
                 io.Boolean.Input("face", default=True, tooltip="Draw the face into the skeleton pictures."),
                 io.Image.Input("source_images", optional=True, tooltip="The source's frames, for the preview."),
@@ -300,6 +309,9 @@ class RetargetMotion(io.ComfyNode):
         source: Poses,
         method: AlignmentMethod,
         place: Place,
+        size: float,
+        right: float,
+        down: float,
         hands: bool,
         face: bool,
         source_images: Any = None,
@@ -307,9 +319,9 @@ class RetargetMotion(io.ComfyNode):
     ) -> io.NodeOutput:
         """Retargets the motion."""
         of_reference, of_source = reference.keypoints, source.keypoints
-        config = AlignmentConfig(method=method, place=place)
+        config = AlignmentConfig(method=method, place=place, size=size, right=right, down=down)
         foresee(config, draw_reference(of_reference, reference.fps), draw_reference(of_source, source.fps))
-        aligned = align(of_reference, of_source, method, place=place)
+        aligned = align_as(config, of_reference, of_source)
         shown = loop_frames(len(of_source), len(of_reference), source.fps / reference.fps)
         sheet = alignment_preview(
             _frames_of(of_source, source_images),

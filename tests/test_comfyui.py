@@ -231,6 +231,10 @@ def test_a_motion_is_retargeted_as_the_library_does(
     expected = align(large.keypoints, poses.keypoints, method, place="inside")
     np.testing.assert_array_equal(aligned.keypoints.body, expected.body)
     assert aligned.fps == 16
+    shifted, *_ = run(
+        nodes["EditYourMotionRetarget"], reference=reference, source=poses, method=method, right=0.25
+    ).args
+    np.testing.assert_allclose(shifted.keypoints.body[..., 0], expected.body[..., 0] + 16, atol=1e-3)
     assert skeletons.shape == (6, 64, 64, 3)
     assert skeletons.max() > 0.5
     assert preview.shape[0] == 1
