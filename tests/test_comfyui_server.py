@@ -190,6 +190,7 @@ def test_one_person_performs_five_motions(comfyui: ComfyUI, info: dict[str, Any]
     prompt = read_prompt("one_person_five_motions", info)
     for number, name in enumerate(["reference", "source"] * 3, 1):
         (comfyui.folder / "input" / f"motion_{number}.mp4").write_bytes((DEMO_CLIPS / f"{name}.mp4").read_bytes())
+    comfyui.server.ask("/free", {"unload_models": True})  # and the base is loaded again
     outputs = comfyui.run(prompt)
     assert sum("images" in output for output in outputs.values()) == 5
     assert (comfyui.persons / "five motions").is_dir()
