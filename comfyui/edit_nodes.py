@@ -11,7 +11,7 @@ from comfy_api.v0_0_2 import io, ui
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
-from edit_your_motion.config import AnyConfig, ApplyConfig, BaseConfig, PeopleConfig, TuneConfig, merge
+from edit_your_motion.config import AnyConfig, ApplyConfig, BaseConfig, PeopleConfig, RuntimeConfig, TuneConfig, merge
 from edit_your_motion.edit import apply_motion, loop_frames, tune_person
 from edit_your_motion.errors import ConfigError, VideoError
 from edit_your_motion.jobs.scores import score_frames
@@ -45,6 +45,8 @@ from .watching import NodeProgress, downloads
 
 AS_PRESET = -1
 """A number that says: as the preset has it."""
+
+SEED = RuntimeConfig().seed
 
 RECOMMENDED = "recommended"
 PRESETS = [RECOMMENDED, *get_args(PresetName)]
@@ -129,7 +131,9 @@ class TunePerson(io.ComfyNode):
                     max=100_000,
                     tooltip="Steps of the second stage; -1: as the preset has it.",
                 ),
-                io.Int.Input("random_seed", default=0, min=0, max=2**31 - 1, tooltip="Of all that is drawn at random."),
+                io.Int.Input(
+                    "random_seed", default=SEED, min=0, max=2**31 - 1, tooltip="Of all that is drawn at random."
+                ),
                 io.String.Input("settings", default="", multiline=True, tooltip=SETTINGS),
             ],
             outputs=[PersonType.Output("person", display_name="person", tooltip="The tuned person.")],
