@@ -95,6 +95,19 @@ def test_edit_then_apply(run: Run, walk: SyntheticClip, config: EditConfig, file
     assert probe(tmp_path / "apply/edited.mp4").frames == 2
 
 
+def test_a_person_keeps_the_preset(run: Run, walk: SyntheticClip, file: Path, tmp_path: Path) -> None:
+    assert run("tune", "--config", file, "--preset", "best", "--output", tmp_path / "person", "--quiet")[0] == 0
+    settings = tmp_path / "apply.yaml"
+    settings.write_text("sampling: {steps: 1}")
+    apply = ("apply", tmp_path / "person", walk.video, "--config", settings, "--frames", 2, "--quiet")
+    keypoints = ("--people.reference-keypoints", walk.keypoints)
+    for preset, asked in (("best", ()), ("paper", ("--preset", "paper"))):
+        assert run(*apply, *keypoints, *asked, "--output", tmp_path / preset)[0] == 0
+        record = json.loads((tmp_path / preset / "run.json").read_text())
+        assert record["preset"] == preset
+        assert record["config"]["sampling"]["background"] == ("plate" if preset == "best" else "generated")
+
+
 def test_interrupted_while_tuning_it_goes_on(run: Run, config: EditConfig, file: Path, tmp_path: Path) -> None:
     stage = {"iterations": 3}
     config = parse_config(EditConfig, config.model_dump(), {"tuning": {"motion": stage, "appearance": stage}})

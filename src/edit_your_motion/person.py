@@ -52,6 +52,7 @@ class Person:
         stages: how each stage of tuning ended; empty where it was not kept.
         decoder: weights of the VAE's decoder, by name; empty where the base's is used.
         inputs: digests of the files that the person was tuned on, see `digest_inputs`; empty where they are unknown.
+        preset: under whose settings; empty where none is known.
     """
 
     config: TuneConfig
@@ -64,6 +65,7 @@ class Person:
     stages: tuple[StageEnd, ...] = ()
     decoder: Mapping[str, Tensor] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
+    preset: str = ""
 
     @cached_property
     def prompt(self) -> str:
@@ -102,6 +104,7 @@ class Person:
                 "losses": json.dumps(self.losses),
                 "stages": json.dumps([stage.model_dump() for stage in self.stages]),
                 "inputs": json.dumps(dict(self.inputs)),
+                "preset": self.preset,
             }
             save_tensors(part / PARAMETERS, self.parameters, metadata)
             if self.decoder:
@@ -165,6 +168,14 @@ def read_base(folder: Path) -> str | None:
         return None
 
 
+def read_preset(folder: Path) -> str | None:
+    """The preset that a person was tuned under; None where none is known, or the person cannot be read."""
+    try:
+        return load_metadata(folder / PARAMETERS).get("preset") or None
+    except CheckpointError:
+        return None
+
+
 def check_place(folder: Path) -> None:
     """Passes a place that a person may be saved at.
 
@@ -217,6 +228,7 @@ def load_person(folder: Path) -> Person:
         stages=stages,
         decoder=decoder,
         inputs=inputs,
+        preset=metadata.get("preset", ""),
     )
 
 

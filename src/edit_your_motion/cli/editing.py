@@ -136,7 +136,7 @@ def tune(
 
     progress = common.open_progress()
     _foresee(chosen.config, force, person=None if restart else output, progress=progress)
-    run_tune(chosen.config, output, progress, restart=restart)
+    run_tune(chosen.config, output, progress, restart=restart, preset=chosen.preset)
     if not common.quiet:
         show(f"tuned person: {output}    next: eym apply {output} REFERENCE")
 
@@ -166,9 +166,10 @@ def apply(
     other_base
         Go on though the base, or its ControlNet, is not the one that the person was tuned on; run.json says so.
     """
-    from edit_your_motion.person import read_base
+    from edit_your_motion.person import read_base, read_preset
 
-    chosen = common.choose(ApplyConfig, settings, base=base or read_base(person), reference=reference)
+    of_person = {"base": base or read_base(person), "preset": read_preset(person)}
+    chosen = common.choose(ApplyConfig, settings, reference=reference, **of_person)
     from edit_your_motion.jobs.session import run_apply
 
     progress = common.open_progress()

@@ -153,7 +153,13 @@ class Editing(Common):
     ] = None
 
     def choose(
-        self, kind: type[AnyConfig], flags: Section | None, *, base: str | None = None, **given: str | None
+        self,
+        kind: type[AnyConfig],
+        flags: Section | None,
+        *,
+        base: str | None = None,
+        preset: str | None = None,
+        **given: str | None,
     ) -> Choice[AnyConfig]:
         """The configuration: defaults, under the preset and what the base recommends, under the file, under the flags.
 
@@ -161,12 +167,13 @@ class Editing(Common):
             kind: of configuration.
             flags: as they were given.
             base: whose recommendation counts, where `kind` has no base.
+            preset: the one that counts where none was given.
             given: where the clips are, None where they were not given.
 
         Raises:
             ConfigError: for an unknown key or a value of the wrong kind.
         """
-        return choose_settings(kind, *self.list_layers(kind, flags, **given), preset=self.preset, base=base)
+        return choose_settings(kind, *self.list_layers(kind, flags, **given), preset=self.preset or preset, base=base)
 
 
 EditingFlags: TypeAlias = Annotated[Editing, Parameter(name="*", group=OUTPUT)]

@@ -115,7 +115,9 @@ def run_edit(
         return _edit(config, folder, Recorder(progress), truth, restart, force, chosen)
 
 
-def run_tune(config: TuneConfig, folder: Path, progress: Progress, *, restart: bool = False) -> Person:
+def run_tune(
+    config: TuneConfig, folder: Path, progress: Progress, *, restart: bool = False, preset: str = ""
+) -> Person:
     """Tunes a person on the source and saves only what was tuned, with the source's inversion.
 
     Args:
@@ -123,6 +125,7 @@ def run_tune(config: TuneConfig, folder: Path, progress: Progress, *, restart: b
         folder: of the person.
         progress: is told how far it is.
         restart: start over: throw away the person, finished or not, that `folder` holds.
+        preset: under whose settings; kept with the person.
 
     Raises:
         ConfigError: if something needed is missing, or `folder` holds a person with other settings.
@@ -143,7 +146,7 @@ def run_tune(config: TuneConfig, folder: Path, progress: Progress, *, restart: b
         backbone = _load(config, recorder)
         unfinished = name_beside(folder, f"{folder.name}.unfinished")
         clip = _prepare(backbone, config, recorder)
-        person = _tune(backbone, clip, config, inputs, unfinished, folder, recorder, restart)
+        person = _tune(backbone, clip, config, inputs, unfinished, folder, recorder, restart, preset)
         shutil.rmtree(unfinished, ignore_errors=True)
         return person
 
@@ -278,7 +281,8 @@ def _edit(
     write_config(folder, config)
     if tuned_before is None:
         with held(place):  # against a tuning of its own to the same place
-            person = _tune(backbone, clip, tuning, inputs, folder, place, recorder, restart)
+            preset = "" if chosen is None else chosen.preset
+            person = _tune(backbone, clip, tuning, inputs, folder, place, recorder, restart, preset)
     else:
         person = tuned_before
     return _apply(
@@ -396,6 +400,7 @@ def _tune(
     folder: Path,
     recorder: Recorder,
     restart: bool,
+    preset: str,
 ) -> Person:
     """Tunes, keeping an unfinished state in `workplace`, and saves the person to `folder`."""
     checkpoint = workplace / CHECKPOINT
@@ -405,7 +410,8 @@ def _tune(
             shutil.rmtree(folder)
     if config.complete_prompt:
         logger.info("the prompt: %s", describe_source(config, clip))
-    person = replace(tune_person(backbone, clip, config, recorder, checkpoint=checkpoint), inputs=inputs)
+    person = tune_person(backbone, clip, config, recorder, checkpoint=checkpoint)
+    person = replace(person, inputs=inputs, preset=preset)
     person.save(folder)
     checkpoint.unlink(missing_ok=True)
     return person
