@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.update(RAY_worker_niceness="0")  # Ray's workers stand back, which on a busy machine is for ever
 os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"  # nothing here has a GPU
 
 import psutil
 from ray.cluster_utils import Cluster
+from safetensors import safe_open
 
 from edit_your_motion.batch.making import Workshop
 from edit_your_motion.batch.manifest import read_manifest
@@ -53,7 +55,10 @@ COMPARED = ("edited.mp4", "comparison.mp4", "sheet.png", "alignment.png", "skele
 
 
 def write_inputs(folder: Path) -> Path:
-    """Networks, clips, and a manifest of every person with every motion."""
+    """Networks, clips, and a manifest of every person with every motion, unless they are there."""
+    manifest = folder / "rows.jsonl"
+    if manifest.exists():
+        return manifest
     base = make_base(folder / "base")
     make_controlnet(folder / "controlnet", base)
     for number in range(max(PEOPLE, MOTIONS)):
@@ -79,7 +84,6 @@ def write_inputs(folder: Path) -> Path:
         for person in range(PEOPLE)
         for motion in range(MOTIONS)
     ]
-    manifest = folder / "rows.jsonl"
     manifest.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     return manifest
 
@@ -121,12 +125,23 @@ def disturb(cluster: Cluster, nodes: list[Any], output: Path, log: list[str]) ->
             log.append(f"after {count_done(output)} rows: machine killed, with {len(busy)} busy workers")
 
 
+def read_content(path: Path) -> bytes:
+    """What is in a file; of tensors in the order of their names, as the format's writer orders its header by chance."""
+    if path.suffix != ".safetensors":
+        return path.read_bytes()
+    with safe_open(path, "np") as file:
+        told = sorted((file.metadata() or {}).items())
+        return repr(told).encode() + b"".join(
+            name.encode() + file.get_tensor(name).tobytes() for name in sorted(file.keys())
+        )
+
+
 def digests(output: Path) -> dict[str, str]:
     """What the edits and the persons are, file by file."""
     files = [path for name in COMPARED for path in output.glob(f"edits/*/{name}")]
     files += [*output.glob("persons/*/*.safetensors"), *output.glob("persons/*/source/*")]
     return {
-        path.relative_to(output).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(output).as_posix(): hashlib.sha256(read_content(path)).hexdigest()
         for path in sorted(files)
         if path.is_file()
     }

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,9 @@ from edit_your_motion.benchmark.paired.summary import format_summary, summarise,
 from edit_your_motion.config import ApplyConfig
 from edit_your_motion.edit import Edit
 from edit_your_motion.errors import InputError, ModelFileError, PersonError, VideoError
+from edit_your_motion.executors.contract import Outcome, Task
+from edit_your_motion.executors.here import Here
+from edit_your_motion.executors.local import Local
 from edit_your_motion.metrics import bootstrap_mean, pck
 from edit_your_motion.metrics.structural import to_grey
 from edit_your_motion.models.backbone import Backbone
@@ -112,6 +115,37 @@ def test_the_pairs_are_what_their_table_says() -> None:
     first = list(PAIRS.values())[:7]
     assert {choice.motion for choice in first} == {*HELD_OUT_CLIPS, *HELD_OUT_ROUTINES}
     assert {choice.source for choice in first} == {"still", "moving", "picture"}
+
+
+@pytest.mark.parametrize("executor", [Here(), pytest.param(Local([{}] * 2), marks=pytest.mark.slow)])
+def test_an_executor_makes_the_same_cells(
+    benchmark: Path, config: PairedConfig, tmp_path: Path, executor: Here | Local
+) -> None:
+    names = ("source", "controlnet", "tune-a-video")
+    chosen = choose_methods(names)
+    for _ in range(2):  # the second time there is nothing to do
+        made = run_paired(tmp_path, config, SILENT, methods=chosen, pairs=TWO, lpips=stub_lpips(), executor=executor)
+        assert made == []
+    assert not (tmp_path / "unfinished").exists()
+    for name in names:
+        for pair in TWO:
+            ours, theirs = (folder / name / pair.name for folder in (tmp_path, benchmark))
+            assert (ours / "edited.mp4").read_bytes() == (theirs / "edited.mp4").read_bytes()
+            assert load_cell(ours).request == load_cell(theirs).request
+            same = {metric for metric in load_cell(theirs).scores if "pck" not in metric and "keypoint" not in metric}
+            for metric in same:
+                assert load_cell(ours).scores[metric] == load_cell(theirs).scores[metric]
+
+
+def test_a_case_that_an_executor_loses_is_a_failure(config: PairedConfig, tmp_path: Path) -> None:
+    class Losing:
+        def run(self, tasks: Sequence[Task]) -> Generator[Outcome, None, None]:
+            yield Outcome(tasks[1].name, error="its machine is gone")
+            yield Outcome(tasks[0].name, value=[])
+
+    methods = choose_methods(("source",))
+    (failure,) = run_paired(tmp_path, config, SILENT, methods=methods, pairs=TWO, executor=Losing())
+    assert (failure.pair, failure.error) == (TWO[1].name, "its machine is gone")
 
 
 def test_every_cell_is_whole(benchmark: Path, config: PairedConfig) -> None:

@@ -26,6 +26,7 @@ from edit_your_motion.benchmark.sweep.surface_plot import _ticks, draw_surface
 from edit_your_motion.config import EditConfig, merge, parse_config
 from edit_your_motion.edit import tune_person
 from edit_your_motion.errors import ConfigError, InputError
+from edit_your_motion.executors.here import Here
 from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.runtime.progress import Advance, SilentProgress
 from edit_your_motion.tuning.loop import Tuning, tune
@@ -82,6 +83,17 @@ def sweep(config: PairedConfig, tmp_path_factory: pytest.TempPathFactory) -> tup
         patch.setattr(paired, "open_backend", lambda people: Upright())
         assert run(folder, config, counting) == []
     return folder, counting
+
+
+def test_an_executor_makes_the_same_sweep(sweep: tuple[Path, Counting], config: PairedConfig, tmp_path: Path) -> None:
+    folder, _ = sweep
+    failures = run_sweep(tmp_path, config, SILENT, grid=GRID, pairs=PAIR, lpips=stub_lpips(), executor=Here())
+    assert failures == []
+    assert not (tmp_path / "unfinished").exists()
+    for method in GRID.methods:
+        ours, theirs = (place / method.name / PAIR[0].name for place in (tmp_path, folder))
+        assert (ours / "edited.mp4").read_bytes() == (theirs / "edited.mp4").read_bytes()
+        assert load_cell(ours).scores == load_cell(theirs).scores
 
 
 def test_the_papers_grid_is_the_default() -> None:
