@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import yaml
 
 from edit_your_motion.batch import making, rows
-from edit_your_motion.batch.contents import Tags, localise
+from edit_your_motion.batch.contents import Tags, default_cache, localise
 from edit_your_motion.batch.making import Workshop, is_done
 from edit_your_motion.batch.manifest import read_manifest
 from edit_your_motion.batch.rows import Row, plan_rows
@@ -547,3 +548,16 @@ def test_nothing_starts_where_a_setting_is_wrong(
     assert ended.value.code == 1
     assert "wrong.yaml, row 2, column steps: no such setting" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has no such users")
+def test_the_usual_cache_is_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EYM_BATCH_CACHE", str(tmp_path / "mine"))
+    assert default_cache() == tmp_path / "mine"
+    monkeypatch.delenv("EYM_BATCH_CACHE")
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    assert default_cache().stat().st_mode & 0o077 == 0
+    monkeypatch.setattr(os, "getuid", lambda: 4711)
+    (tmp_path / "edit-your-motion-4711").mkdir()
+    with pytest.raises(InputError, match="somebody else's"):
+        default_cache()

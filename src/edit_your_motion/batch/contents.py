@@ -89,6 +89,17 @@ def localise(place: str, tag: str, cache: Path) -> str:
 
 
 def default_cache() -> Path:
-    """Where a machine keeps what it was brought: ``$EYM_BATCH_CACHE``, or a temporary folder of the user's own."""
-    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
-    return Path(os.environ.get("EYM_BATCH_CACHE") or Path(tempfile.gettempdir()) / f"edit-your-motion-{user}")
+    """Where this machine keeps what it was brought: ``$EYM_BATCH_CACHE``, or a temporary folder of the user's own.
+
+    Raises:
+        InputError: the temporary folder is somebody else's.
+    """
+    if chosen := os.environ.get("EYM_BATCH_CACHE"):
+        return Path(chosen).expanduser().absolute()
+    if not hasattr(os, "getuid"):  # Windows, whose temporary folders are each user's own
+        return Path(tempfile.gettempdir()) / "edit-your-motion"
+    folder = Path(tempfile.gettempdir()) / f"edit-your-motion-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise InputError(f"expected {folder} to be yours, got somebody else's: give --cache, or set EYM_BATCH_CACHE")
+    return folder

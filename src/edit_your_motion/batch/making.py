@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from edit_your_motion.batch.contents import localise
+from edit_your_motion.batch.contents import default_cache, localise
 from edit_your_motion.batch.rows import Row, nest
 from edit_your_motion.config import EditConfig, TuneConfig, merge
 from edit_your_motion.errors import EditYourMotionError
@@ -35,13 +35,21 @@ class Workshop:
 
     Args:
         output: folder or URL of the results.
-        cache: folder of this machine for what lies elsewhere.
+        cache: folder of each machine for what lies elsewhere; None for `default_cache`.
         force: make edits of which the skeletons say that nothing good can come.
     """
 
     output: str
-    cache: Path
+    cache: Path | None = None
     force: bool = False
+
+    def find_cache(self) -> Path:
+        """The folder on this machine.
+
+        Raises:
+            InputError: the usual one is somebody else's.
+        """
+        return default_cache() if self.cache is None else self.cache
 
 
 def is_done(store: Store, row: Row) -> bool:
@@ -77,8 +85,9 @@ def note_failure(store: Store, row: Row, error: str) -> None:
 
 
 def _make(row: Row, workshop: Workshop, store: Store) -> None:
-    local = {name: localise(place, row.tags[place], workshop.cache) for name, place in row.files.items()}
-    truth = None if row.truth is None else Path(localise(row.truth, row.tags[row.truth], workshop.cache))
+    cache = workshop.find_cache()
+    local = {name: localise(place, row.tags[place], cache) for name, place in row.files.items()}
+    truth = None if row.truth is None else Path(localise(row.truth, row.tags[row.truth], cache))
     chosen = row.choose(merge(row.settings, nest(local)))
     progress = SilentProgress()
     finished = json.dumps({"request": row.request}, indent=1, ensure_ascii=False)
@@ -142,7 +151,7 @@ def _find_person(store: Store, workshop: Workshop, name: str) -> Path | None:
 
 def _kept(workshop: Workshop, name: str) -> Path:
     """The place in this machine's cache of what lies in the store."""
-    return workshop.cache / sha256(workshop.output.encode()).hexdigest()[:16] / name
+    return workshop.find_cache() / sha256(workshop.output.encode()).hexdigest()[:16] / name
 
 
 @contextmanager

@@ -36,7 +36,6 @@ def batch(
     force
         Also make edits of which the skeletons say that nothing good can come.
     """
-    from edit_your_motion.batch.contents import default_cache
     from edit_your_motion.batch.making import Workshop
     from edit_your_motion.batch.manifest import read_manifest
     from edit_your_motion.batch.rows import plan_rows
@@ -48,7 +47,7 @@ def batch(
     shared = [values for _, values in common.list_layers(EditConfig, settings)]
     rows = plan_rows(read_manifest(manifest), manifest.absolute().parent, shared, common.preset)
     output = output if is_url(output) else str(Path(output).expanduser().absolute())
-    workshop = Workshop(output, (cache or default_cache()).absolute(), force)
+    workshop = Workshop(output, None if cache is None else cache.absolute(), force)
     executor = machines.open(Path("slurm") if is_url(output) else Path(output) / "slurm", "local")
     failures = run_batch(rows, workshop, executor, progress)
     store = open_store(output)

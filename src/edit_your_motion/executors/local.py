@@ -8,8 +8,9 @@ import signal
 import sys
 from collections import Counter, deque
 from collections.abc import Generator, Mapping, Sequence
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from threading import Thread
+from typing import Any
 
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.executors.contract import Outcome, Task, check_names, in_one_line, perform
@@ -38,7 +39,7 @@ class Local:
         check_names(tasks)
         waiting, deaths = deque(tasks), Counter[str]()
         crew = [_Worker(environment) for environment in self.environments[: len(tasks)]]
-        busy: dict[Connection, tuple[_Worker, Task]] = {}
+        busy: dict[Any, tuple[_Worker, Task]] = {}
         try:
             while waiting or busy:
                 working = {worker for worker, _ in busy.values()}
@@ -47,7 +48,6 @@ class Local:
                         task = waiting.popleft()
                         busy[worker.take(task)] = worker, task
                 for connection in wait(list(busy)):
-                    assert isinstance(connection, Connection)
                     worker, task = busy.pop(connection)
                     outcome = worker.listen(task)
                     if isinstance(outcome, Outcome):
@@ -72,9 +72,9 @@ class _Worker:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = dict(environment)
         self.process: multiprocessing.process.BaseProcess | None = None
-        self.connection: Connection | None = None
+        self.connection: Any = None  # of another class on Windows
 
-    def take(self, task: Task) -> Connection:
+    def take(self, task: Task) -> Any:
         """Gives the process a task; the connection tells when to `listen`."""
         if self.connection is None:
             # A new interpreter, as a fork copies the threads' locks but not the threads, and no GPU survives it.
@@ -88,7 +88,6 @@ class _Worker:
 
     def listen(self, task: Task) -> Outcome | str:
         """How the task ended; or in words, how the process did."""
-        assert self.connection is not None
         assert self.process is not None
         try:
             outcome = self.connection.recv()
@@ -118,7 +117,7 @@ def _name_signal(number: int) -> str:
         return f"signal {number}"
 
 
-def _serve(connection: Connection, environment: Mapping[str, str]) -> None:
+def _serve(connection: Any, environment: Mapping[str, str]) -> None:
     """What a process does: tasks, until there are no more, or whoever started it is gone."""
     os.environ.update(environment)  # before a task imports the libraries that read it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches us too, and whoever started us decides

@@ -41,9 +41,8 @@ class Ray:
         ours = not ray.is_initialized()
         if ours:
             try:
-                ray.init(
-                    address=self.address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False
-                )
+                started = {"include_dashboard": False} if self.address is None else {"address": self.address}
+                ray.init(log_to_driver=False, logging_level=logging.ERROR, **started)
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise ConfigError(
                     f"expected a Ray cluster at '{self.address}', got {in_one_line(error)}: start one with "
@@ -99,6 +98,9 @@ class Ray:
         """How a task ended; where its process or machine was lost once too often, that."""
         try:
             outcome = ray.get(reference)
+        except ray.exceptions.RayTaskError as error:  # such as on a machine without this package
+            last = str(error).strip().splitlines()[-1]
+            return Outcome(name, error=in_one_line(f"its worker could not begin: {last}"))
         except ray.exceptions.RayError as error:
             first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
             logger.warning("%s: %s", name, error)
