@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from hashlib import sha256
 from typing import Any, get_args
@@ -20,7 +21,7 @@ from edit_your_motion.people.alignment import AlignmentMethod
 from edit_your_motion.people.generated_frames import open_finder
 from edit_your_motion.people.preparation import PreparedClip, draw_reference, foresee
 from edit_your_motion.person import CONFIG, Person, load_person
-from edit_your_motion.presets import PresetName, choose_settings
+from edit_your_motion.presets import Choice, PresetName, choose_settings
 from edit_your_motion.sampling.latent_preview import LatentPreview
 from edit_your_motion.storage.parsing import parse_yaml
 from edit_your_motion.tuning.loop import TuningStep
@@ -50,7 +51,7 @@ SEED = RuntimeConfig().seed
 
 RECOMMENDED = "recommended"
 PRESETS = [RECOMMENDED, *get_args(PresetName)]
-PRESET = "Settings to start from; recommended: what suits the base. See the documentation of presets."
+PRESET = "Settings to start from; recommended: those that a person was tuned under, else what suits the base."
 SETTINGS = "Further settings over the preset as YAML, e.g. 'sampling: {guidance_scale: 3}'."
 DOWNLOAD = "Download what is not on this machine. Off: an error says what is missing."
 
@@ -166,7 +167,8 @@ class TunePerson(io.ComfyNode):
         given = {name: {"iterations": steps} for name, steps in stages.items() if steps != AS_PRESET}
         model = base.model.model_dump()
         node = {"prompt": prompt, "model": model, "tuning": given, "runtime": {"seed": random_seed}}
-        config = choose(TuneConfig, base.model, preset, node, settings)
+        chosen = choose(TuneConfig, base.model, None if preset == RECOMMENDED else preset, node, settings)
+        config = chosen.config
         progress, losses = NodeProgress(config), {}
         lengths = [stage.iterations for stage in config.tuning.stages]
 
@@ -180,7 +182,7 @@ class TunePerson(io.ComfyNode):
         with base.loaded() as backbone:
             person = tune_person(backbone, clip, config, progress, checkpoint=checkpoint, on_step=on_step)
         checkpoint.unlink(missing_ok=True)
-        return io.NodeOutput(person)
+        return io.NodeOutput(replace(person, preset=chosen.preset))
 
 
 class SavePerson(io.ComfyNode):
@@ -317,7 +319,8 @@ class ApplyMotion(io.ComfyNode):
         }
         if alignment in get_args(AlignmentMethod):
             node["alignment"] = {"method": alignment}
-        config = choose(ApplyConfig, base.model, preset, node, settings)
+        under = (person.preset or None) if preset == RECOMMENDED else preset
+        config = choose(ApplyConfig, base.model, under, node, settings).config
         reference = draw_reference(motion.keypoints, motion.fps)
         foresee(config.alignment, reference, person.source)
         progress = NodeProgress(config)
@@ -392,7 +395,9 @@ def _behind(
     return clip.video.frames[shown], clip.masks[shown]
 
 
-def choose(kind: type[AnyConfig], model: BaseConfig, preset: str, node: Mapping[str, Any], settings: str) -> AnyConfig:
+def choose(
+    kind: type[AnyConfig], model: BaseConfig, preset: str | None, node: Mapping[str, Any], settings: str
+) -> Choice[AnyConfig]:
     """The configuration of a node: the preset, then what the node says, then further settings.
 
     Raises:
@@ -406,8 +411,7 @@ def choose(kind: type[AnyConfig], model: BaseConfig, preset: str, node: Mapping[
         raise ConfigError(f"expected settings as YAML, 'sampling: {{guidance_scale: 3}}': {error}") from error
     check_settings(further)
     layers = merge(node, {name: part for name, part in further.items() if name in kind.model_fields})
-    named = None if preset == RECOMMENDED else preset
-    return choose_settings(kind, ("node", layers), preset=named, base=model.base).config
+    return choose_settings(kind, ("node", layers), preset=preset, base=model.base)
 
 
 def digest_tuning(clip: PreparedClip, config: TuneConfig, base: str) -> str:

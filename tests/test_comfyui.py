@@ -338,6 +338,7 @@ def test_a_person_is_tuned_kept_and_moved(
 ) -> None:
     person = tune(nodes, base, walk, poses)
     assert len(person.losses) == 5
+    assert person.preset == "paper", "what a base is tuned under that recommends none"
     assert stand_in.managed.loaded[-1] is base.patcher
     values_shown = [value for value, _, _ in stand_in.bar.shown]
     assert values_shown == sorted(values_shown), "one bar, from end to end"
