@@ -3,11 +3,14 @@
 import errno
 import os
 import resource
+import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +23,9 @@ from edit_your_motion.models.tiny import make_base
 from edit_your_motion.people.formats.keypoints_file import save_keypoints
 from edit_your_motion.people.preparation import save_masks
 from edit_your_motion.pretrain.samples import write_sheet
+from edit_your_motion.storage import files
 from edit_your_motion.storage.files import explain_failure, write_text, written_whole
+from edit_your_motion.storage.locking import held
 from edit_your_motion.tuning.checkpoints import save_tensors
 from edit_your_motion.video import write_video
 from synthetic_clip import film
@@ -139,3 +144,103 @@ def test_a_name_that_is_no_text_can_be_written_down(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9")
     write_text(tmp_path / "run.json", f'{{"source": "{name}"}}')
     assert (tmp_path / "run.json").read_text() == '{"source": "caf\\udce9"}'
+
+
+def start_writing(place: Path) -> "subprocess.Popen[str]":
+    """A process that is in the middle of writing a file and a folder, with what a library puts beside them."""
+    program = (
+        "import sys; from pathlib import Path; from edit_your_motion.storage.files import written_whole\n"
+        "folder = Path(sys.argv[1])\n"
+        "with written_whole(folder / 'a.json') as file, written_whole(folder / 'b') as made:\n"
+        "    file.write_text('half'); (file.parent / '.tmpAbCdEf').write_text('x'); made.mkdir()\n"
+        "    print('ready', flush=True); sys.stdin.read()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(place)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def end(process: "subprocess.Popen[str]") -> None:
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize("then", ["a file is written", "the folder is held"])
+def test_what_a_killed_process_was_writing_goes_and_what_a_living_one_writes_stays(then: str, tmp_path: Path) -> None:
+    killed, living = start_writing(tmp_path), start_writing(tmp_path)
+    end(killed)
+    assert len(os.listdir(tmp_path)) == 4
+    if then == "a file is written":
+        write_text(tmp_path / "c.json", "c")
+    else:
+        with held(tmp_path / "c"):
+            pass
+    assert all(f"-{living.pid}-" in name for name in os.listdir(tmp_path) if name != "c.json")
+    assert len(set(os.listdir(tmp_path)) - {"c.json"}) == 2
+    end(living)
+    write_text(tmp_path / "c.json", "c")
+    assert os.listdir(tmp_path) == ["c.json"]
+
+
+def test_of_other_machines_nothing_is_known(tmp_path: Path) -> None:
+    left = tmp_path / f".a-00000000-{2**22 + 1}-12345678.partial"
+    left.mkdir()
+    write_text(tmp_path / "a.json", "a")
+    assert left.is_dir()
+
+
+@pytest.mark.parametrize("moves", [0, 1, 2])
+@pytest.mark.parametrize("swapping", [True, False], ids=["swapped", "one after the other"])
+def test_a_folder_is_never_lost_while_it_is_replaced(swapping: bool, moves: int, tmp_path: Path) -> None:
+    def write(text: str) -> None:
+        with written_whole(tmp_path / "a.b") as made:
+            made.mkdir()
+            (made / "file").write_text(text)
+
+    write("old")
+    if not (child := os.fork()):
+        done, replace_file = 0, os.replace
+
+        def move(*arguments: Any) -> None:
+            nonlocal done
+            if done == moves:
+                os.kill(os.getpid(), signal.SIGKILL)
+            replace_file(*arguments)
+            done += 1
+
+        os.replace = move
+        if not swapping:
+            files._swap = lambda one, other: False
+        write("new")
+        os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    files.sweep(tmp_path)
+    assert (tmp_path / "a.b/file").read_text() == ("new" if swapping or moves == 2 else "old")
+    assert os.listdir(tmp_path) == ["a.b"]
+
+
+def test_what_fails_only_on_the_way_to_the_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.json").write_text("before")
+
+    def fail(handle: int) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(DiskFullError, match="quota"):
+        write_text(tmp_path / "a.json", "after")
+    assert (tmp_path / "a.json").read_text() == "before"
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_a_removed_folder_is_whole_or_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder := tmp_path / "a").mkdir()
+    (folder / "file").write_text("x")
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)  # killed before anything of it is gone
+    files.remove_whole(folder)
+    assert not folder.exists()
+    monkeypatch.undo()
+    write_text(tmp_path / "b", "b")
+    assert os.listdir(tmp_path) == ["b"]

@@ -52,7 +52,7 @@ from edit_your_motion.presets import Choice
 from edit_your_motion.runtime.memory_plan import Plan, Rehearsal, follow, make_plan
 from edit_your_motion.runtime.profiling import Recorder
 from edit_your_motion.runtime.progress import Progress
-from edit_your_motion.storage.files import name_beside
+from edit_your_motion.storage.files import name_beside, remove_whole
 from edit_your_motion.storage.locking import held
 from edit_your_motion.video import Fit, probe, read_video, select, write_video
 from edit_your_motion.video.reading import MOST_FRAMES
@@ -138,13 +138,14 @@ def run_tune(
     with held(folder):
         config, _ = _fit(config)
         inputs = digest_inputs(config)
+        unfinished = name_beside(folder, f"{folder.name}.unfinished")
         if not restart and (person := _tuned_before(folder, config, inputs)):
             logger.info("%s is tuned already", folder)
+            shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed just before it was done
             return person
         check_place(folder)
         recorder = Recorder(progress)
         backbone = _load(config, recorder)
-        unfinished = name_beside(folder, f"{folder.name}.unfinished")
         clip = _prepare(backbone, config, recorder)
         person = _tune(backbone, clip, config, inputs, unfinished, folder, recorder, restart, preset)
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -279,12 +280,10 @@ def _edit(
     require_hope(clip, reference, config.alignment, force=force)
     true_frames = _read_truth(truth, reference, config, tuning, clip)
     write_config(folder, config)
-    if tuned_before is None:
-        with held(place):  # against a tuning of its own to the same place
-            preset = "" if chosen is None else chosen.preset
-            person = _tune(backbone, clip, tuning, inputs, folder, place, recorder, restart, preset)
-    else:
-        person = tuned_before
+    with held(place):  # against a tuning of its own to the same place
+        preset = "" if chosen is None else chosen.preset
+        person = tuned_before or _tune(backbone, clip, tuning, inputs, folder, place, recorder, restart, preset)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
     return _apply(
         backbone,
         person,
@@ -407,13 +406,12 @@ def _tune(
     if restart:
         checkpoint.unlink(missing_ok=True)
         if is_person(folder):
-            shutil.rmtree(folder)
+            remove_whole(folder)
     if config.complete_prompt:
         logger.info("the prompt: %s", describe_source(config, clip))
     person = tune_person(backbone, clip, config, recorder, checkpoint=checkpoint)
     person = replace(person, inputs=inputs, preset=preset)
     person.save(folder)
-    checkpoint.unlink(missing_ok=True)
     return person
 
 

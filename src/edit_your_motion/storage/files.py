@@ -1,16 +1,20 @@
 """Files that appear whole or not at all, and what the system has against them in our words."""
 
+import ctypes
 import errno
 import os
 import re
 import shutil
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 from safetensors import SafetensorError
 
 from edit_your_motion.errors import DiskFullError, EditYourMotionError, InputError
@@ -32,31 +36,119 @@ LONGEST_NAME = 255
 """Bytes of a name that file systems take."""
 KEPT = 16
 """Characters of a name that its temporary name keeps: with four bytes each, it still fits any file system."""
+PARTIAL, REPLACED = ".partial", "replaced"
+"""The end of the name of a folder in which something is being made; in it, what it takes the place of."""
+LEFT = re.compile(r"\..{0,16}-([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.partial", re.DOTALL)
+"""Such a name: the machine, the process."""
+UNKNOWN = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What systems and disks answer that cannot do something at all."""
+
+_OWN: set[str] = set()
+"""Names of what this process is making."""
 
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` that takes its place once the block ends well, and else disappears.
+    """A temporary name near `path` that takes its place once the block ends well, and else disappears.
 
     The block makes a file or a folder there; a folder takes the place of one that was there before, with all its files.
+    It is on the disk, not only on its way, before it takes the place; what writers beside it left that were killed is
+    removed.
 
     Raises:
         DiskFullError: no room was left.
         InputError: the place cannot be written to.
     """
-    suffix = path.suffix if len(path.suffix) <= KEPT else ""
-    temporary = path.with_name(f".{path.stem[:KEPT]}-{uuid4().hex[:8]}.partial{suffix}")
-    try:
-        with explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            yield temporary
+    with explained(path), _workshop(path) as shop:
+        temporary = shop / (path.stem[:KEPT] + (path.suffix if len(path.suffix) <= KEPT else ""))
+        yield temporary
+        if not _OWN.isdisjoint(path.parts):  # whatever this is a part of waits for the disk once
             _take_place(temporary, path)
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
         else:
-            with suppress(OSError):  # such as that there never was a folder for it
-                temporary.unlink()
+            _flush(temporary)
+            _take_place(temporary, path)
+            _flush_folder(path.parent)
+
+
+def remove_whole(path: Path) -> None:
+    """Removes a folder with all that it holds; it is there whole or not at all, whenever this ends.
+
+    Raises:
+        InputError: it cannot be removed.
+    """
+    with explained(path), _workshop(path) as shop:
+        os.replace(path, shop / "removed")
+
+
+def sweep(folder: Path) -> None:
+    """Removes what was being written in a folder by processes of this machine that are no longer.
+
+    A folder that was just being replaced, on a disk that cannot swap two, is put back where it was.
+    """
+    with suppress(OSError):  # no such folder, or not ours to clean
+        for shop in [folder / name for name in os.listdir(folder) if _is_left(name)]:
+            for old in shop.glob(f"{REPLACED}/*"):
+                if not os.path.lexists(folder / old.name):
+                    os.replace(old, folder / old.name)
+            shutil.rmtree(shop, ignore_errors=True)
+
+
+@contextmanager
+def _workshop(path: Path) -> Iterator[Path]:
+    """A folder beside `path` for what is being made, with all that libraries put beside it; it says whose it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent)
+    shop = path.with_name(f".{path.stem[:KEPT]}-{_machine()}-{os.getpid()}-{uuid4().hex[:8]}{PARTIAL}")
+    _OWN.add(shop.name)
+    try:
+        shop.mkdir()
+        yield shop
+    finally:
+        shutil.rmtree(shop, ignore_errors=True)
+        _OWN.discard(shop.name)
+
+
+def _is_left(name: str) -> bool:
+    """Whether a name is one of a workshop whose process is no longer; of other machines nobody knows."""
+    if not (found := LEFT.fullmatch(name)) or found[1] != _machine() or name in _OWN:
+        return False
+    return int(found[2]) == os.getpid() or not psutil.pid_exists(int(found[2]))
+
+
+@cache
+def _machine() -> str:
+    """This machine, since it was started; a container with processes of its own is one, too."""
+    known = [socket.gethostname()]
+    for place in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
+        with suppress(OSError):  # Linux has these
+            known.append(os.readlink(place) if os.path.islink(place) else Path(place).read_text(encoding="ascii"))
+    return sha256("\n".join(known).encode()).hexdigest()[:8]
+
+
+def _flush(path: Path) -> None:
+    """Waits until a file, or a folder with all its files, is on the disk: what fails only there fails here."""
+    if not path.is_dir():
+        with path.open("r+b") as file:
+            os.fsync(file.fileno())
+        return
+    for folder, _, names in os.walk(path):
+        for name in names:
+            _flush(Path(folder, name))
+        _flush_folder(Path(folder))
+
+
+def _flush_folder(path: Path) -> None:
+    """Waits until the names in a folder are on the disk, where the system can say."""
+    if sys.platform == "win32":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in UNKNOWN:
+            raise
+    finally:
+        os.close(handle)
 
 
 def name_beside(path: Path, name: str) -> Path:
@@ -122,12 +214,28 @@ def is_full(folder: Path) -> bool:
 def _take_place(temporary: Path, path: Path) -> None:
     if not (temporary.is_dir() and path.is_dir()):
         os.replace(temporary, path)
-        return
-    old = temporary.with_suffix(".replaced")  # no folder with files in it can be replaced in one go
-    os.replace(path, old)
-    try:
-        os.replace(temporary, path)
-    except OSError:
-        os.replace(old, path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    elif not _swap(temporary, path):
+        old = temporary.parent / REPLACED / path.name  # no folder with files in it can be replaced in one go
+        old.parent.mkdir()
+        os.replace(path, old)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            os.replace(old, path)
+            raise
+
+
+def _swap(one: Path, other: Path) -> bool:
+    """Gives two folders each other's name in one go; False where the system or the disk cannot."""
+    calls = {"linux": ("renameat2", (-100, one, -100, other, 2)), "darwin": ("renamex_np", (one, other, 2))}
+    if sys.platform not in calls:
+        return False
+    name, arguments = calls[sys.platform]
+    call = getattr(ctypes.CDLL(None, use_errno=True), name, None)  # C libraries before 2018 lack it
+    if call is None:
+        return False
+    if call(*(os.fsencode(each) if isinstance(each, Path) else each for each in arguments)) == 0:
+        return True
+    if (code := ctypes.get_errno()) in UNKNOWN:
+        return False
+    raise OSError(code, os.strerror(code), str(other))

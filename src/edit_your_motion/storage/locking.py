@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from edit_your_motion.errors import FolderInUseError
-from edit_your_motion.storage.files import explained, name_beside
+from edit_your_motion.storage.files import explained, name_beside, sweep
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,8 @@ def held(place: Path, *, wait: bool = False) -> Iterator[None]:
     """Within it no other job, of this process or another, holds the same file or folder.
 
     The lock is the system's own, on a file beside the place: it ends with its process, however that ends, and holds
-    across machines where the disk is one that tells them of each other's locks. Parent folders are made.
+    across machines where the disk is one that tells them of each other's locks. Parent folders are made, and what
+    killed processes were writing beside the place is removed.
 
     Args:
         place: the file or folder that is going to be written; it need not be there.
@@ -52,6 +53,7 @@ def held(place: Path, *, wait: bool = False) -> Iterator[None]:
         except OSError:
             _release(path, handle)
             raise
+        sweep(path.parent)
     try:
         yield
     finally:
