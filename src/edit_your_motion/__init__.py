@@ -3,8 +3,11 @@
 The public names below are loaded when they are first used, so that importing the package costs nothing.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read by huggingface_hub and diffusers when they are imported
 
 if TYPE_CHECKING:
     from edit_your_motion.config import ApplyConfig, EditConfig, TuneConfig

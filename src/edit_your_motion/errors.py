@@ -18,6 +18,8 @@
 Every message says what was expected, what came, and what to do.
 """
 
+import errno
+
 
 class EditYourMotionError(Exception):
     """Any failure that a user can do something about; the command line prints its message and exits with 1."""
@@ -73,7 +75,33 @@ class FolderInUseError(ResourceError):
 
 
 class OutOfMemoryError(ResourceError):
-    """Memory ran out; the message names the settings to lower."""
+    """Memory ran out; the message names the settings to lower.
+
+    Args:
+        device: of which.
+    """
+
+    def __init__(self, message: str | None = None, *, device: object = "this machine") -> None:
+        super().__init__(
+            message
+            or f"memory ran out on {device}; say what there is by --runtime.memory 8GB, lower --video.size or "
+            "--windows.frames, keep --tuning.gradient-checkpointing on and --runtime.winograd off, or set "
+            "--runtime.frozen-storage fp16 or --runtime.precision bf16; a tuning goes on where it was"
+        )
+
+
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc", "Cannot allocate memory")
+"""How libraries say it in a plain RuntimeError."""
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether an error, whichever library raised it, is that memory ran out."""
+    return (
+        isinstance(error, MemoryError)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or type(error).__name__ == "OutOfMemoryError"  # torch's; to ask torch would import it
+        or (isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY))
+    )
 
 
 def counted(count: int, noun: str) -> str:

@@ -29,7 +29,7 @@ from edit_your_motion.cli.help import asked_for, print_help
 from edit_your_motion.cli.printing import console
 from edit_your_motion.cli.settings import EARLIER_NAMES, SHORT_FORMS, SHORTENED
 from edit_your_motion.config import explain
-from edit_your_motion.errors import EditYourMotionError
+from edit_your_motion.errors import EditYourMotionError, OutOfMemoryError, ran_out_of_memory
 from edit_your_motion.runtime.allocator import keep_freed_memory
 
 app = App(
@@ -91,9 +91,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         console(errors=True).print("interrupted; the same command goes on where it stopped")
         sys.exit(INTERRUPTED)
-    except OSError as error:  # of a file that nobody expected to be in the way
+    except (MemoryError, RuntimeError, OSError) as error:
+        if ran_out_of_memory(error):
+            _print_error(str(OutOfMemoryError()))
+        elif isinstance(error, OSError):  # of a file that nobody expected to be in the way
+            _print_error(f"{error.filename or 'a file'}: {error.strerror or error}")
+        else:
+            raise
         logging.getLogger(__name__).debug("where it came from", exc_info=True)
-        _print_error(f"{error.filename or 'a file'}: {error.strerror or error}")
         sys.exit(1)
     sys.exit(0)
 

@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from edit_your_motion.config import BaseConfig, NetworkConfig, RuntimeConfig
-from edit_your_motion.errors import ConfigError, OutOfMemoryError
+from edit_your_motion.errors import ConfigError, OutOfMemoryError, ran_out_of_memory
 from edit_your_motion.models.loading import Base, load_base
 from edit_your_motion.models.prediction_type import velocity_schedule
 from edit_your_motion.nn.noise_predictor import NoisePredictor
@@ -249,11 +249,7 @@ def explain_memory(device: torch.device) -> Iterator[None]:
     """
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
-        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
-            raise OutOfMemoryError(
-                f"memory ran out on {device}; say what there is by --runtime.memory 8GB, lower --video.size or "
-                "--windows.frames, keep --tuning.gradient-checkpointing on and --runtime.winograd off, or set "
-                "--runtime.frozen-storage fp16 or --runtime.precision bf16; a tuning goes on where it was"
-            ) from error
+    except (RuntimeError, MemoryError, OSError) as error:
+        if ran_out_of_memory(error):
+            raise OutOfMemoryError(device=device) from error
         raise

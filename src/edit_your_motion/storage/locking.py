@@ -114,8 +114,12 @@ else:
         fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def _release(path: Path, handle: int) -> None:
-        path.unlink(missing_ok=True)  # before it is unlocked: whoever waits for it then makes a new one
-        os.close(handle)
+        try:
+            path.unlink(missing_ok=True)  # before it is unlocked: whoever waits for it then makes a new one
+        except OSError as error:  # what was held for is done all the same
+            logger.warning("%s stays: %s", path, error.strerror)
+        finally:
+            os.close(handle)
 
 
 def _introduce() -> str:

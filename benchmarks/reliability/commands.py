@@ -1,0 +1,266 @@
+"""Everything that writes, on networks and clips as small as they get; each from inputs that are there to results."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import trying
+from edit_your_motion.benchmark.methods.catalogue import choose_methods
+from edit_your_motion.benchmark.paired import run as paired
+from edit_your_motion.benchmark.paired.pairs import PAIRS
+from edit_your_motion.config import EditConfig, PrepareConfig, load_config, parse_config
+from edit_your_motion.errors import ModelFileError
+from edit_your_motion.jobs.session import run_apply, run_edit, run_prepare, run_tune
+from edit_your_motion.models.tiny import make_base, make_controlnet
+from edit_your_motion.people import generated_frames, preparation
+from edit_your_motion.pretrain import pretrain
+from edit_your_motion.runtime.progress import SilentProgress
+from edit_your_motion.storage.files import write_text
+from edit_your_motion.storage.locking import held
+from edit_your_motion.study.answers import AnswerBook
+from edit_your_motion.web import edits, worker
+from edit_your_motion.web.library import Library
+from imagined_study import answer_all, imagine, prefer_ours
+from synthetic_clip import SyntheticClip, film, ready_people, short_edit, write_clip
+from test_benchmark_paired import Upright, short_config, stub_lpips
+from test_pretrain import tiny
+from web_site import PROMPT, add_pair, tiny_settings
+
+SILENT = SilentProgress()
+VOLATILE = {
+    "finished", "command", "phases", "seconds", "peak_memory", "created", "began", "ended", "machine", "elapsed",
+    "minutes", "device",
+}  # fmt: skip
+"""What JSON of ours says about the run and not about the result."""
+
+
+def refuse(*_: object, **__: object) -> None:
+    """Nobody is looked for: what is ready has to do, and no file of a model is needed."""
+    raise ModelFileError("no finder in a campaign")
+
+
+generated_frames.open_backend = preparation.open_backend = refuse  # type: ignore[assignment]
+paired.open_backend = lambda people: Upright()  # type: ignore[assignment,return-value]
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something that writes.
+
+    Args:
+        run: does it in a folder; called again, it goes on. It may tell what it has reported as done.
+        begin: what is there before, beside the inputs that all share.
+        keeps: whether what was told is still there after a kill.
+        result: what is compared; by default the contents of all files.
+        kills: in one case, before it may end.
+    """
+
+    run: Callable[[Path, Callable[[str], None]], Any]
+    begin: Callable[[Path], Any] = Path.mkdir
+    keeps: Callable[[Path, set[str]], bool] = lambda folder, told: True
+    result: Callable[[Path], Any] = lambda folder: digest(folder)
+    kills: int = 1
+
+
+@cache
+def inputs() -> Path:
+    """A tiny base and ControlNet, a source, a reference, a job of the web app and a tuned person; left alone."""
+    place = Path(tempfile.mkdtemp(prefix="eym-inputs-"))
+    ended = trying.in_child(lambda: _make_inputs(place))
+    assert ended.how == "ok", ended
+    return place
+
+
+def _make_inputs(place: Path) -> None:
+    make_base(place / "base")
+    make_controlnet(place / "controlnet", place / "base")
+    for name, clip in {"source": film(2), "reference": film(2, height=64, width=96, speed=6.0, seed=1)}.items():
+        (place / name).mkdir()
+        write_clip(place / name, clip)
+    library = Library(place / "library")
+    clips = zip(("source", "reference"), add_pair(library, 2), strict=True)
+    for name, id in clips:
+        edits.copy_clip(place / "library/clips" / id, place / "job/inputs" / name)
+    tiny_settings(place, place, iterations=1)
+    run_tune(edit_config(place).for_tuning(), place / "person", SILENT)
+    pretrain(tiny(), place / "pretrained")
+
+
+def edit_config(place: Path, **values: Any) -> EditConfig:
+    """The shortest edit: two frames of 64x64 pixels, two steps of tuning."""
+    source, reference = (
+        SyntheticClip(place / name / "video.mp4", place / name / "keypoints.json", place / name / "masks", film(2))
+        for name in ("source", "reference")
+    )
+    stage = {"iterations": 1, "learning_rate": 1e-3}
+    short = {"tuning": {"motion": stage, "appearance": stage}, "inversion": {"steps": 1}, "sampling": {"steps": 1}}
+    whole = short_edit(place, source, reference)
+    return parse_config(EditConfig, whole.model_dump(), short, {"people": ready_people(source, reference)}, values)
+
+
+def prepare(folder: Path, _: object) -> None:
+    config = edit_config(inputs())
+    people = {"keypoints": config.people.keypoints, "masks": config.people.masks}
+    values = {"source": config.source.path, "video": config.video.model_dump(), "people": people}
+    run_prepare(parse_config(PrepareConfig, values), folder / "prepared", SILENT)
+
+
+def work(folder: Path, _: object) -> None:
+    """What the process of a web job does."""
+    offer = load_config(inputs() / "tiny.yaml")
+    job = {"kind": "edit", "frames": 2, "prompt": PROMPT, "offer": offer, "settings": {}, "base": None, "device": "cpu"}
+    with held(folder, wait=True):
+        worker._do(job, folder, lambda told: None)
+
+
+def queue(folder: Path, tell: Callable[[str], None]) -> None:
+    """A server's library: jobs are added, done, one is removed."""
+    library = Library(folder / "library")
+    library.recover()
+    there = {job.name for job in library.jobs()}
+    for name in {"0", "1", "2", "3"} - there:
+        if name != "3" or not (folder / "library/removed").exists():
+            library.add_job("edit", name, {})
+            tell(name)
+    while job := library.take_job("edits"):
+        write_text(library.job_folder(job) / "edited", job.name)
+        library.end_job(job, None)
+        tell(f"{job.name} is done")
+    for job in library.jobs():
+        if job.name == "3":
+            library.remove_job(job)
+    write_text(folder / "library/removed", "")
+
+
+def queue_keeps(folder: Path, told: set[str]) -> bool:
+    library = Library(folder / "library")
+    states = {job.name: job.state for job in library.jobs()}
+    done = {line.split()[0] for line in told if "done" in line}
+    return all(states.get(name) == "done" for name in done - {"3"}) and told - done <= states.keys() | {"3"} | {
+        f"{name} is done" for name in done
+    }
+
+
+def queue_result(folder: Path) -> Any:
+    library = Library(folder / "library")
+    folders = len(list((folder / "library/jobs").iterdir()))
+    return [[job.name, job.state, (library.job_folder(job) / "edited").read_text()] for job in library.jobs()], folders
+
+
+def answer(folder: Path, tell: Callable[[str], None]) -> None:
+    """Somebody takes part in a study."""
+    book = AnswerBook(folder / "answers.sqlite", imagine(2, 1), make=True)
+    answer_all(book, prefer_ours, "b" * 32)
+    tell("answered")
+
+
+def count_answers(folder: Path) -> int:
+    book = AnswerBook(folder / "answers.sqlite", imagine(2, 1), make=True)
+    return int(book._database.execute("SELECT count(*) FROM answers").fetchone()[0])
+
+
+def benchmark(folder: Path, _: object) -> None:
+    failures = paired.run_paired(
+        folder / "paired", short_config(inputs()), SILENT, methods=choose_methods(("truth", "controlnet-noise")),
+        pairs=[PAIRS["15-dance_b"]], lpips=stub_lpips(),
+    )  # fmt: skip
+    assert not failures, failures
+
+
+COMMANDS: dict[str, Command] = {
+    "edit": Command(lambda folder, _: run_edit(edit_config(inputs()), folder / "edit", SILENT) and None, kills=3),
+    "tune": Command(
+        lambda folder, _: run_tune(edit_config(inputs()).for_tuning(), folder / "person", SILENT) and None, kills=3
+    ),
+    "apply": Command(
+        lambda folder, _: (
+            run_apply(inputs() / "person", edit_config(inputs()).for_applying(), folder / "edit", SILENT) and None
+        ),
+        kills=2,
+    ),
+    "prepare": Command(prepare),
+    "job": Command(work, lambda folder: shutil.copytree(inputs() / "job", folder), kills=3),
+    "queue": Command(queue, keeps=queue_keeps, result=queue_result),
+    "study": Command(
+        answer,
+        keeps=lambda folder, told: not told or count_answers(folder) > 0,
+        result=lambda folder: count_answers(folder) > 0,
+    ),
+    "pretrain": Command(
+        lambda folder, _: pretrain(tiny(), folder / "training"),
+        lambda folder: shutil.copytree(inputs() / "pretrained/frames", folder / "training/frames"),
+        kills=3,
+    ),
+    "benchmark": Command(benchmark, kills=4),
+}
+
+
+def begin(name: str, place: Path) -> Path:
+    """An empty folder, always of the same name, with what a command needs."""
+    folder = place / "work"
+    inputs()  # before any child asks for them
+    shutil.rmtree(place)
+    place.mkdir()
+    (place / "told").write_text("")
+    COMMANDS[name].begin(folder)
+    return folder
+
+
+def run(name: str, folder: Path) -> None:
+    """Runs a command; what it reports as done goes into a file beside the folder."""
+
+    def tell(line: str) -> None:
+        with (folder.parent / "told").open("a") as file:
+            file.write(f"{line}\n")
+
+    COMMANDS[name].run(folder, tell)
+
+
+def keeps(name: str, folder: Path) -> bool:
+    """Whether everything that was reported as done is there."""
+    told = set((folder.parent / "told").read_text().splitlines())
+    return COMMANDS[name].keeps(folder, told)
+
+
+def litter(folder: Path) -> list[str]:
+    """Names of temporary files and of locks that nobody needs."""
+    found = [path for path in folder.rglob(".*") if not path.name.startswith(".nfs")]
+    return sorted(path.relative_to(folder).as_posix() for path in found)
+
+
+def digest(folder: Path) -> dict[str, str]:
+    """A digest of each file, of JSON without what is of the run alone."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name not in ("log.txt",):
+            content = path.read_bytes()
+            if path.suffix in (".json", ".jsonl"):
+                lines = content.decode().splitlines() if path.suffix == ".jsonl" else [content.decode()]
+                content = "\n".join(json.dumps(_lasting(json.loads(line)), sort_keys=True) for line in lines).encode()
+            found[path.relative_to(folder).as_posix()] = hashlib.sha256(content).hexdigest()[:16]
+    return found
+
+
+def _lasting(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _lasting(each) for key, each in value.items() if key not in VOLATILE}
+    return [_lasting(each) for each in value] if isinstance(value, list) else value
+
+
+def differing(one: Any, other: Any) -> str:
+    """In what two results differ."""
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        return f"{one} is not {other}"
+    return ", ".join(sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name)))
+
+
+def scratch() -> Path:
+    """A folder for one campaign, on the disk of temporary files."""
+    return Path(tempfile.mkdtemp(prefix=f"eym-reliability-{os.getpid()}-"))
