@@ -1,6 +1,7 @@
 """Files appear whole or not at all, and a full disk is called one, whoever writes."""
 
 import errno
+import json
 import os
 import resource
 import shutil
@@ -26,7 +27,7 @@ from edit_your_motion.pretrain.samples import write_sheet
 from edit_your_motion.storage import files
 from edit_your_motion.storage.files import explain_failure, write_text, written_whole
 from edit_your_motion.storage.locking import held
-from edit_your_motion.tuning.checkpoints import save_tensors
+from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors, save_tensors
 from edit_your_motion.video import write_video
 from synthetic_clip import film
 
@@ -244,3 +245,16 @@ def test_a_removed_folder_is_whole_or_gone(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.undo()
     write_text(tmp_path / "b", "b")
     assert os.listdir(tmp_path) == ["b"]
+
+
+def test_the_same_tensors_and_texts_are_the_same_file_in_every_process(tmp_path: Path) -> None:
+    texts = {name: f'{{"{name}": "é\\u0001\\n/"}}' for name in ("base", "losses", "stages", "inputs", "more")}
+    program = (
+        "import sys, json, torch; from pathlib import Path; from edit_your_motion.tuning.checkpoints import save_tensors as save\n"
+        "save(Path(sys.argv[1]), {'a': torch.ones(3), 'b': torch.zeros(2)}, json.loads(sys.argv[2]))"
+    )
+    for name in "12":
+        subprocess.run([sys.executable, "-c", program, str(tmp_path / name), json.dumps(texts)], check=True)
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
+    assert load_metadata(tmp_path / "1") == texts
+    assert load_tensors(tmp_path / "1")["a"].tolist() == [1, 1, 1]

@@ -1,5 +1,5 @@
-"""A small part of every campaign in benchmarks/reliability: kills, failing disks, bounds of memory, damaged inputs, two at
-once, very many, the same again, no network."""
+"""A small part of every campaign in benchmarks/reliability: kills, failing disks, bounds of memory, damaged inputs, two
+at once, very many, the same again, no network."""
 
 import json
 import shutil

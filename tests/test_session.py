@@ -135,6 +135,17 @@ def assert_same_person(one: Person, other: Person) -> None:
     assert all(torch.equal(value, other.parameters[name]) for name, value in one.parameters.items())
 
 
+def assert_same_files(one: Path, other: Path) -> None:
+    """Every file but the record, which has times."""
+    files = [{path.relative_to(folder) for path in folder.rglob("*") if path.is_file()} for folder in (one, other)]
+    assert files[0] == files[1]
+    assert not [name for name in files[0] if name.name != "run.json" and differ(one / name, other / name)]
+
+
+def differ(one: Path, other: Path) -> bool:
+    return one.read_bytes() != other.read_bytes()
+
+
 def test_every_promised_file_is_there_and_plays(finished: EditResult, reference: SyntheticClip) -> None:
     assert {path.name for path in finished.folder.iterdir()} == FILES
     edited = read_video(finished.folder / "edited.mp4")
@@ -233,12 +244,17 @@ def test_killed_and_started_again_ends_as_if_nothing_had_happened(
     assert {path.name for path in (tmp_path / "edit").iterdir()} == FILES
     assert_same_person(load_person(tmp_path / "edit" / "person"), load_person(finished.folder / "person"))
     np.testing.assert_array_equal(result.edit.frames, finished.edit.frames)
+    assert_same_files(tmp_path / "edit", finished.folder)
 
 
-def test_killed_after_tuning_tunes_no_more(config: EditConfig, copied: Path, tunes_never: None) -> None:
+def test_killed_after_tuning_tunes_no_more_and_ends_the_same(
+    finished: EditResult, config: EditConfig, copied: Path, tunes_never: None
+) -> None:
     with pytest.raises(KilledError):
         run_edit(config, copied, KilledAt("sample", 1))
+    (copied / "tuning.safetensors").write_bytes(b"of a process that was killed just before it removed this")
     run_edit(config, copied, SILENT)
+    assert_same_files(copied, finished.folder)
 
 
 def test_tuning_alone_goes_on_and_leaves_only_the_person(

@@ -283,6 +283,9 @@ def _edit(
     with held(place):  # against a tuning of its own to the same place
         preset = "" if chosen is None else chosen.preset
         person = tuned_before or _tune(backbone, clip, tuning, inputs, folder, place, recorder, restart, preset)
+    if tuned_before is None:
+        write_person(folder, person.source)
+        write_aligned(folder, person.source, reference, config.alignment)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return _apply(
         backbone,
@@ -412,7 +415,7 @@ def _tune(
     person = tune_person(backbone, clip, config, recorder, checkpoint=checkpoint)
     person = replace(person, inputs=inputs, preset=preset)
     person.save(folder)
-    return person
+    return load_person(folder)  # the frames are compressed there: whoever goes on later sees the same ones
 
 
 def _apply(

@@ -154,6 +154,19 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     with written_whole(path) as temporary:
         contents = {name: value.cpu().contiguous() for name, value in tensors.items()}
         save_file(contents, temporary, dict(metadata or {}))
+        _sort_metadata(temporary)
+
+
+def _sort_metadata(path: Path) -> None:
+    """Puts the texts of a header in order: safetensors writes them in another one in every process."""
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        if texts := header.get("__metadata__"):
+            header["__metadata__"] = dict(sorted(texts.items()))
+            ordered = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+            file.seek(8)
+            file.write(ordered.ljust(size))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
