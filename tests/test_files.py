@@ -250,7 +250,8 @@ def test_a_removed_folder_is_whole_or_gone(tmp_path: Path, monkeypatch: pytest.M
 def test_the_same_tensors_and_texts_are_the_same_file_in_every_process(tmp_path: Path) -> None:
     texts = {name: f'{{"{name}": "é\\u0001\\n/"}}' for name in ("base", "losses", "stages", "inputs", "more")}
     program = (
-        "import sys, json, torch; from pathlib import Path; from edit_your_motion.tuning.checkpoints import save_tensors as save\n"
+        "import sys, json, torch; from pathlib import Path\n"
+        "from edit_your_motion.tuning.checkpoints import save_tensors as save\n"
         "save(Path(sys.argv[1]), {'a': torch.ones(3), 'b': torch.zeros(2)}, json.loads(sys.argv[2]))"
     )
     for name in "12":

@@ -115,6 +115,18 @@ def test_the_queue_is_bounded_and_clips_do_not_wait_in_it(tmp_path: Path) -> Non
     assert library.take_job("clips") is not None
 
 
+def test_folders_of_what_a_killed_server_was_removing_or_beginning_go(library: Library) -> None:
+    job = library.add_job("edit", "kept", {})
+    clip = library.add_clip("kept.mp4", "source", 5)
+    for name in (job.id, "0" * 24):
+        (library.folder / "jobs" / name).mkdir()
+    (library.folder / "clips" / ("1" * 24)).mkdir()
+    (library.folder / "jobs" / f".{'0' * 24}.lock").touch()
+    library.recover()
+    assert [path.name for path in (library.folder / "jobs").iterdir()] == [job.id]
+    assert [path.name for path in (library.folder / "clips").iterdir()] == [clip.id]
+
+
 def test_a_process_that_dies_again_and_again_is_given_up(library: Library) -> None:
     job = library.add_job("edit", "dies", {})
     for _ in range(MOST_ATTEMPTS):

@@ -125,7 +125,7 @@ def queue(folder: Path, tell: Callable[[str], None]) -> None:
     library = Library(folder / "library")
     library.recover()
     there = {job.name for job in library.jobs()}
-    for name in {"0", "1", "2", "3"} - there:
+    for name in sorted({"0", "1", "2", "3"} - there):
         if name != "3" or not (folder / "library/removed").exists():
             library.add_job("edit", name, {})
             tell(name)
@@ -150,6 +150,7 @@ def queue_keeps(folder: Path, told: set[str]) -> bool:
 
 def queue_result(folder: Path) -> Any:
     library = Library(folder / "library")
+    library.recover()
     folders = len(list((folder / "library/jobs").iterdir()))
     return [[job.name, job.state, (library.job_folder(job) / "edited").read_text()] for job in library.jobs()], folders
 

@@ -340,12 +340,16 @@ class Library:
             )
 
     def recover(self) -> None:
-        """After a start: jobs that a former server left running wait again, and files that are whole are looked at."""
+        """After a start: jobs that a former server left running wait again, whole files are looked at, orphans go."""
         with self._transaction() as database:
             database.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running'")
+            known = {row[0] for row in database.execute("SELECT id FROM jobs UNION SELECT id FROM clips")}
         for clip in self.clips():
             if not clip.complete and self.received(clip) == clip.size:
                 self.complete_clip(clip)
+        for place in (*(self.folder / "jobs").iterdir(), *(self.folder / "clips").iterdir()):
+            if place.name.removeprefix(".").removesuffix(".lock") not in known:  # of what was removed or never begun
+                shutil.rmtree(place, ignore_errors=True) if place.is_dir() else place.unlink(missing_ok=True)
 
     def rename_job(self, job: Job, name: str) -> None:
         """Gives a job another name."""
