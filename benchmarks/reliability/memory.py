@@ -17,7 +17,7 @@ import numpy as np
 import trying
 from commands import SILENT, edit_config, inputs, scratch
 from edit_your_motion.cli import main
-from edit_your_motion.config import EditConfig, dump_config, parse_config
+from edit_your_motion.config import OPENPOSE_CONTROLNET, EditConfig, dump_config, parse_config
 from edit_your_motion.jobs.session import run_edit
 from trying import Account, in_child
 
@@ -90,7 +90,7 @@ def draw_settings(rng: np.random.Generator) -> EditConfig:
         "runtime": {"memory": "200GB", "tiled_vae": bool(rng.random() < 0.5)},
     }
     if small:
-        values["model"] = {"base": "small", "controlnet": None}
+        values["model"] = {"base": "small", "controlnet": OPENPOSE_CONTROLNET}
     return parse_config(EditConfig, edit_config(inputs()).model_dump(), values)
 
 

@@ -90,8 +90,14 @@ class OutOfMemoryError(ResourceError):
         )
 
 
-OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc", "Cannot allocate memory")
-"""How libraries say it in a plain RuntimeError."""
+OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "bad_alloc",
+    "Cannot allocate memory",
+    "create a primitive",
+)
+"""How libraries say it in a plain RuntimeError; the last is oneDNN, which gives no reason."""
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
-OVERHEAD = 700 * 10**6
+OVERHEAD, GPU_OVERHEAD = 600 * 10**6, 700 * 10**6
 """What Python and the libraries, or a GPU's context, take before anything is loaded, bytes."""
 
 MARGIN = 1.2
@@ -278,7 +278,7 @@ class Rehearsal:
         tuned = self.count_trained(self.stages()) * (4 - self.dtype.itemsize)
         transformed = transformed_bytes(self._predictor(means))
         weights = frozen + idle + sum(tensor.numel() for tensor in added) * self.dtype.itemsize + transformed
-        return OVERHEAD + self.person + weights + tuned
+        return (GPU_OVERHEAD if self.on_gpu else OVERHEAD) + self.person + weights + tuned
 
     def _predictor(self, means: Means) -> NoisePredictor:
         """The video network; of Winograd's algorithm one with the weights transformed that its windows ask for."""

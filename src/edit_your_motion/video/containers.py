@@ -1,5 +1,6 @@
 """Frames from video containers, through FFmpeg's libraries."""
 
+import errno
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -11,7 +12,7 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
-from edit_your_motion.errors import VideoError, counted
+from edit_your_motion.errors import OutOfMemoryError, VideoError, counted, ran_out_of_memory
 from edit_your_motion.video.clip import LARGEST_RATE, LONGEST, STILL_RATE, TimedFrame, VideoInfo, check_sides
 from edit_your_motion.video.orientation import read_orientation
 from edit_your_motion.video.rendering import read_colours, read_peak, render
@@ -78,6 +79,7 @@ def _first_frame(container: av.container.InputContainer, track: av.VideoStream, 
     try:
         frame = next(decode_frames(container, track), None)
     except av.error.FFmpegError as error:
+        _require_memory(error)
         raise VideoError(f"{path}: not one frame could be read ({error.strerror}): get the whole file") from error
     if frame is None:
         raise VideoError(f"{path} holds no frames: expected at least one")
@@ -214,10 +216,21 @@ def iterate_container(path: Path, start: Fraction, seek: bool = True) -> Generat
         yield from iterate_container(path, start, seek=False)
     elif failure is not None or (stated is not None and not clock.jumped and clock.end < stated * COMPLETE_SHARE):
         length = f" of {float(stated):.2f}" if stated else ""
+        _require_memory(failure)
         raise VideoError(
             f"{path} breaks off: {counted(count, 'frame')}, up to {float(clock.end):.2f}{length} s, could be read"
             f"{f' ({failure.strerror})' if failure else ''}: get the whole file, or ask for fewer frames"
         ) from failure
+
+
+def _require_memory(error: Exception | None) -> None:
+    """Passes what is wrong with a file.
+
+    Raises:
+        OutOfMemoryError: not the file is at fault: FFmpeg got no memory, or none for a thread's stack.
+    """
+    if error is not None and (ran_out_of_memory(error) or getattr(error, "errno", None) == errno.EAGAIN):
+        raise OutOfMemoryError() from error
 
 
 def _show(path: Path, frame: av.VideoFrame, width: int, peak: float | None) -> UInt8[np.ndarray, "h w 3"]:
@@ -226,4 +239,5 @@ def _show(path: Path, frame: av.VideoFrame, width: int, peak: float | None) -> U
     except VideoError as error:
         raise VideoError(f"{path}: {error}") from error
     except (av.error.FFmpegError, ValueError) as error:
+        _require_memory(error)
         raise VideoError(f"{path}: pixels of the form {frame.format.name} cannot be shown: convert to H.264") from error
