@@ -1,5 +1,6 @@
 """The command line as a user meets it: exit codes, one line for each error, silence where asked for."""
 
+import errno
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -17,12 +19,12 @@ import yaml
 
 from edit_your_motion.cli import app, main
 from edit_your_motion.config import EditConfig, dump_config, parse_config
-from edit_your_motion.errors import ModelFileError
+from edit_your_motion.errors import ModelFileError, OutOfMemoryError
 from edit_your_motion.jobs import session
 from edit_your_motion.jobs.session import run_tune
 from edit_your_motion.person import load_person
 from edit_your_motion.runtime.progress import SilentProgress
-from edit_your_motion.video import probe
+from edit_your_motion.video import probe, read_video
 from synthetic_clip import SyntheticClip, film, short_edit, write_clip
 
 Run = Callable[..., tuple[int, str, str]]
@@ -177,17 +179,40 @@ def test_a_bad_setting_in_the_file_is_named(run: Run, file: Path) -> None:
     assert (code, err.startswith("error: ")) == (1, True)
 
 
+@pytest.mark.parametrize("place", ["edit.tune", "jobs.session.check_source"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"),
+        MemoryError(),
+        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+        RuntimeError("could not create a primitive"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
 def test_running_out_of_memory_is_explained(
-    run: Run, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: Exception, place: str, run: Run, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*arguments: object, **options: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+        raise error
 
-    monkeypatch.setattr("edit_your_motion.edit.tune", fail)
+    monkeypatch.setattr(f"edit_your_motion.{place}", fail)
     code, out, err = run("edit", "--config", file, "--output", tmp_path / "edit", "--quiet")
     assert (code, out) == (1, "")
     assert "--video.size" in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [errno.ENOMEM, errno.EAGAIN])
+def test_a_film_is_not_blamed_for_want_of_memory(
+    number: int, walk: SyntheticClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise av.error.FFmpegError(number, os.strerror(number))
+
+    monkeypatch.setattr("edit_your_motion.video.containers.render", fail)
+    with pytest.raises(OutOfMemoryError, match=r"lower --video\.size"):
+        read_video(walk.video)
 
 
 def test_ctrl_c_within_this_process(run: Run, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
