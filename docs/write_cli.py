@@ -11,10 +11,11 @@ from edit_your_motion.cli.settings import SHORT_FORMS
 PAGE = Path(__file__).with_name("cli.md")
 INTRODUCTION = """# Command line
 
-`eym COMMAND --help` shows on one screen what most people need; `eym COMMAND --help-all` everything. This page has each
-command with what it alone takes, and below every [setting](#settings) once. All of them can stand in a YAML file too
+`eym COMMAND --help` shows on one screen what most people need; `eym COMMAND --help-all` everything. Here each command
+has what none before it takes, and below is every [setting](#settings) once. All of it can stand in a YAML file too
 (`eym config` prints one, `--config FILE` reads it): defaults lie under the file, and the file under flags. A switch
 `--x.y` is taken back by `--x.no-y`; what takes several values is repeated for each, and emptied by `--x.empty-y`.
+Defaults are in brackets.
 
 Written by `python docs/write_cli.py` from the program itself; a test compares them."""
 
@@ -26,22 +27,38 @@ def render() -> str:
     common = {flag.names: flag for own in flags.values() for flag in own if flag.shared}
     sections, links = _collect_sections(flags)
     parts = [INTRODUCTION]
+    homes: dict[str, tuple[str, ...]] = {}
     for path in commands:
-        told = getdoc(app.parse_commands(path)[1][-1].default_command) or ""
-        parts += [f"## `eym {' '.join(path)}`", told.split("\n\nParameters\n")[0]]
+        summary, *details = (getdoc(app.parse_commands(path)[1][-1].default_command) or "").split("\n\n")
+        told = [text for text in details if not text.startswith("Parameters\n")]
+        parts += [f"## `eym {' '.join(path)}`", summary, *(text for text in told if text not in parts)]
         own = [flag for flag in flags[path] if len(flag.path) < 2 and not flag.shared]
-        parts += [_tabulate(own)] if own else []
-        notes = [f"`{flag.names[0]}`" for flag in flags[path] if flag.shared]
-        notes += links[path]
-        parts += [f"Also: {', '.join(notes)}."] if notes else []
-    parts += ["## In common", _tabulate(common.values()), "## Settings"]
+        known: dict[tuple[str, ...], list[str]] = {}
+        for flag in own:
+            if (home := homes.setdefault(_tell(flag), path)) != path:
+                known.setdefault(home, []).append(f"`{flag.names[0]}`")
+        new = [flag for flag in own if homes[_tell(flag)] == path]
+        parts += [_list(new)] if new else []
+        notes = [f"{', '.join(names)} of {_link(home)}" for home, names in known.items()]
+        same = next(
+            (
+                other
+                for other in commands[: commands.index(path)]
+                if len(links[path]) > 9 and links[other] == links[path]
+            ),
+            None,
+        )
+        told_settings = links[path] if same is None else [f"all settings of {_link(same)}"]
+        notes += [", ".join([*(f"`{flag.names[0]}`" for flag in flags[path] if flag.shared), *told_settings])]
+        parts += [f"Also {'; '.join(filter(None, notes))}."] if any(notes) else []
+    parts += ["## In common", _list(common.values()), "## Settings"]
     parts.append(
         "Short forms, in `edit`, `tune`, `apply`, `prepare` and `evaluate`: "
         + ", ".join(f"`{short}` for `{full}`" for short, full in SHORT_FORMS.items())
         + "."
     )
     for title, members in sections.items():
-        parts += [f"### {title}", *filter(None, [members[0].section]), _tabulate(members)]
+        parts += [f"### {title}", *filter(None, [members[0].section]), _list(members)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -62,7 +79,7 @@ def _collect_sections(
                 by_name.setdefault(flag.path[0], []).append(flag)
         for name, members in by_name.items():
             if name == "edit":
-                links[path].append("every setting of [`eym edit`](#eym-edit) as `--edit.…`")
+                links[path].append(f"all of {_link(('edit',))} as `--edit.…`")
                 continue
             known = sections.setdefault(name, members)
             assert known == members, f"the settings '{name}' are not the same everywhere"
@@ -70,11 +87,18 @@ def _collect_sections(
     return sections, links
 
 
-def _tabulate(flags: Iterable[Flag]) -> str:
-    rows = [(f"`{flag.names[0]} {flag.values}".rstrip() + "`", flag.said, flag.default) for flag in flags]
-    lines = [" | ".join((typed, said, f"`{default}`" if default else "")) for typed, said, default in
-             (tuple(cell.replace("|", "\\|") for cell in row) for row in rows)]  # fmt: skip
-    return "\n".join(["| | | default |", "|---|---|---|", *(f"| {line} |" for line in lines)])
+def _link(path: tuple[str, ...]) -> str:
+    return f"[`eym {' '.join(path)}`](#eym-{'-'.join(path)})"
+
+
+def _list(flags: Iterable[Flag]) -> str:
+    return "\n".join(map(_tell, flags))
+
+
+def _tell(flag: Flag) -> str:
+    """The line of a list that says what a flag is."""
+    typed = f"`{flag.names[0]} {flag.values}".rstrip() + "`"
+    return f"- {typed}{f' (`{flag.default}`)' if flag.default else ''}{f': {flag.said}' if flag.said else ''}"
 
 
 if __name__ == "__main__":

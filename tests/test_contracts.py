@@ -194,16 +194,22 @@ def test_the_page_of_commands_is_what_the_program_says() -> None:
 def test_every_flag_is_on_the_page_once(path: tuple[str, ...]) -> None:
     page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     assert len(page.encode()) < 60_000
-    own, settings = page.split(f"## `eym {' '.join(path)}`\n")[1].split("\n## ")[0], page.split("\n## Settings\n")[1]
-    common = page.split("\n## In common\n")[1].split("\n## ")[0]
-    whole_edit = page.split("## `eym edit`\n")[1].split("\n## ")[0]
+    sections = {title: text for title, _, text in (part.partition("\n") for part in page.split("\n## "))}
+    own, whole_edit = sections[f"`eym {' '.join(path)}`"], sections["`eym edit`"]
+    common, settings = sections["In common"], sections["Settings"]
+    homes = {
+        name: sections[home]
+        for names, home in re.findall(r"((?:`[^`]+`(?:, )?)+) of \[(`eym [^]]+`)\]", own)
+        for name in re.findall("`([^`]+)`", names)
+    }
     wrong = []
     for argument in app.parse_commands(path)[1][-1].assemble_argument_collection():
         if argument.show:
             name, of_edit = re.subn(r"^--edit\.", "--", argument.names[0])
-            places = (whole_edit, settings) if of_edit else (own, common, settings)
+            home = homes.get(argument.names[0], "")
+            places = (whole_edit, settings) if of_edit else (own, common, settings, home)
             word = f"{re.escape(name)}|{re.escape(name[2:].upper())}"  # an edit's clips have their places
-            found = [len(re.findall(rf"^\| `({word})[ `]", place, re.MULTILINE)) for place in places]
+            found = [len(re.findall(rf"^- `({word})[ `]", place, re.MULTILINE)) for place in places]
             if next(filter(None, found), 0) != 1:
                 wrong.append(f"{argument.names[0]}: {found}")
     assert wrong == []

@@ -25,24 +25,22 @@ class BaseConfig(Section):
 
     base: str = Field(
         STABLE_DIFFUSION,
-        description="Folder, one-file checkpoint (.safetensors) or hub name of a base with the architecture of Stable "
-        "Diffusion 1.5; 'small' is the one that ships.",
+        description="Folder, .safetensors file or hub name of a base built like Stable Diffusion 1.5; 'small' ships.",
     )
     controlnet: str = Field(
         OPENPOSE_CONTROLNET,
-        description="Folder, file or hub name of an openpose ControlNet for it; the small base has its own.",
+        description="Folder, file or hub name of its openpose ControlNet; the small base has its own.",
     )
     motion_adapter: str | None = Field(
-        None, description="Folder or hub name of an AnimateDiff adapter to use in place of new temporal attention."
+        None, description="Folder or hub name of an AnimateDiff adapter, in place of new temporal attention."
     )
-    vae: str | None = Field(None, description="Folder, file or hub name of another VAE; default: the base's.")
+    vae: str | None = Field(None, description="Folder, file or hub name of another VAE.")
     tokenizer: str | None = Field(
         None,
-        description="Folder or hub name of the prompts' tokenizer; default: the base's, or CLIP's for a base in one "
-        "file.",
+        description="Folder or hub name of a tokenizer; default: the base's, or CLIP's for a base in one file.",
     )
     lora: tuple[str, ...] = Field(
-        (), description="LoRAs for the base, FILE.safetensors or FILE.safetensors:WEIGHT, merged into it as it loads."
+        (), description="LoRAs merged into the base: FILE.safetensors or FILE.safetensors:WEIGHT."
     )
 
     @property
@@ -60,28 +58,28 @@ class BaseConfig(Section):
 class PaceConfig(Section):
     """How many frames are taken, and how close to each other."""
 
-    frames: int | None = Field(None, ge=1, le=20_000, description="So many frames at most; default: all there are.")
+    frames: int | None = Field(None, ge=1, le=20_000, description="So many at most; default: all.")
     fps: float | None = Field(
         None,
         gt=0,
         le=240,
-        description="Take frames at this rate (frames/s); default: that of the file, or an even part of it, up to 30.",
+        description="Frames a second; default: the file's, or an even part of it, up to 30.",
     )
     stride: int | None = Field(
-        None, ge=1, le=1000, description="Take every n-th frame of the file, or of those at the rate given."
+        None, ge=1, le=1000, description="Take every n-th frame, of the file or at the rate given."
     )
 
 
 class VideoConfig(PaceConfig):
-    """Which frames of both clips, where a clip itself does not say; and at which size."""
+    """Frames and size of both clips; what a clip itself says goes first."""
 
     size: str = Field(
         "auto",
-        description="'512' (a square), '768x512' (width x height), or 'auto' (the source's shape, about as many "
-        "pixels as the base was trained on).",
+        description="'512' (square), '768x512' (width x height), or 'auto': the source's shape, the base's number"
+        " of pixels.",
     )
-    fit: Literal["crop", "pad"] = Field("crop", description="How a picture of another shape is brought to the size.")
-    sound: bool = Field(False, description="Carry the reference's sound along, as the motion follows it.")
+    fit: Literal["crop", "pad"] = Field("crop", description="How another shape is brought to the size.")
+    sound: bool = Field(False, description="Carry the reference's sound along.")
 
     def choose(self, clip: "ClipConfig") -> "ClipConfig":
         """The frames of one clip: its own settings, and these where it has none; a rate of its own leaves no stride."""
@@ -97,10 +95,8 @@ class ClipConfig(PaceConfig):
 
     path: str | None = Field(None, description="Where it is.")
     start: float = Field(0.0, ge=0, allow_inf_nan=False, description="Where to begin, seconds.")
-    end: float | None = Field(None, gt=0, allow_inf_nan=False, description="Where to end, seconds; default: its end.")
-    duration: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="In place of the end, how long to go on, seconds."
-    )
+    end: float | None = Field(None, gt=0, allow_inf_nan=False, description="Where to end, seconds.")
+    duration: float | None = Field(None, gt=0, allow_inf_nan=False, description="Or how long to go on, seconds.")
 
     @model_validator(mode="after")
     def _ends_after_it_begins(self) -> "ClipConfig":
@@ -135,38 +131,36 @@ class PeopleConfig(Section):
     model: Literal["full", "heavy", "lite"] = Field(
         "full", description="Of blazepose: heavier is more exact and slower."
     )
-    detector: Path | None = Field(None, description="Of rtmlib: YOLOX ONNX file; default: rtmlib's own download.")
-    pose: Path | None = Field(None, description="Of rtmlib: whole-body ONNX file; default: rtmlib's own download.")
+    detector: Path | None = Field(None, description="Of rtmlib: YOLOX ONNX file; default: its own download.")
+    pose: Path | None = Field(None, description="Of rtmlib: whole-body ONNX file; default: its own download.")
     hands: bool = Field(True, description="Find hands too, 21 points each.")
     face: bool = Field(True, description="Find the face too, 70 points.")
     person: int | None = Field(
-        None, ge=1, description="Which person of the source, counted from the left; default: the largest."
+        None, ge=1, description="Which person of the source, from the left; default: the largest."
     )
     reference_person: int | None = Field(None, ge=1, description="Which person of the reference.")
     rate: float = Field(
         30.0,
         ge=0,
         allow_inf_nan=False,
-        description="Frames a second in which people are looked for, those between the edited ones too; 0: no others.",
+        description="Frames a second in which people are looked for, between the edited ones too; 0: no others.",
     )
     smooth: bool = Field(True, description="Smooth keypoints over time, without lag.")
     fill_gaps: bool = Field(True, description="Fill short gaps in the keypoints.")
-    keep_sides: bool = Field(
-        True, description="Swap left and right back where the finder changed them between two frames."
-    )
+    keep_sides: bool = Field(True, description="Swap left and right back where the finder changed them.")
     keypoints: Path | None = Field(
-        None, description="Ready keypoints of the source: ours or a pose tool's (docs/files.md), or a skeleton video."
+        None, description="Ready keypoints of the source (docs/files.md), or a skeleton video."
     )
     masks: Path | None = Field(
-        None, description="Ready person masks of the source: a folder of pictures or a video (docs/files.md)."
+        None, description="Ready masks of the source: a folder of pictures or a video (docs/files.md)."
     )
     mask_label: int | None = Field(
-        None, ge=0, le=65535, description="Which label of the masks is the person; 0 for what is black."
+        None, ge=0, le=65535, description="Which label of the masks is the person; 0: what is black."
     )
     plate: Path | None = Field(
         None,
-        description="Ready clean plate of the source, the place without the person: a picture where the camera stands "
-        "still, else a video or a folder of as many frames.",
+        description="Ready plate of the source, the place without the person: one picture if the camera stands "
+        "still, else one a frame.",
     )
     reference_keypoints: Path | None = Field(
         None, description="Ready keypoints of the reference, with its video or alone."
@@ -178,17 +172,15 @@ class PeopleConfig(Section):
 
 
 class AlignmentConfig(Section):
-    """How the reference's skeletons are brought to the source person's place and proportions."""
+    """How the reference's skeletons are brought to the source's person."""
 
-    method: Literal["paper", "limbs", "none"] = Field(
-        "limbs", description="Algorithm 1 of the paper, limb-length retargeting, or nothing."
-    )
+    method: Literal["paper", "limbs", "none"] = Field("limbs", description="Algorithm 1, limb lengths, or nothing.")
     place: Literal["inside", "median", "start", "filmed"] = Field(
         "inside",
-        description="Of limbs, from left to right: the middle of the travel where the source's is, and inside the "
-        "picture as far as it fits or not; or it starts where the source does, or is where the reference was filmed.",
+        description="Of limbs, from left to right: where the source's travel is, kept inside the picture or not; "
+        "beginning where it does; or as filmed.",
     )
-    size: float = Field(1.0, ge=0.1, le=10, description="By hand after that: larger or smaller, feet where they were.")
+    size: float = Field(1.0, ge=0.1, le=10, description="By hand: larger or smaller, feet where they were.")
     right: float = Field(0.0, ge=-2, le=2, description="By hand: farther to the right, in widths of the picture.")
     down: float = Field(0.0, ge=-2, le=2, description="By hand: farther down, in heights of the picture.")
 
@@ -203,31 +195,29 @@ class NetworkConfig(Section):
 
     frame_attention: Literal["recurrent", "recurrent-own", "spatial", "sparse-causal", "previous"] = Field(
         "recurrent",
-        description="Keys and values of the frame attention; 'recurrent' is RCA (Eq. 9), from both neighbours, "
-        "'recurrent-own' takes those of the frame itself as well.",
+        description="Whose keys and values: recurrent is RCA (Eq. 9), both neighbours; recurrent-own the frame's "
+        "own too.",
     )
     temporal_attention: Literal["from-zero", "tune-a-video", "motion-editor"] = Field(
         "from-zero",
-        description="Before the feed-forward, adding nothing at first (the paper); or after it, with a random bias at "
-        "first (Tune-A-Video), and causal (MotionEditor).",
+        description="Before the feed-forward, adding nothing at first (the paper); after it, with a random bias "
+        "(Tune-A-Video), and causal (MotionEditor).",
     )
     motion_attention: Annotated[Literal["paper", "motion-editor", "none"], BeforeValidator(_name_of_switch)] = Field(
         "paper",
-        description="What adapts ControlNet's residuals: the paper's motion attention (MA), MotionEditor's adapter, or "
-        "nothing.",
+        description="What adapts ControlNet's residuals: MA, MotionEditor's adapter, or nothing.",
     )
     motion_attention_tokens: int | None = Field(
         None,
         ge=1,
         le=65536,
-        description="Keys of MA's attention in space, at most: at sites with more tokens, their averages over cells; "
-        "default: all.",
+        description="Keys of MA's attention in space at most, averages over cells beyond that; default: all.",
     )
     conditioning_scale: float = Field(1.0, ge=0, le=4, description="Strength of ControlNet.")
     skeletons: Literal["auto", "body", "whole"] = Field(
         "auto",
-        description="What ControlNet is shown of a person: the body alone, or hands and face too where they were "
-        "found; auto: the whole if it is version 1.1 (control_v11 in its name), which has learnt them, else the body.",
+        description="What ControlNet is shown: the body, or hands and face too; auto: these if its name has "
+        "control_v11, which has learnt them.",
     )
 
     def of_unet(self) -> dict[str, Any]:
@@ -252,7 +242,7 @@ class StageConfig(Section):
 
     trains: tuple[Part, ...] = Field(description="The parts that train; all else is frozen.")
     pixels: Literal["person", "whole"] = Field(description="Frames with the background masked, or whole ones.")
-    skeletons: bool = Field(True, description="Whether the source's skeletons, and so ControlNet, take part.")
+    skeletons: bool = Field(True, description="With the source's skeletons, and so ControlNet.")
     iterations: int = Field(300, ge=0, le=100_000, description="Optimiser steps.")
     learning_rate: float = Field(3e-5, gt=0, le=1, description="Of AdamW.")
 
@@ -266,31 +256,29 @@ class StageConfig(Section):
 class MotionStageConfig(StageConfig):
     """Stage 1: temporal features of the person's motion."""
 
-    trains: tuple[Part, ...] = Field(("temporal-attention", "motion-attention"), description="The parts that train.")
-    pixels: Literal["person", "whole"] = Field("person", description="Frames with the background masked, or whole.")
+    trains: tuple[Part, ...] = Field(("temporal-attention", "motion-attention"), description="What trains.")
+    pixels: Literal["person", "whole"] = Field("person", description="The person on black, or whole frames.")
 
 
 class AppearanceStageConfig(StageConfig):
     """Stage 2: spatial features of appearance and background."""
 
-    trains: tuple[Part, ...] = Field(("frame-attention", "motion-attention"), description="The parts that train.")
-    pixels: Literal["person", "whole"] = Field("whole", description="Frames with the background masked, or whole.")
+    trains: tuple[Part, ...] = Field(("frame-attention", "motion-attention"), description="What trains.")
+    pixels: Literal["person", "whole"] = Field("whole", description="The person on black, or whole frames.")
 
 
 class EarlyStoppingConfig(Section):
     """When a stage of tuning ends before its last iteration: once a held-out loss improves no more."""
 
-    enabled: bool = Field(False, description="Whether to watch the held-out loss and stop by it.")
+    enabled: bool = Field(False, description="Stop by a held-out loss.")
     every: int = Field(25, ge=1, le=100_000, description="Steps between two evaluations.")
     patience: int = Field(3, ge=1, le=10_000, description="Evaluations without improvement before a stage ends.")
     improvement: float = Field(
-        0.005, ge=0, lt=1, description="What counts as one: the least loss before lowered by this share."
+        0.005, ge=0, lt=1, description="Share by which the least loss must fall to count as one."
     )
-    draws: int = Field(
-        8, ge=1, le=1000, description="Noises and timesteps of an evaluation; never tuned on, always the same."
-    )
+    draws: int = Field(8, ge=1, le=1000, description="Fixed noises and timesteps of an evaluation, never tuned on.")
     frames: int = Field(
-        0, ge=0, le=4096, description="The last frames of a clip of more than 4, held out of tuning to be evaluated on."
+        0, ge=0, le=4096, description="Last frames, of a clip of more than 4, held out to be evaluated on."
     )
 
 
@@ -313,7 +301,7 @@ class DecoderConfig(Section):
         0.1,
         ge=0,
         le=10,
-        description="Noise on the latents, in their standard deviations: an edit's are not quite them.",
+        description="Noise on the latents, in their standard deviations.",
     )
 
 
@@ -330,16 +318,15 @@ class TuningConfig(Section):
         None,
         min_length=1,
         max_length=8,
-        description="The same for each level of the U-Net, the finest first, the last for all below: everything, cheap "
-        "(all but matrix products, convolutions and attention) or nothing; default: as --tuning.gradient-checkpointing "
-        "says.",
+        description="The same by level of the U-Net, finest first, the last for all below; cheap: all but matrix "
+        "products, convolutions and attention.",
     )
     checkpoint_every: int = Field(50, ge=1, description="Steps between two checkpoints.")
     window: int | None = Field(
         None,
         ge=1,
         le=4096,
-        description="Frames of each optimiser step, around a random one; default: all, at most --windows.frames.",
+        description="Frames of a step, around a random one; default: all, at most --windows.frames.",
     )
     early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
     decoder: DecoderConfig = DecoderConfig()
@@ -356,16 +343,12 @@ class TuningConfig(Section):
 
 
 class WindowsConfig(Section):
-    """How a clip that is longer than the network sees at once is covered."""
+    """How a clip longer than the network sees at once is covered."""
 
     frames: int = Field(16, ge=1, le=4096, description="Frames that the network sees at once; decides the memory.")
-    overlap: int = Field(
-        4, ge=0, le=4095, description="Frames that two windows share, over which one fades into the other."
-    )
-    context: int = Field(
-        1, ge=0, le=2047, description="Of these, frames that a window sees at its ends and has no say in."
-    )
-    shift: bool = Field(False, description="Move the windows from step to step, so that no two joints coincide.")
+    overlap: int = Field(4, ge=0, le=4095, description="Frames that two windows share and fade over.")
+    context: int = Field(1, ge=0, le=2047, description="Of these, frames at a window's ends that have no say.")
+    shift: bool = Field(False, description="Move the windows from step to step.")
 
 
 Prediction = Literal["epsilon", "v_prediction"]
@@ -380,22 +363,20 @@ class InversionConfig(Section):
 
     of: Literal["source", "plate"] = Field(
         "source",
-        description="What is inverted: the source, the paper's; or its clean plate, so that the noise remembers the "
-        "place and not the old pose.",
+        description="The source, or its clean plate, so that the noise forgets the old pose.",
     )
     steps: int = Field(50, ge=1, le=999, description="Steps from the source's latents to its noise.")
     solver: SolverName = Field(
-        "ddim", description="ddim, the paper's; or dpm++2m, second order, for fewer steps: take it for sampling too."
+        "ddim", description="dpm++2m is of second order, for fewer steps; take it for sampling too."
     )
     fixed_point: int = Field(
         0,
         ge=0,
         le=100,
-        description="Passes that make the inversion exact for sampling with the same solver and steps, each as dear as "
-        "the inversion.",
+        description="Passes that make it exact for sampling with the same solver and steps; each costs an inversion.",
     )
-    skeleton: bool = Field(True, description="Whether the source's skeletons condition the inversion.")
-    prompt: bool = Field(True, description="Whether the prompt conditions the inversion; else the empty one does.")
+    skeleton: bool = Field(True, description="Condition it on the source's skeletons.")
+    prompt: bool = Field(True, description="Condition it on the prompt, not the empty one.")
     guidance_scale: float = Field(1.0, ge=0, le=30, description="Classifier-free guidance; 1 is none.")
 
 
@@ -403,39 +384,36 @@ class SamplingConfig(Section):
     """Sampling of the edit."""
 
     steps: int = Field(50, ge=1, le=999, description="Steps from the noise to the edit.")
-    solver: SolverName = Field("ddim", description="ddim, the paper's; or dpm++2m, second order, for fewer steps.")
+    solver: SolverName = Field("ddim", description="dpm++2m is of second order, for fewer steps.")
     guidance_scale: float = Field(1.0, ge=0, le=30, description="Classifier-free guidance; 1 is none.")
     guidance_from: Literal["prompt", "skeleton", "pose"] = Field(
         "prompt",
-        description="What guidance leads away from: the negative prompt in the new pose, everywhere; or, where the "
-        "person was or will be, the prompt with no skeleton, so that the new pose grows stronger, or the prompt in the "
-        "source's pose, so that only what the new pose changes does.",
+        description="What it leads away from: the negative prompt, everywhere; or, around the person, no skeleton"
+        " (a stronger pose) or the source's pose (only what differs).",
     )
     guidance_rescale: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="How far guided predictions are brought back to the colours and the contrast of unguided ones, "
-        "which strong guidance drives apart: 0 is not at all, 1 wholly.",
+        description="How far guided predictions get back the colours and contrast of unguided ones: 0 not at all,"
+        " 1 wholly.",
     )
     negative_prompt: str = Field("", description="What guidance from the prompt leads away from.")
     person_noise: Literal["inverted", "fresh", "moved"] = Field(
         "inverted",
-        description="What sampling starts from where the person was or will be: the source's inverted noise, the "
-        "paper's; fresh noise, which remembers nothing of the old pose; or fresh noise over the person's colours, "
-        "where the new pose has them.",
+        description="Where the person was or will be, begin with the inverted noise, fresh noise without the old "
+        "pose, or fresh noise over the person's moved colours.",
     )
     person_held: float = Field(
         0.3,
         ge=0,
         lt=1,
-        description="Share of the steps, the first ones, through which --sampling.person-noise moved holds the person "
-        "to its moved colours; the network is free in the others.",
+        description="Share of the steps, the first ones, that hold a moved person to its colours.",
     )
     background: Literal["generated", "source", "plate"] = Field(
         "generated",
-        description="Where nobody stands: as generated; the source's own pixels where nobody stood before either; or "
-        "the clean plate, the source's place without its person, with the edited person laid over it by a soft matte.",
+        description="Where nobody stands: as generated, the source's own pixels, or the clean plate, with the "
+        "person laid over it.",
     )
 
 
@@ -444,39 +422,35 @@ class RuntimeConfig(Section):
 
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
     precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
-        "auto", description="auto: bf16 on a GPU that has it, fp16 on another GPU, fp32 on a CPU."
+        "auto", description="auto: bf16 on a GPU that has it, else fp16; fp32 on a CPU."
     )
     seed: int = Field(33, ge=0, lt=2**63, description="Of tuning's noise and timesteps.")
     memory: str | None = Field(
         None,
-        description="What the edit may take, '8GB' or '7.5GiB', of the GPU or else of the machine: decides by itself "
-        "what to recompute, offload, tile and how to store frozen weights; default: as the other settings say.",
+        description="What the edit may take, as '8GB' or '7.5GiB', of the GPU or else the machine: decides what "
+        "to recompute, offload, tile and halve.",
     )
     frozen_storage: Literal["compute", "fp16", "bf16"] = Field(
         "compute",
-        description="Type in which frozen weights wait to be computed with; fp16 halves them in fp32, and changes "
-        "nothing where the base was saved in fp16.",
+        description="How frozen weights wait; fp16 halves them in fp32, and changes nothing if the base was saved so.",
     )
-    offload: bool = Field(
-        False, description="Keep VAE and text encoder on a GPU only while they work; otherwise in the machine's memory."
-    )
+    offload: bool = Field(False, description="Keep VAE and text encoder on a GPU only while they work.")
     tiled_vae: bool = Field(
-        False, description="Encode and decode in tiles: less memory for large frames, and faint joints."
+        False, description="Encode and decode in tiles: less memory for large frames, faint joints."
     )
     channels_last: bool = Field(False, description="Lay convolutions out channels last; faster on some machines.")
     compile: bool = Field(
-        False, description="Compile the repeated layers with torch.compile; needs a C++ compiler, pays on GPUs."
+        False, description="Compile repeated layers with torch.compile; needs a C++ compiler, pays on GPUs."
     )
     winograd: bool = Field(
         False,
-        description="Compute wide 3x3 convolutions by Winograd's algorithm on a CPU in fp32: about twice as fast and "
-        "the same to rounding, for four times their weights of memory; elsewhere it changes nothing.",
+        description="Wide 3x3 convolutions by Winograd's algorithm, on a CPU in fp32: twice as fast, four times "
+        "their weights of memory.",
     )
     winograd_tiles: int = Field(
         32,
         ge=1,
-        description="With winograd, only convolutions of that many tiles of 4x4 results, over all frames. At 8 frames "
-        "of 256x256 and Stable Diffusion 1.5's widths, 64 takes 1.6 GB where 32 takes 5.4, and is a tenth slower.",
+        description="Fewest tiles of such a convolution: with 64 less memory and a tenth slower (docs/speed.md).",
     )
 
     @model_validator(mode="after")

@@ -32,21 +32,20 @@ def paired(
 ) -> None:
     """Edit synthetic people whose true edit is known, by several methods, and score every one against the truth.
 
-    What FOLDER holds already is not made again, so a stopped benchmark goes on; table.md, table.json and sheets/ are
-    made from all of it.
+    What FOLDER holds is not made again; table.md, table.json and sheets/ are made from all of it.
 
     Parameters
     ----------
     folder
         Of the benchmark.
     pairs
-        Which ones, by name; all of them without.
+        By name; default: all.
     external
-        NAME=FOLDER: another project's outputs, PAIR.mp4 or PAIR/ with pictures, to be scored like any method.
+        NAME=FOLDER of another project's outputs to score, PAIR.mp4 or PAIR/ with pictures.
     variants
-        YAML file: for each name a 'description' and the 'edit' settings that it changes; each is one more method.
+        YAML file of further methods by name: a 'description' and the 'edit' settings that each changes.
     export_clips
-        Write exports/PAIR/: source, reference, skeletons and prompts in the forms that other projects read.
+        Write exports/PAIR/: source, reference, skeletons and prompts in forms that other projects read.
     """
     from edit_your_motion.benchmark.methods.catalogue import METHODS, choose_methods
     from edit_your_motion.benchmark.methods.external import parse_external

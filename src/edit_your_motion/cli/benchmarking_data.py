@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MethodNames: TypeAlias = Annotated[
     tuple[str, ...],
-    Parameter(help="Which ones; all of them without, and none with --export-clips or --external alone."),
+    Parameter(help="By name; default: all, but none with --export-clips or --external alone."),
 ]
 """Methods under test by name."""
 
@@ -30,22 +30,21 @@ SUMMARIES = {
 
 _HELP = """{summary}
 
-    What FOLDER holds already is not made again, so a stopped benchmark goes on; table.md, table.json and sheets/ are
-    made from all of it. FOLDER/METHOD/CASE/ has edited.mp4, config.yaml, and scores.json with all that it takes to make
-    it again. A failing case is reported and stops nothing.
+    What FOLDER holds is not made again; table.md, table.json and sheets/ are made from all of it. FOLDER/METHOD/CASE/
+    has edited.mp4, config.yaml and scores.json; a failing case stops nothing.
 
     Parameters
     ----------
     folder
         Of the benchmark.
     data
-        Where the data lies; docs/data.md has the layouts.
+        Where the data lies (docs/data.md).
     external
-        NAME=FOLDER: another project's outputs, CASE.mp4 or CASE/ with pictures, to be scored like any method.
+        NAME=FOLDER of another project's outputs to score, CASE.mp4 or CASE/ with pictures.
     only
-        Cases, by name; all of them without.
+        Cases, by name; default: all.
     export_clips
-        Write exports/CASE/: source, reference, skeletons and prompts in the forms that other projects read.
+        Write exports/CASE/: source, reference, skeletons and prompts in forms that other projects read.
     """
 
 

@@ -41,17 +41,15 @@ SourcePath: TypeAlias = Annotated[
 ]
 ReferencePath: TypeAlias = Annotated[str | None, Parameter(help="Video, GIF or folder of frames with the motion.")]
 Truth: TypeAlias = Annotated[
-    Path | None, Parameter(help="Video of the same person truly doing that motion; scores are measured against it.")
+    Path | None, Parameter(help="Video of the same person truly doing that motion, to score against.")
 ]
-Restart: TypeAlias = Annotated[
-    bool, Parameter(help="Start over: throw away the person that OUTPUT holds, finished or not.")
-]
+Restart: TypeAlias = Annotated[bool, Parameter(help="Start over: throw away the person in OUTPUT.")]
 Force: TypeAlias = Annotated[
     bool,
-    Parameter(help="Begin though it will take more than a day, or the skeletons say that nothing good can come of it."),
+    Parameter(help="Begin though it takes more than a day, or skeletons are hardly a body's."),
 ]
 
-MOVED = "Where what the person was tuned on lies now, if it was moved."
+MOVED = "Where it lies now, if it was moved."
 
 
 def edit(
@@ -68,9 +66,8 @@ def edit(
 ) -> None:
     """Give the person of SOURCE the motion of REFERENCE.
 
-    Tunes on SOURCE (two stages), inverts it, and samples it with the aligned skeletons of REFERENCE. OUTPUT then has
-    edited.mp4, comparison.mp4, sheet.png, alignment.png, run.json, config.yaml and the tuned person. The same command
-    again goes on where it stopped.
+    Tunes on SOURCE (two stages), inverts it, and samples it with the aligned skeletons of REFERENCE. OUTPUT has
+    edited.mp4, what to judge it by, and the tuned person; the same command again goes on where it stopped.
 
     Parameters
     ----------
@@ -96,8 +93,7 @@ def demo(
 ) -> None:
     """Make a whole edit of clips that come along, with the small base, and score it against the truth.
 
-    A rendered person gets the motion of another one; the true edit is known. Takes minutes on two cores, and what
-    'eym edit' takes.
+    A rendered person gets the motion of another one, in minutes on two cores.
 
     Parameters
     ----------
@@ -164,7 +160,7 @@ def apply(
     output
         Folder for the results.
     other_base
-        Go on though the base, or its ControlNet, is not the one that the person was tuned on; run.json says so.
+        Go on with another base or ControlNet than the person was tuned on; run.json says so.
     """
     from edit_your_motion.person import read_base, read_preset
 
@@ -217,8 +213,8 @@ def prepare(
 ) -> None:
     """Find the people of SOURCE and REFERENCE: keypoints, masks, and videos to judge them by.
 
-    Look at overlay.mp4, and with a REFERENCE at aligned.mp4 and reference/overlay.mp4. Correct keypoints.json or the
-    pictures in masks/ by hand, and give the folders in the place of the clips: eym edit OUTPUT OUTPUT/reference.
+    Look at overlay.mp4 and aligned.mp4, correct keypoints.json or masks/ by hand, and give the folders in the place of
+    the clips: eym edit OUTPUT OUTPUT/reference.
 
     Parameters
     ----------

@@ -27,9 +27,8 @@ def evaluate(
 ) -> None:
     """Measure OUTPUTS, whoever made them: a video, a folder of pictures, or a folder of many such clips.
 
-    OUTPUT then has report.json and table.md: every number with its convention, resolution, frames and clips, and a
-    named gap with its reason for each that could not be measured. Clips of a folder go with those of the same name
-    beside it, and are frames or hours long: nothing is held whole.
+    OUTPUT has report.json and table.md: every number with its convention, and a named gap for each that could not be
+    measured. Clips of a folder go with those of the same name, and may be hours long.
 
     Parameters
     ----------
@@ -44,11 +43,11 @@ def evaluate(
     prompt
         What OUTPUTS should show.
     dataset
-        Take truth, source, reference and prompt from the cases of a data set, which OUTPUTS are named after.
+        Takes truth, source, reference and prompt from a data set's cases, which OUTPUTS are named after.
     data
         Where that data set lies.
     metrics
-        Which ones, by name; all that the above allow without.
+        By name; default: all that the above allow.
     output
         Folder for the results.
     """

@@ -24,6 +24,7 @@ COLUMN = 32
 CHOSEN = {
     "Clips": {
         "--prompt": "What the source shows: a man in a striped shirt is dancing",
+        "--complete-prompt": "Add what is seen of hair, skin and clothes",
         "--edit-prompt": "What the edit should show; default: the prompt",
         "--video.frames": "So many frames at most",
         "--video.size": "'512', '768x512' (width x height), or the source's shape",
@@ -47,7 +48,7 @@ CHOSEN = {
         "--tuning.motion.iterations": "Steps of stage 1, which learns the motion",
         "--tuning.appearance.iterations": "Steps of stage 2, which learns the look",
         "--sampling.guidance-scale": "How strongly the edit is led; 1 is not at all",
-        "--sampling.background": "Generated, source, or plate: the place without the person",
+        "--sampling.background": "Generated, source, or plate: the place alone",
     },
     "Speed and memory": {
         "--sampling.steps": "Steps from the noise to the edit",

@@ -89,7 +89,7 @@ def fetch(*names: str) -> None:
     Parameters
     ----------
     names
-        Which ones; all of them without a name.
+        Which ones; default: all.
     """
     from edit_your_motion.models import downloads
 

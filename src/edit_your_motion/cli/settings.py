@@ -147,8 +147,8 @@ class Editing(Common):
     preset: Annotated[
         PresetName | None,
         Parameter(
-            help="Settings under yours: paper is the letter, best what is measured best, fast does not tune. Default: "
-            "what the base recommends, else paper."
+            help="Settings under yours: the letter, what is measured best, or without tuning; default: what the base "
+            "recommends, else paper."
         ),
     ] = None
 

@@ -23,9 +23,8 @@ def stage(
 ) -> None:
     """Render synthetic people with the truth of a motion edit.
 
-    Each pair becomes a folder with source.mp4 (somebody doing A), reference.mp4 (somebody else, elsewhere, doing B) and
-    truth.mp4 (the first one doing B), their true keypoints (JSON) and masks, and captions.json. With
-    --layout tiktok it becomes one clip of the source alone, laid out like one of the TikTok dataset.
+    A pair's folder has source.mp4 (somebody doing A), reference.mp4 (somebody else, elsewhere, doing B), truth.mp4 (the
+    first one doing B), their keypoints (JSON), masks and captions.json.
 
     Parameters
     ----------
@@ -34,11 +33,11 @@ def stage(
     pairs
         How many.
     layout
-        pairs, or clips as 'eym benchmark tiktok' reads them.
+        Pairs, or clips of the source alone as 'eym benchmark tiktok' reads them.
     seed
         Of the first pair; the others follow.
     split
-        Whose people, places and motions: those that the small base was trained on, or the held-out ones.
+        People, places and motions that the small base was trained on, or held-out ones.
     frames
         Of each clip.
     size
@@ -50,7 +49,7 @@ def stage(
     single_picture
         The source stands still, as in a photograph.
     edition
-        Of the looks: 1, those of the paired benchmark, or 2, with more variety, and captions that name all of it.
+        Of the looks: 1 the paired benchmark's, 2 with more variety, and captions that name all of it.
     """
     from edit_your_motion.datasets.tiktok import write_tiktok_clip
     from edit_your_motion.people.formats.keypoints_file import save_keypoints

@@ -34,35 +34,33 @@ def make(
 ) -> None:
     """Collect clips of several methods into FOLDER, for people to compare.
 
-    Clips come from folders, as CASE.mp4 or as CASE/edited.mp4, CASE/source.mp4, CASE/reference.mp4; or with --benchmark
-    from METHOD/CASE/edited.mp4 and pairs/CASE/ in a benchmark's folder. What browsers play is copied as it is. Read
-    and correct FOLDER/study.yaml, its consent text first of all, before anybody takes part.
+    Clips come from folders, as CASE.mp4 or as CASE/edited.mp4, CASE/source.mp4, CASE/reference.mp4, or from those of a
+    --benchmark. Correct FOLDER/study.yaml, its consent text first of all, before anybody takes part.
 
     Parameters
     ----------
     folder
         A new one.
     contact
-        Who is responsible for the study and how to reach them, for the consent text.
+        Who is responsible and how to reach them, for the consent text.
     ours
-        Folder of our results, or NAME=FOLDER; with --benchmark the method's name.
+        Folder of our results, or NAME=FOLDER, or the method's name with --benchmark.
     theirs
-        NAME=FOLDER of another method's results, once for each; with --benchmark the method's name.
+        NAME=FOLDER of another method's results, or its name with --benchmark.
     sources
         Folder of the source videos.
     benchmark
         Folder of a benchmark, instead of those folders.
     cases
-        Which ones; all of ours without.
+        By name; default: all of ours.
     prompts
-        YAML file with a prompt by case; without, the prompt in CASE/config.yaml beside our result. Cases without a
-        prompt are not asked about it.
+        YAML file of prompts by case; default: those in CASE/config.yaml beside our results.
     title
         Of the page.
     reference_shows
-        What the third question calls the reference; default: a video with --benchmark, else skeletons, as in the paper.
+        What the third question calls the reference; default: video with --benchmark, else skeletons.
     comparisons_per_person
-        How many each participant sees; all without.
+        How many each participant sees; default: all.
     seed
         Of the order and the sides.
     """
@@ -149,7 +147,7 @@ def report(folder: Path, /, *, answers: Path | None = None, quiet: Quiet = False
     folder
         Of the study.
     answers
-        CSV file of 'eym study export' to take the answers from; without, answers.sqlite.
+        CSV file of 'eym study export'; default: answers.sqlite.
     """
     from edit_your_motion.study.answers import FILE, AnswerBook
     from edit_your_motion.study.definition import load_study

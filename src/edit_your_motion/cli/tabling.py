@@ -30,16 +30,15 @@ def ablate(
 ) -> None:
     """Measure what each part of the method is worth: Table IV, Fig. 9 and what the paper leaves open.
 
-    The full method, and the method without a part or decided otherwise, on the pairs of the paired benchmark; FOLDER
-    may be one of its folders. What it holds already is not made again. Writes ablation.md and ablation.json (each
-    difference to the full method with its bootstrap interval), table.md, table.json and sheets/.
+    On the pairs of the paired benchmark, whose FOLDER it may be; what that holds is not made again. Writes ablation.md,
+    ablation.json (differences to the full method with bootstrap intervals), table.md, table.json and sheets/.
 
     Parameters
     ----------
     folder
         Of the benchmark.
     pairs
-        Which ones, by name; all of them without.
+        By name; default: all.
     """
     from edit_your_motion.benchmark.paired.pairs import PAIRS, choose_pairs
     from edit_your_motion.benchmark.paired.run import run_paired
@@ -78,20 +77,19 @@ def sweep(
 ) -> None:
     """Find how many iterations the two stages need: Table V on the pairs of the paired benchmark.
 
-    Every number of iterations of stage 1 by every one of stage 2. Stage 1 runs once for each pair, and stage 2 once
-    from each count of stage 1, so that 4 x 4 cells cost 5 tunings. What FOLDER holds already is not made again. Writes
-    sweep.md, sweep.json and surface-SCORE.svg.
+    Stage 1 runs once for each pair, and stage 2 once from each of its counts: 4 x 4 cells cost 5 tunings. What FOLDER
+    holds is not made again; writes sweep.md, sweep.json and surface-SCORE.svg.
 
     Parameters
     ----------
     folder
         Of the sweep.
     stage_1
-        Iterations of stage 1 to try; the paper's 100, 200, 300, 400 without.
+        Iterations of stage 1 to try; default: the paper's 100, 200, 300, 400.
     stage_2
         Iterations of stage 2 to try; likewise.
     pairs
-        Which ones, by name; all of them without.
+        By name; default: all.
     """
     from edit_your_motion.benchmark.paired.pairs import PAIRS, choose_pairs
     from edit_your_motion.benchmark.sweep.run import Grid, published_grid, run_sweep
@@ -116,13 +114,13 @@ def sweep(
 def tables(*folders: Path, output: Path = Path("tables"), quiet: Quiet = False) -> None:
     """Make the paper's Tables II to VI: its numbers, ours beside them, and the runs behind each of ours.
 
-    Writes tables.md, trace.md, tables.tex, tables.json and index.html. What the folders do not fill is a gap that is
-    named with the one command that fills it; without any folder, everything is.
+    Writes tables.md, trace.md, tables.tex, tables.json and index.html. What the folders do not fill is a gap, named
+    with the command that fills it.
 
     Parameters
     ----------
     folders
-        Of benchmarks, sweeps and ablations, and of user studies with their report.json; any number.
+        Of benchmarks, sweeps, ablations, and user studies with their report.json.
     output
         Where to write.
     """

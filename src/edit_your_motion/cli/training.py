@@ -17,14 +17,14 @@ def pretrain(
 ) -> None:
     """Train a small base and its ControlNet on synthetic people, going on from what FOLDER holds.
 
-    Stop it at any time with Ctrl-C; the same command goes on. FOLDER gets pictures, checkpoints, logs, sample sheets.
+    Stop it with Ctrl-C; the same command goes on. FOLDER gets pictures, checkpoints, logs, sample sheets.
 
     Parameters
     ----------
     folder
         Of the training.
     export
-        Folder for base/ and controlnet/ in half precision; alone, with a training that is there, it only exports.
+        Folder for base/ and controlnet/ in half precision; alone, it only exports what was trained.
     """
     resolved = common.resolve(PretrainConfig, settings)
     from edit_your_motion import pretrain as training

@@ -16,17 +16,15 @@ class CasesConfig(Section):
     Cross-reenactment gives a person the motion of the split's next clip; nobody knows its truth.
     """
 
-    frames: int = Field(8, ge=1, le=4096, description="Of the reference, of the truth and so of the edit.")
+    frames: int = Field(8, ge=1, le=4096, description="Of reference, truth and edit.")
     source_frames: int = Field(8, ge=1, le=4096, description="Of the source; 1 is a single picture.")
     stride: int = Field(1, ge=1, le=1000, description="Take every n-th frame.")
     fps: float = Field(30.0, gt=0, le=1000, description="Frames per second of folders of pictures.")
     protocol: Literal["self", "cross"] = Field(
         "self",
-        description="Of TikTok: a person's own later frames are reference and truth, or the next clip is the reference "
-        "and there is no truth.",
+        description="Of TikTok: reference and truth are a person's own later frames, or the reference is the next"
+        " clip, without truth.",
     )
     gap: int = Field(0, ge=0, le=100_000, description="Frames left out between source and truth (self).")
-    split: str = Field(
-        "tiktok", description="Of TikTok: a split of ours, a YAML file of the same form, or 'all' for every clip there."
-    )
+    split: str = Field("tiktok", description="Of TikTok: one of ours, a YAML file of that form, or 'all'.")
     prompt: str = Field("a person is dancing", description="Of cases that come without one.")

@@ -20,13 +20,9 @@ class PicturesConfig(Section):
     held_out: int = Field(64, ge=8, le=4096, description="How many others to measure on.")
     shard: int = Field(256, ge=8, le=4096, multiple_of=8, description="Pictures a file.")
     takes: int = Field(4, ge=1, le=64, description="Pictures in a row of one person in one place.")
-    edition: Literal[1, 2] = Field(
-        2, description="Of the generator's looks: 2 has more variety, and captions that name all that is seen."
-    )
-    filmed: float = Field(
-        0.25, ge=0, le=1, description="Share of pictures with a camera's exposure, blur, noise and compression."
-    )
-    masked: float = Field(0.15, ge=0, le=1, description="Share of pictures with everything but the person black.")
+    edition: Literal[1, 2] = Field(2, description="Of the looks: 2 has more variety, and captions that name all of it.")
+    filmed: float = Field(0.25, ge=0, le=1, description="Share with a camera's exposure, blur, noise and compression.")
+    masked: float = Field(0.15, ge=0, le=1, description="Share with everything but the person black.")
 
 
 class ArchitectureConfig(Section):
@@ -36,8 +32,8 @@ class ArchitectureConfig(Section):
         (24, 24, 48, 96, 96),
         min_length=2,
         max_length=6,
-        description="Channels of the VAE's levels. Each level but the last halves the sides: five make latent cells of "
-        "16 pixels, and a picture of 256 pixels costs the U-Net what one of 128 costs with four.",
+        description="Channels of the VAE's levels; each but the last halves the sides, so five make latent cells "
+        "of 16 pixels.",
     )
     vae_groups: int = Field(8, ge=1, description="Groups that the VAE's channels are normalised in.")
     latent_channels: int = Field(32, ge=1, le=64, description="Channels of the latents.")
@@ -48,8 +44,7 @@ class ArchitectureConfig(Section):
     heads: int = Field(4, ge=1, le=32, description="Attention heads of the U-Net.")
     condition_widths: tuple[int, ...] = Field(
         (8, 16, 32, 48, 64),
-        description="Channels of the ControlNet's path from skeleton pictures to latent cells, as many levels as the "
-        "VAE has.",
+        description="Channels of the ControlNet's way from skeleton pictures to latents, as many levels as the VAE's.",
     )
     text_width: int = Field(128, ge=8, le=1024, description="Of the text encoder's embeddings.")
     text_layers: int = Field(2, ge=1, le=24, description="Of the text encoder.")
@@ -57,8 +52,7 @@ class ArchitectureConfig(Section):
     tokens: int = Field(64, ge=8, le=77, description="Longest prompt, in tokens.")
     prediction: Prediction = Field(
         "v_prediction",
-        description="What the U-Net predicts: epsilon, the noise, as in Stable Diffusion 1.5, or v_prediction, the "
-        "velocity, which says what the whole picture is where there is little left of it: it learns faster.",
+        description="The noise, as in Stable Diffusion 1.5, or the velocity, which learns faster.",
     )
     merges: int = Field(1000, ge=0, le=10_000, description="Byte pairs that the tokenizer merges at most.")
 
@@ -88,7 +82,7 @@ class TrainingConfig(Section):
     weight_decay: float = Field(0.01, ge=0, description="Of AdamW.")
     clip_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
     average: float = Field(0.999, ge=0, lt=1, description="Decay of the running average of the weights.")
-    sheet_every: int = Field(500, ge=1, description="Steps between two sample sheets with held-out measurements.")
+    sheet_every: int = Field(500, ge=1, description="Steps between two measured sample sheets.")
 
 
 class VaeConfig(TrainingConfig):
@@ -99,31 +93,29 @@ class VaeConfig(TrainingConfig):
         6500, ge=0, description="Steps with the encoder; later ones refine the decoder alone, and latents stay valid."
     )
     batch: int = Field(8, ge=1, le=4096, description="Crops a step.")
-    crop: int = Field(64, ge=16, description="Side of a crop, pixels; people are met most often.")
+    crop: int = Field(64, ge=16, description="Side of a crop, pixels.")
     learning_rate: float = Field(1e-3, gt=0, le=1, description="Of AdamW.")
     warm_up: int = Field(20, ge=0, description="Steps over which the learning rate rises.")
     cool_down: int = Field(1200, ge=0, description="Last steps, over which the learning rate falls to nothing.")
     weight_decay: float = Field(0.0, ge=0, description="Of AdamW.")
     average: float = Field(0.995, ge=0, lt=1, description="Decay of the running average of the weights.")
     gradient: float = Field(
-        0.1, ge=0, description="Weight of the differences between neighbouring pixels; much of it delays the start."
+        0.1, ge=0, description="Weight of differences between neighbouring pixels; much delays the start."
     )
     perceptual: float = Field(
         0.2,
         ge=0,
-        description="Weight of LPIPS on AlexNet (10 MB, see 'eym models'): edges stay sharp, people can be found.",
+        description="Weight of LPIPS on AlexNet (10 MB, see 'eym models'): sharp edges.",
     )
-    perceptual_scale: int = Field(
-        2, ge=1, le=8, description="Crops are enlarged so many times before LPIPS sees them: small faces weigh more."
-    )
+    perceptual_scale: int = Field(2, ge=1, le=8, description="Enlargement of crops for LPIPS: small faces weigh more.")
     person: float = Field(3.0, ge=0, description="Extra weight of the person's pixels.")
     head: float = Field(12.0, ge=0, description="Further weight of the pixels about its eyes, ears and nose.")
     divergence: float = Field(3e-5, ge=0, description="Weight of the latents' divergence from a standard normal.")
     anchor: float = Field(
         1.0,
         ge=0,
-        description="Weight of the first channels' distance from the latents that from_base makes of the same crops "
-        "(halved, where its cells are smaller): its U-Net goes on with what it knows of them.",
+        description="Weight of the first channels' distance from from_base's latents, so that its U-Net keeps "
+        "what it knows.",
     )
 
 
@@ -136,28 +128,25 @@ class DiffusionConfig(TrainingConfig):
     snr_limit: float = Field(
         5.0,
         gt=0,
-        description="Timesteps with a larger signal-to-noise ratio weigh less, in proportion (min-SNR weighting, Hang "
-        "et al. 2023); 'inf' weighs all alike.",
+        description="Signal-to-noise ratio above which timesteps weigh less (min-SNR, Hang et al. 2023); 'inf': none.",
     )
-    person: float = Field(
-        4.0, ge=0, description="Extra weight of the latent cells near the skeleton: edits need pose and person."
-    )
+    person: float = Field(4.0, ge=0, description="Extra weight of the latent cells near the skeleton.")
     head: float = Field(
         8.0,
         ge=0,
-        description="Further weight of those near its eyes and ears: which way somebody faces is hard to see.",
+        description="Further weight of those near its eyes and ears.",
     )
-    no_caption: float = Field(0.1, ge=0, le=1, description="Share of pictures with an empty caption.")
-    no_skeleton: float = Field(0.1, ge=0, le=1, description="Share of pictures with a black skeleton picture.")
-    sheet_steps: int = Field(20, ge=1, le=1000, description="DDIM steps for the pictures of a sample sheet.")
+    no_caption: float = Field(0.1, ge=0, le=1, description="Share of empty captions.")
+    no_skeleton: float = Field(0.1, ge=0, le=1, description="Share of black skeleton pictures.")
+    sheet_steps: int = Field(20, ge=1, le=1000, description="DDIM steps of a sample sheet.")
 
 
 class MachineConfig(Section):
-    """The machine; nothing here belongs to the result, and a run may go on with other values."""
+    """The machine; a run may go on with other values."""
 
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
     precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
-        "auto", description="auto: bf16 on a GPU that has it, fp16 on another GPU, fp32 on a CPU."
+        "auto", description="auto: bf16 on a GPU that has it, else fp16; fp32 on a CPU."
     )
     threads: int = Field(0, ge=0, le=1024, description="Threads on the CPU; 0 leaves them as they are.")
     workers: int = Field(1, ge=1, le=256, description="Processes that render.")

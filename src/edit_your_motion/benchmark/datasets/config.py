@@ -15,16 +15,18 @@ class DatasetConfig(Section):
     cases: CasesConfig = CasesConfig()
     size: str = Field(
         "auto",
-        description="Of edits and truth: '256' (a square), '512x768', or 'auto' (the source's shape, as many pixels as "
-        "the base was trained on).",
+        description="Of edits and truth: '256' (square), '512x768', or 'auto': the source's shape, the base's "
+        "number of pixels.",
     )
-    fit: Literal["crop", "pad"] = Field("crop", description="How frames of another shape are brought to the size.")
+    fit: Literal["crop", "pad"] = Field("crop", description="How another shape is brought to the size.")
     people: Literal["ready", "detected"] = Field(
-        "ready", description="Keypoints and masks: the data set's own where it has them, or the people backend's."
+        "ready", description="Keypoints and masks: the data set's where it has them, or the people backend's."
     )
-    share: float = Field(1.0, gt=0, le=10, description="Of every method's tuning iterations; below 1 for a quick look.")
+    share: float = Field(
+        1.0, gt=0, le=10, description="Share of every method's tuning iterations; below 1 for a quick look."
+    )
     rate: float = Field(
-        1.0, gt=0, le=1000, description="Times every method's learning rates, which are those of Stable Diffusion 1.5."
+        1.0, gt=0, le=1000, description="Factor of every method's learning rates, which are Stable Diffusion 1.5's."
     )
     clip_stride: int = Field(1, ge=1, le=1000, description="Frames between the starts of FID-VID's and FVD's clips.")
     networks: NetworksConfig = NetworksConfig()

@@ -14,16 +14,18 @@ class PairedConfig(Section):
     size: int | None = Field(None, ge=64, le=1024, description="Side, pixels; default: what the base was trained on.")
     fps: int = Field(8, ge=1, le=60, description="Frames per second.")
     rendered_side: int = Field(
-        512, ge=64, le=2048, description="Clips are rendered, and people looked for, at this side or more."
+        512, ge=64, le=2048, description="Least side at which clips are rendered and people looked for."
     )
     people: Literal["detected", "truth"] = Field(
-        "detected", description="Keypoints and masks that methods get: found by the people backend, or the true ones."
+        "detected", description="Keypoints and masks: found by the people backend, or the true ones."
     )
     edit_prompt: Literal["truth", "source"] = Field(
-        "truth", description="The edit's prompt: what the truth shows (same person, new motion), or the source's."
+        "truth", description="What the truth shows (same person, new motion), or the source's prompt."
     )
-    share: float = Field(1.0, gt=0, le=10, description="Of every method's tuning iterations; below 1 for a quick look.")
+    share: float = Field(
+        1.0, gt=0, le=10, description="Share of every method's tuning iterations; below 1 for a quick look."
+    )
     rate: float = Field(
-        1.0, gt=0, le=1000, description="Times every method's learning rates, which are those of Stable Diffusion 1.5."
+        1.0, gt=0, le=1000, description="Factor of every method's learning rates, which are Stable Diffusion 1.5's."
     )
     edit: EditConfig = Field(EditConfig(), description="Settings that methods change; clips and prompts come from us.")
