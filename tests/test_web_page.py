@@ -228,7 +228,7 @@ def test_every_step_is_done_by_keyboard_alone(site: WebSite, browse: Browse, tmp
         await tab_to(page, "role")
         await press("ArrowDown")
         await tab_to(page, "files")
-        async with page.expect_file_chooser() as chooser:
+        async with page.expect_file_chooser(timeout=90_000) as chooser:
             await press("Enter")
         await (await chooser.value).set_files(brought)
         clip = tile(page, brought.name)
