@@ -1,5 +1,6 @@
 """Clips of any length and rate: all of a clip is taken, an edit lasts as long as its motion, and this is said first."""
 
+import os
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -8,12 +9,14 @@ import numpy as np
 import pytest
 
 from edit_your_motion import EditYourMotionPipeline
-from edit_your_motion.config import EditConfig, TuneConfig, load_config, parse_config
+from edit_your_motion.config import ClipConfig, EditConfig, PeopleConfig, TuneConfig, load_config, parse_config
 from edit_your_motion.edit import follow_source, loop_frames
 from edit_your_motion.errors import ConfigError, VideoError
+from edit_your_motion.jobs import rehearsing
 from edit_your_motion.jobs.early_checks import check_clip
-from edit_your_motion.jobs.outlook import foresee_job, plan_edit, require_patience
+from edit_your_motion.jobs.outlook import foresee_finding, foresee_job, is_short, plan_edit, require_patience
 from edit_your_motion.jobs.session import run_edit
+from edit_your_motion.presets import make_config
 from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.video import Video, read_video, write_video
 from synthetic_clip import SyntheticClip, film, short_edit, write_clip
@@ -138,3 +141,56 @@ def test_of_a_tuned_person_only_the_motion_takes_time(checkpoints: Path, tmp_pat
     assert outlook is not None
     assert set(outlook.seconds) == {"find the motion", "sample", "decode"}
     assert foresee_job(config.for_tuning(), folder / "person") is None
+
+
+def test_what_was_measured_is_measured_once(checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EYM_CACHE", str(tmp_path / "cache"))
+    clips = write(tmp_path / "source", 2, 8), write(tmp_path / "reference", 3, 8)
+    config = short_edit(checkpoints, *clips)
+    job = rehearsing.describe_job(config)
+    measured = rehearsing.measure(job)
+    (kept,) = (tmp_path / "cache" / "measured").iterdir()
+
+    def fail(*given: object) -> None:
+        raise AssertionError("measured again")
+
+    real = rehearsing.time_steps
+    monkeypatch.setattr(rehearsing, "time_steps", fail)
+    assert rehearsing.measure(job) == measured
+    # How often a step is done changes nothing of what it takes; what it is done on does.
+    longer = config.model_copy(update={"inversion": config.inversion.model_copy(update={"steps": 77})})
+    assert rehearsing.describe_job(longer).key == job.key
+    wider = config.model_copy(update={"video": config.video.model_copy(update={"size": "128"})})
+    assert rehearsing.describe_job(wider).key != job.key
+    old = kept.stat().st_mtime - rehearsing.KEPT - 60
+    for spoil in (lambda: os.utime(kept, (old, old)), lambda: kept.write_text('{"steps": 1}')):
+        monkeypatch.setattr(rehearsing, "time_steps", fail)
+        spoil()
+        with pytest.raises(AssertionError, match="measured again"):
+            rehearsing.measure(job)
+        monkeypatch.setattr(rehearsing, "time_steps", real)
+        assert rehearsing.measure(job).memory == measured.memory
+    monkeypatch.setattr(rehearsing, "time_steps", fail)
+    with pytest.raises(AssertionError, match="measured again"):
+        rehearsing.measure(job, afresh=True)
+
+
+def test_a_few_steps_of_small_networks_are_not_foreseen(checkpoints: Path, tmp_path: Path) -> None:
+    clip = write(tmp_path / "clip", 2, 8)
+    config = short_edit(checkpoints, clip, clip)
+    assert is_short(config)
+    assert not is_short(make_config(EditConfig, {"model": {"base": "small"}}))
+
+
+def test_hands_faces_size_and_what_lies_between_make_finding_longer(tmp_path: Path) -> None:
+    clip = write(tmp_path / "clip", 6, 30)
+    body = PeopleConfig(hands=False, face=False)
+
+    def seconds(chosen: ClipConfig, people: PeopleConfig, frames: int) -> float:
+        return foresee_finding(str(clip.video), chosen, people, frames)
+
+    plain = seconds(ClipConfig(), body, 6)
+    assert seconds(ClipConfig(), PeopleConfig(), 6) > 1.3 * plain
+    assert seconds(ClipConfig(stride=3), body, 2) == pytest.approx(plain, rel=0.01)
+    assert seconds(ClipConfig(stride=3), PeopleConfig(hands=False, face=False, rate=0.0), 2) < plain / 2
+    assert foresee_finding(None, ClipConfig(), body, 6) == 0

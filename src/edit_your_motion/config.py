@@ -384,6 +384,9 @@ class SamplingConfig(Section):
     """Sampling of the edit."""
 
     steps: int = Field(50, ge=1, le=999, description="Steps from the noise to the edit.")
+    preview_every: int = Field(
+        0, ge=0, le=999, description="Write preview.png, the middle frame so far, after every so many steps; 0: never."
+    )
     solver: SolverName = Field("ddim", description="dpm++2m is of second order, for fewer steps.")
     guidance_scale: float = Field(1.0, ge=0, le=30, description="Classifier-free guidance; 1 is none.")
     guidance_from: Literal["prompt", "skeleton", "pose"] = Field(

@@ -4,18 +4,18 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from edit_your_motion.config import ApplyConfig, BaseConfig, EditConfig, NetworkConfig, TuneConfig
+from edit_your_motion.config import ApplyConfig, BaseConfig, ClipConfig, EditConfig, PeopleConfig, TuneConfig
 from edit_your_motion.diffusion.windows import window_starts
 from edit_your_motion.errors import ConfigError
-from edit_your_motion.jobs.early_checks import check_given, check_reference, check_source, count_frames
+from edit_your_motion.jobs.early_checks import check_given, check_reference, check_source
+from edit_your_motion.jobs.rehearsing import Job, describe_job, measure
 from edit_your_motion.jobs.seen_before import take_prepared
-from edit_your_motion.models.loading import Architecture, load_architecture
-from edit_your_motion.people.preparation import STILL, choose_canvas, prepare_skeletons
-from edit_your_motion.person import Person, is_person, load_person
-from edit_your_motion.runtime.memory_plan import Rehearsal, in_gigabytes, make_plan, means_of
+from edit_your_motion.models.loading import load_architecture
+from edit_your_motion.people.between_frames import MOST
+from edit_your_motion.person import is_person, load_person
+from edit_your_motion.runtime.memory_plan import in_gigabytes
 from edit_your_motion.runtime.progress import in_words
-from edit_your_motion.runtime.time_plan import time_steps
-from edit_your_motion.video import probe
+from edit_your_motion.video import probe, select
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +25,14 @@ LONG = 3600.0
 TOO_LONG = 24 * 3600.0
 """An edit of more seconds is begun only by who insists."""
 
-FIND = 0.06
-"""Seconds that finding the person in a frame takes, about, on one core."""
+FIND_BODY, FIND_HANDS, FIND_FACE = 0.045, 0.03, 0.005
+"""Seconds that finding a person takes in a frame, and their hands and face beside that, about, on one core."""
+
+DECODE, SHOW = 0.003, 0.01
+"""Seconds that a frame of a million pixels takes to be decoded, and to be brought to its size, about."""
+
+SHORT = 2 * 10**7
+"""Steps x frames x squared widths of the network under which nothing is foreseen."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ class Outlook:
 
 
 def plan_edit(config: EditConfig) -> Outlook:
-    """What a whole edit will take, of which nothing is there yet; a prompt is not needed.
+    """What a whole edit will take, of which nothing is there yet, as measured now; a prompt is not needed.
 
     Raises:
         ConfigError: there is no source or no reference.
@@ -78,7 +84,7 @@ def plan_edit(config: EditConfig) -> Outlook:
     check_given(config.model_copy(update={"prompt": config.prompt or "a person"}))
     check_source(config)
     check_reference(config, None)
-    return foresee_time(config)
+    return foresee_time(describe_job(config), afresh=True)
 
 
 def foresee_job(config: TuneConfig | ApplyConfig, place: Path | None) -> Outlook | None:
@@ -99,62 +105,82 @@ def foresee_job(config: TuneConfig | ApplyConfig, place: Path | None) -> Outlook
         check_source(config)
     if isinstance(config, ApplyConfig):
         check_reference(config, None)
-    return foresee_time(config, person)
+    return foresee_time(describe_job(config, person))
 
 
-def foresee_time(config: TuneConfig | ApplyConfig, person: Person | None = None) -> Outlook:
-    """What a job will take on this machine; some steps are timed for that, and nothing is kept.
+def foresee_time(job: Job, *, afresh: bool = False) -> Outlook:
+    """What a job will take on this machine.
 
     Args:
-        config: of the job.
-        person: who is given a motion, where nobody is tuned.
+        job: what is to be done.
+        afresh: time steps now, whatever was measured in the last days.
 
     Raises:
         CheckpointError: there is no such base.
         OutOfMemoryError: the job does not fit into the memory that the configuration names.
     """
-    tuned = config if isinstance(config, TuneConfig) else None
-    settings = tuned if person is None else person.config
-    assert settings is not None, "who is not tuned before is tuned now"
-    model = settings.model
-    architecture = load_architecture(model.base, model.controlnet, vae=model.vae)
-    if person is None:
-        source, (height, width) = _count_source(settings), _size(settings, architecture)
-    else:
-        source, (height, width) = len(person.source), person.source.video.frames.shape[1:3]
-    edited = _count_edited(config) if isinstance(config, ApplyConfig) else 0
-    rehearsal = _rehearse(config, person, architecture, settings.network, (max(source, edited), height, width))
-    plan = None if config.runtime.memory is None else make_plan(rehearsal, config.windows, config.runtime)
-    means = means_of(rehearsal, config.windows, config.runtime) if plan is None else plan.means
-    steps = time_steps(rehearsal, means)
-    windows = config.windows.model_copy(update={"frames": means.window})
+    config, source, edited = job.config, job.source, job.edited
+    measured = measure(job, afresh=afresh)
+    steps = measured.steps
+    windows = config.windows.model_copy(update={"frames": measured.window})
 
     def passes(frames: int) -> int:
-        return 1 if frames <= means.window else len(window_starts(frames, windows))
+        return 1 if frames <= measured.window else len(window_starts(frames, windows))
 
     seconds: dict[str, float] = {}
-    if person is None and tuned is not None:
-        inversion = tuned.inversion
+    if job.person is None:
+        tuned = job.settings
+        inversion, decoder = tuned.inversion, tuned.tuning.decoder
         guided = 2 if inversion.guidance_scale != 1 else 1
         layers = 3 if inversion.of == "plate" else 2
-        seconds["find the person"] = FIND * source
+        seconds["find the person"] = foresee_finding(tuned.source.path, tuned.source_clip, tuned.people, source)
         seconds["encode"] = layers * source * steps.encode
-        for number, (stage, each) in enumerate(zip(rehearsal.stages(), steps.tune, strict=True), 1):
+        stages = [stage for stage in tuned.tuning.stages if stage.iterations]
+        for number, (stage, each) in enumerate(zip(stages, steps.tune, strict=True), 1):
             seconds[f"tune, stage {number}"] = stage.iterations * each
         rounds = inversion.steps * (1 + inversion.fixed_point) * guided
         seconds["invert"] = rounds * passes(source) * steps.predict
-        decoder = tuned.tuning.decoder
         seconds["tune the decoder"] = 3 * decoder.iterations * min(decoder.batch, source) * steps.decode
     if isinstance(config, ApplyConfig):
         guided = 2 if config.sampling.guidance_scale != 1 else 1
-        seconds["find the motion"] = 2 * FIND * edited
+        people, clip = config.people, config.reference_clip
+        seconds["find the motion"] = foresee_finding(config.reference.path, clip, people, edited)
         seconds["sample"] = config.sampling.steps * guided * passes(edited) * steps.predict
         seconds["decode"] = edited * steps.decode
-    numbers = rehearsal.count_trained(rehearsal.stages())
-    pixels = height * width
-    memory = rehearsal.needed(means) + 7 * pixels * source + 12 * pixels * edited
-    disk = 16 * numbers + 2 * pixels * source + 2 * pixels * edited
-    return Outlook(source, edited, (width, height), seconds, memory, disk, _shorten(model, edited or source))
+    pixels = job.height * job.width
+    memory = measured.memory + 7 * pixels * source + 12 * pixels * edited
+    disk = 16 * measured.trained + 2 * pixels * source + 2 * pixels * edited
+    shorter = _shorten(job.settings.model, edited or source)
+    return Outlook(source, edited, (job.width, job.height), seconds, memory, disk, shorter)
+
+
+def foresee_finding(path: str | None, clip: ClipConfig, people: PeopleConfig, frames: int) -> float:
+    """Seconds, about, to read a clip and to find the person, hands and face in it.
+
+    Args:
+        path: the clip; None where there are skeletons alone.
+        clip: which of its frames.
+        people: how they are looked for.
+        frames: of the clip.
+    """
+    if path is None:
+        return 0.0
+    info = probe(path)
+    through = float(info.fps / select(clip, info).rate(info.fps))  # frames of the file for each of the clip
+    pixels = info.width * info.height / 10**6
+    looked = min(max(1.0, through * min(1.0, people.rate / float(info.fps))), max(1.0, MOST / max(frames, 1)))
+    each = FIND_BODY + people.hands * FIND_HANDS + people.face * FIND_FACE + SHOW * pixels
+    return frames * (looked * each + through * DECODE * pixels)
+
+
+def is_short(config: TuneConfig | ApplyConfig) -> bool:
+    """Whether a job takes less time than to foresee it, on any machine: a few steps of small networks."""
+    if not isinstance(config, TuneConfig) or config.model.base is None:
+        return False
+    unet = load_architecture(config.model.base, config.model.controlnet, vae=config.model.vae).unet
+    steps = sum(3 * stage.iterations for stage in config.tuning.stages)
+    steps += config.inversion.steps + (config.sampling.steps if isinstance(config, EditConfig) else 0)
+    return steps * config.windows.frames * sum(width**2 for width in unet["block_out_channels"]) < SHORT
 
 
 def require_patience(outlook: Outlook, *, force: bool) -> None:
@@ -166,40 +192,6 @@ def require_patience(outlook: Outlook, *, force: bool) -> None:
     if outlook.total > TOO_LONG and not force:
         raise ConfigError(f"not begun: {outlook.describe()}; or --force, to begin all the same")
     logger.log(logging.INFO if outlook.total < LONG else logging.WARNING, "%s", outlook.describe())
-
-
-def _rehearse(
-    config: TuneConfig | ApplyConfig,
-    person: Person | None,
-    architecture: Architecture,
-    network: NetworkConfig,
-    shape: tuple[int, int, int],
-) -> Rehearsal:
-    tuning = config.tuning if person is None and isinstance(config, TuneConfig) else None
-    parts = () if person is None else (person.parameters, person.decoder)
-    kept = sum(tensor.nbytes for part in parts for tensor in part.values())
-    return Rehearsal(architecture, network, tuning, config.runtime, shape, person=kept)
-
-
-def _size(config: TuneConfig, architecture: Architecture) -> tuple[int, int]:
-    assert config.source.path is not None, "check_given passed"
-    canvas = choose_canvas(config.source.path, config.video, architecture.side_multiple, architecture.native_side)
-    return canvas.height, canvas.width
-
-
-def _count_source(config: TuneConfig) -> int:
-    assert config.source.path is not None, "check_given passed"
-    if probe(config.source.path).frames == 1:
-        return config.source_clip.frames or STILL
-    return count_frames(config.source.path, config.source_clip)
-
-
-def _count_edited(config: ApplyConfig) -> int:
-    if config.reference.path is not None:
-        return count_frames(config.reference.path, config.reference_clip)
-    ready = config.people.reference_keypoints
-    assert ready is not None, "check_given passed"
-    return len(prepare_skeletons(ready, config.reference_clip, config.people.reference_person))
 
 
 def _shorten(model: BaseConfig, frames: int) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from edit_your_motion.config import Section, TuneConfig, dump_config
 from edit_your_motion.edit import Edit, follow_source
+from edit_your_motion.jobs.loss_curves import draw_losses
 from edit_your_motion.jobs.scores import Scores
 from edit_your_motion.people.formats.keypoints_file import save_keypoints
 from edit_your_motion.people.preparation import PreparedClip
@@ -100,6 +101,18 @@ def write_edit(folder: Path, person: Person, reference: PreparedClip, edit: Edit
     )
     write_picture(folder / "alignment.png", preview)
     save_keypoints(folder / "skeletons.json", edit.skeletons)
+
+
+def write_losses(folder: Path, person: Person) -> None:
+    """Writes ``losses.png``, the losses of every step of each stage, where a person was tuned."""
+    counts = [stage.steps for stage in person.stages] or [len(person.losses)]
+    ends = [sum(counts[: index + 1]) for index in range(len(counts))]
+    stages = [
+        (f"stage {number}", person.losses[end - count : end])
+        for number, (count, end) in enumerate(zip(counts, ends, strict=True), 1)
+    ]
+    if person.losses:
+        write_picture(folder / "losses.png", draw_losses(stages))
 
 
 def write_picture(path: Path, picture: np.ndarray) -> None:

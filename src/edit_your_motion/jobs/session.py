@@ -28,14 +28,21 @@ from edit_your_motion.jobs.early_checks import (
     check_people,
     check_reference,
     check_source,
-    count_frames,
 )
 from edit_your_motion.jobs.identity import describe_changes, digest_inputs
-from edit_your_motion.jobs.output_folder import RunRecord, write_config, write_edit, write_picture, write_record
+from edit_your_motion.jobs.output_folder import (
+    RunRecord,
+    write_config,
+    write_edit,
+    write_losses,
+    write_picture,
+    write_record,
+)
+from edit_your_motion.jobs.previews import preview_sampling
+from edit_your_motion.jobs.rehearsing import describe_job
 from edit_your_motion.jobs.scores import Scores, score_edit
 from edit_your_motion.jobs.seen_before import require_hope, take_prepared, write_aligned, write_motion, write_person
 from edit_your_motion.models.backbone import Backbone
-from edit_your_motion.models.loading import load_architecture
 from edit_your_motion.people.preparation import (
     PreparedClip,
     choose_canvas,
@@ -49,19 +56,18 @@ from edit_your_motion.people.preview import contact_sheet, overlay_skeleton
 from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.person import Person, check_place, describe_source, is_person, load_person
 from edit_your_motion.presets import Choice
-from edit_your_motion.runtime.memory_plan import Plan, Rehearsal, follow, make_plan
+from edit_your_motion.runtime.memory_plan import Plan, follow, make_plan
 from edit_your_motion.runtime.profiling import Recorder
 from edit_your_motion.runtime.progress import Progress
 from edit_your_motion.storage.files import name_beside, remove_whole
 from edit_your_motion.storage.locking import held
 from edit_your_motion.video import Fit, probe, read_video, select, write_video
-from edit_your_motion.video.reading import MOST_FRAMES
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT = "tuning.safetensors"
 
-AnyTuning = TypeVar("AnyTuning", TuneConfig, EditConfig)
+AnyJob = TypeVar("AnyJob", TuneConfig, EditConfig, ApplyConfig)
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +201,7 @@ def run_apply(
         moved = {"base": base, "controlnet": controlnet}
         places = {name: place for name, place in moved.items() if place is not None}
         model = person.config.model.model_copy(update=places)
-        config, plan = _fit_applying(config, person, model)
+        config, plan = _fit(config, person, model)
         warnings = foresee(config.alignment, reference, person.source)
         write_aligned(folder, person.source, reference, config.alignment)
         require_hope(person.source, reference, config.alignment, force=force)
@@ -330,30 +336,11 @@ def _tuned_before(folder: Path, config: TuneConfig, inputs: Mapping[str, str]) -
     return person
 
 
-def _fit(config: AnyTuning) -> tuple[AnyTuning, Plan | None]:
+def _fit(config: AnyJob, person: Person | None = None, model: BaseConfig | None = None) -> tuple[AnyJob, Plan | None]:
     """The configuration as it fits into the memory that it names, and the plan for that."""
     if config.runtime.memory is None:
         return config, None
-    architecture = load_architecture(config.model.base, config.model.controlnet, vae=config.model.vae)
-    assert config.source.path is not None
-    canvas = choose_canvas(config.source.path, config.video, architecture.side_multiple, architecture.native_side)
-    shape = (count_frames(config.source.path, config.source_clip), canvas.height, canvas.width)
-    rehearsal = Rehearsal(architecture, config.network, config.tuning, config.runtime, shape)
-    plan = make_plan(rehearsal, config.windows, config.runtime)
-    return follow(plan, config), plan
-
-
-def _fit_applying(config: ApplyConfig, person: Person, model: BaseConfig) -> tuple[ApplyConfig, Plan | None]:
-    """The same where nothing is tuned."""
-    if config.runtime.memory is None:
-        return config, None
-    architecture = load_architecture(model.base, model.controlnet, vae=model.vae)
-    height, width = person.source.video.frames.shape[1:3]
-    place = config.reference.path
-    frames = MOST_FRAMES if place is None else count_frames(place, config.reference_clip)
-    shape = (frames, height, width)
-    kept = sum(tensor.nbytes for part in (person.parameters, person.decoder) for tensor in part.values())
-    rehearsal = Rehearsal(architecture, person.config.network, None, config.runtime, shape, person=kept)
+    rehearsal = describe_job(config, person, model).rehearse()
     plan = make_plan(rehearsal, config.windows, config.runtime)
     return follow(plan, config), plan
 
@@ -415,6 +402,7 @@ def _tune(
     person = tune_person(backbone, clip, config, recorder, checkpoint=checkpoint)
     person = replace(person, inputs=inputs, preset=preset)
     person.save(folder)
+    write_losses(folder, person)
     return load_person(folder)  # the frames are compressed there: whoever goes on later sees the same ones
 
 
@@ -432,7 +420,8 @@ def _apply(
     chosen: Choice[Any] | None,
 ) -> EditResult:
     """Samples, writes every file of an edit, and scores it."""
-    edit = apply_motion(backbone, person, reference, applying, recorder)
+    on_step = preview_sampling(backbone, folder, applying.sampling.preview_every)
+    edit = apply_motion(backbone, person, reference, applying, recorder, on_step=on_step)
     write_edit(folder, person, reference, edit, sound=applying.video.sound)
     scores = score_edit(edit, person, reference.video.fps, applying.people, truth, recorder)
     clips = {"source": person.source, "reference": reference}

@@ -14,6 +14,9 @@ from edit_your_motion.runtime.winograd import use_winograd
 MOST_OPERATIONS = 4 * 10**11
 """A step of no more than so many operations is timed, unless a single frame takes more; longer ones follow from it."""
 
+LONG_RUN = 3.0
+"""Seconds of a run that needs no other one before it."""
+
 
 @dataclass(frozen=True)
 class StepSeconds:
@@ -41,8 +44,9 @@ def time_steps(rehearsal: Rehearsal, means: Means) -> StepSeconds:
     """
     device, window, tuned = rehearsal.device, means.window, rehearsal.tuned_frames(means)
     plain = rehearsal.predictor
-    each = rehearsal.prediction(1, plain).operations
-    few = max(1, min(window, MOST_OPERATIONS // each))
+    # Operations grow with the frames: they are counted for as many as the plan of memory counts them for.
+    each = rehearsal.prediction(window, plain).operations / window
+    few = max(1, min(window, int(MOST_OPERATIONS / each)))
     real = deepcopy(plain).to_empty(device=device)
     with torch.no_grad():
         for tensor in (*real.parameters(), *real.buffers()):
@@ -50,17 +54,16 @@ def time_steps(rehearsal: Rehearsal, means: Means) -> StepSeconds:
     if means.winograd:
         use_winograd(real, means.winograd)
     predict = _clock(torch.no_grad()(lambda: rehearsal.predict_once(few, real, device)), device)
-    pace = predict / rehearsal.prediction(few, plain).operations
-    few = max(1, min(tuned, MOST_OPERATIONS // each // 4))
+    pace = predict / (few * each)
+    some = max(1, min(tuned, int(MOST_OPERATIONS / each / 4)))
     steps = []
     for stage in rehearsal.stages():
         with rehearsal.being_tuned(stage, means.recompute, real):
-            seconds = _clock(lambda: rehearsal.tune_once(few, real, device), device)
-        counted = [rehearsal.tuning_step(stage, means.recompute, frames, plain).operations for frames in (few, tuned)]
-        steps.append(seconds * counted[1] / counted[0])
+            seconds = _clock(lambda: rehearsal.tune_once(some, real, device), device)
+        steps.append(seconds * tuned / some)
     tiles = -(-rehearsal.decoding(False).operations // rehearsal.decoding(True).operations) if means.tiled_vae else 1
     return StepSeconds(
-        predict=pace * rehearsal.prediction(window, plain).operations,
+        predict=predict * window / few,
         tune=tuple(steps),
         encode=pace * rehearsal.encoding().operations,
         decode=pace * rehearsal.decoding(means.tiled_vae).operations * tiles,
@@ -68,10 +71,12 @@ def time_steps(rehearsal: Rehearsal, means: Means) -> StepSeconds:
 
 
 def _clock(run: Callable[[], object], device: torch.device) -> float:
-    """The seconds of one run, after one that gets everything ready."""
-    run()
-    synchronize(device)
-    start = time.perf_counter()
-    run()
-    synchronize(device)
-    return time.perf_counter() - start
+    """The seconds of one run: of a second one, unless the first takes so long that getting ready is lost in it."""
+    for _ in range(2):
+        start = time.perf_counter()
+        run()
+        synchronize(device)
+        seconds = time.perf_counter() - start
+        if seconds > LONG_RUN:
+            break
+    return seconds

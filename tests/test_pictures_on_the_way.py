@@ -1,0 +1,62 @@
+"""Pictures on the way of an edit: losses of its tuning, previews of its sampling."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edit_your_motion.jobs import previews
+from edit_your_motion.jobs.loss_curves import HEIGHT, WIDTH, draw_losses, running_mean
+from edit_your_motion.jobs.session import run_apply, run_edit
+from edit_your_motion.runtime.progress import SilentProgress
+from synthetic_clip import film, short_edit, write_clip
+
+
+def test_each_stage_has_a_panel_and_its_line_falls_with_its_losses() -> None:
+    falling, rising = np.geomspace(1, 0.01, 200), np.geomspace(0.01, 1, 200)
+    picture = draw_losses([("stage 1", falling.tolist()), ("nothing", []), ("stage 2", rising.tolist())])
+    assert picture.shape == (HEIGHT, 2 * WIDTH, 3)
+    line = (picture == (0, 114, 178)).all(axis=-1)
+    for panel, sign in ((line[:, :WIDTH], 1), (line[:, WIDTH:], -1)):
+        columns = np.flatnonzero(panel.any(axis=0))
+        heights = np.array([np.flatnonzero(panel[:, column]).mean() for column in columns])
+        assert len(columns) > 300
+        assert np.corrcoef(columns, sign * heights)[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("losses", [[], [0.3], [0.2] * 9, [0.1, float("nan"), 0.4, float("inf")], [0.0, 0.0]])
+def test_whatever_the_losses_are_there_is_a_picture(losses: list[float]) -> None:
+    picture = draw_losses([("stage 1", losses)])
+    assert picture.shape == (HEIGHT, WIDTH, 3)
+    assert (picture != 255).any() == bool(losses)
+
+
+def test_the_mean_runs_along_a_line_as_the_line() -> None:
+    losses = np.linspace(3, 1, 101)
+    np.testing.assert_allclose(running_mean(losses)[5:-5], losses[5:-5])
+
+
+def test_previews_are_seen_on_the_way_and_change_nothing(
+    checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "clip").mkdir()
+    clip = write_clip(tmp_path / "clip", film(2))
+    written: list[tuple[str, tuple[int, ...]]] = []
+    real = previews.write_picture
+
+    def write(path: Path, picture: np.ndarray) -> None:
+        written.append((path.name, picture.shape))
+        real(path, picture)
+
+    monkeypatch.setattr(previews, "write_picture", write)
+    config = short_edit(checkpoints, clip, clip, sampling={"steps": 5, "preview_every": 2})
+    seen = run_edit(config, tmp_path / "edit", SilentProgress())
+    assert written == [(previews.PREVIEW, (64, 64, 3))] * 2
+    for name, size in ((previews.PREVIEW, (64, 64)), ("person/losses.png", (2 * WIDTH, HEIGHT))):
+        with Image.open(seen.folder / name) as picture:
+            assert picture.size == size
+    config = config.model_copy(update={"sampling": config.sampling.model_copy(update={"preview_every": 0})})
+    plain = run_apply(seen.folder / "person", config.for_applying(), tmp_path / "plain", SilentProgress())
+    np.testing.assert_array_equal(plain.edit.frames, seen.edit.frames)
+    assert len(written) == 2
