@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
+from edit_your_motion.config import ApplyConfig, parse_config
 from edit_your_motion.jobs import previews
 from edit_your_motion.jobs.loss_curves import HEIGHT, WIDTH, draw_losses, running_mean
 from edit_your_motion.jobs.session import run_apply, run_edit
 from edit_your_motion.runtime.progress import SilentProgress
+from edit_your_motion.video import probe, read_video
 from synthetic_clip import film, short_edit, write_clip
 
 
@@ -37,11 +40,29 @@ def test_the_mean_runs_along_a_line_as_the_line() -> None:
     np.testing.assert_allclose(running_mean(losses)[5:-5], losses[5:-5])
 
 
-def test_previews_are_seen_on_the_way_and_change_nothing(
-    checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def add_tone(path: Path) -> None:
+    """Gives a clip a second of sound."""
+    film = read_video(path)
+    with av.open(str(path), "w") as container:
+        pictures = container.add_stream("libx264", rate=film.fps, options={"crf": "0"})
+        pictures.height, pictures.width, pictures.pix_fmt = *film.frames.shape[1:3], "yuv444p"
+        sound = container.add_stream("aac", rate=44100, layout="mono")
+        for frame in film.frames:
+            container.mux(pictures.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        wave = np.sin(np.arange(44100) / 20).astype(np.float32)[None]
+        piece = av.AudioFrame.from_ndarray(wave, format="fltp", layout="mono")
+        piece.sample_rate = 44100
+        container.mux(sound.encode(piece))
+        container.mux(pictures.encode())
+        container.mux(sound.encode())
+
+
+def test_previews_and_sound_go_along_and_change_nothing(
+    checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "clip").mkdir()
     clip = write_clip(tmp_path / "clip", film(2))
+    add_tone(clip.video)
     written: list[tuple[str, tuple[int, ...]]] = []
     real = previews.write_picture
 
@@ -50,13 +71,20 @@ def test_previews_are_seen_on_the_way_and_change_nothing(
         real(path, picture)
 
     monkeypatch.setattr(previews, "write_picture", write)
-    config = short_edit(checkpoints, clip, clip, sampling={"steps": 5, "preview_every": 2})
+    config = short_edit(checkpoints, clip, clip, sampling={"steps": 5, "preview_every": 2},
+                        video={"frames": 2, "size": "64", "sound": True, "sound_of": "source"})  # fmt: skip
     seen = run_edit(config, tmp_path / "edit", SilentProgress())
     assert written == [(previews.PREVIEW, (64, 64, 3))] * 2
     for name, size in ((previews.PREVIEW, (64, 64)), ("person/losses.png", (2 * WIDTH, HEIGHT))):
         with Image.open(seen.folder / name) as picture:
             assert picture.size == size
-    config = config.model_copy(update={"sampling": config.sampling.model_copy(update={"preview_every": 0})})
-    plain = run_apply(seen.folder / "person", config.for_applying(), tmp_path / "plain", SilentProgress())
+    assert probe(seen.folder / "edited.mp4").has_audio
+    moved = clip.video.rename(tmp_path / "moved.mp4")
+    applying = parse_config(
+        ApplyConfig, config.for_applying().model_dump(), {"sampling": {"preview_every": 0}, "reference": str(moved)}
+    )
+    plain = run_apply(seen.folder / "person", applying, tmp_path / "plain", SilentProgress())
     np.testing.assert_array_equal(plain.edit.frames, seen.edit.frames)
     assert len(written) == 2
+    assert not probe(tmp_path / "plain" / "edited.mp4").has_audio
+    assert "the edit has no sound" in caplog.text

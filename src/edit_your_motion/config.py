@@ -79,7 +79,10 @@ class VideoConfig(PaceConfig):
         " of pixels.",
     )
     fit: Literal["crop", "pad"] = Field("crop", description="How another shape is brought to the size.")
-    sound: bool = Field(False, description="Carry the reference's sound along.")
+    sound: bool = Field(False, description="Carry sound along.")
+    sound_of: Literal["reference", "source"] = Field(
+        "reference", description="Whose: the reference's, as the motion, or the source's from its start."
+    )
 
     def choose(self, clip: "ClipConfig") -> "ClipConfig":
         """The frames of one clip: its own settings, and these where it has none; a rate of its own leaves no stride."""
@@ -509,7 +512,7 @@ class TuneConfig(Job):
         of_no_account = {
             "runtime": {"device", "memory", "offload", "channels_last", "compile", "winograd", "winograd_tiles"},
             "tuning": {"checkpoint_every", "gradient_checkpointing", "recompute"},
-            "video": {"frames", "fps", "stride", "sound"},
+            "video": {"frames", "fps", "stride", "sound", "sound_of"},
             "people": {"reference_person", "reference_keypoints"},
         }
         values = self.model_dump(mode="json", exclude=of_no_account)
@@ -541,6 +544,7 @@ class EditConfig(ApplyConfig, TuneConfig):
         """What decides the edit; a setting that plays no part in it is left out, so its default may change."""
         values = super().identity()
         values["reference"] = self.reference_clip.model_dump(mode="json")
+        del values["sampling"]["preview_every"]
         if self.sampling.person_noise != "moved":
             del values["sampling"]["person_held"]
         return values

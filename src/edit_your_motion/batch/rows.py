@@ -169,7 +169,7 @@ def _identify(config: EditConfig, row: Row, tags: Mapping[str, str]) -> tuple[st
         "edit": describe(config.identity()),
         "motion": by_name.get("people.reference_keypoints"),
         "mover": config.people.reference_person,
-        "sound": config.video.sound,
+        "sound": config.video.sound and config.video.sound_of,
         "truth": truth,
     }
     return person, json.loads(json.dumps(request))

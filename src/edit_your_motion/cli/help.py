@@ -67,7 +67,13 @@ CHOSEN = {
 """What the help of the commands that edit shows of their settings, and in which words; else in those of everywhere."""
 
 OF_SOURCE = {"--source.start", "--video.size", "--people.person", "--people.keypoints", "--people.masks"}
-OF_REFERENCE = {"--reference.start", "--video.sound", "--people.reference-person", "--people.reference-keypoints"}
+OF_REFERENCE = {
+    "--reference.start",
+    "--video.sound",
+    "--video.sound-of",
+    "--people.reference-person",
+    "--people.reference-keypoints",
+}
 IDLE = {"edit": set(), "demo": set(), "plan": set(), "tune": OF_REFERENCE, "apply": OF_SOURCE, "prepare": set()}
 """The commands that edit, each with such settings as it takes and leaves alone."""
 

@@ -1,10 +1,11 @@
 """The folder that an edit leaves: videos to watch, a sheet to look at, and the record of how it was made."""
 
 import json
+import logging
 import os
 import platform
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from edit_your_motion.config import Section, TuneConfig, dump_config
+from edit_your_motion.config import Section, TuneConfig, VideoConfig, dump_config
 from edit_your_motion.edit import Edit, follow_source
 from edit_your_motion.jobs.loss_curves import draw_losses
 from edit_your_motion.jobs.scores import Scores
@@ -30,7 +31,9 @@ from edit_your_motion.runtime.memory_plan import Plan
 from edit_your_motion.runtime.profiling import PhaseRecord
 from edit_your_motion.storage.files import write_text, written_whole
 from edit_your_motion.tuning.early_stopping import StageEnd
-from edit_your_motion.video import write_video
+from edit_your_motion.video import Video, write_video
+
+logger = logging.getLogger(__name__)
 
 PACKAGES = ("edit-your-motion", "torch", "diffusers", "transformers", "numpy", "av")
 
@@ -64,7 +67,21 @@ class RunRecord:
     chosen: Choice[Any] | None = None
 
 
-def write_edit(folder: Path, person: Person, reference: PreparedClip, edit: Edit, *, sound: bool = False) -> None:
+def find_sound(config: VideoConfig, person: Person, reference: PreparedClip) -> Video | None:
+    """The clip whose sound goes along; None, and a warning, if it is not there any more."""
+    if config.sound_of == "reference":
+        return reference.video
+    clip = person.config.source_clip
+    place = None if clip.path is None else Path(clip.path)
+    if place is None or not place.exists():
+        logger.warning("the edit has no sound: the source is not at %s any more", place or "any place")
+        return None
+    return replace(person.source.video, source=place, start=clip.start)
+
+
+def write_edit(
+    folder: Path, person: Person, reference: PreparedClip, edit: Edit, *, sound: Video | None = None
+) -> None:
     """Writes ``edited.mp4``, ``comparison.mp4``, ``sheet.png``, ``alignment.png`` and ``skeletons.json``.
 
     Args:
@@ -72,7 +89,7 @@ def write_edit(folder: Path, person: Person, reference: PreparedClip, edit: Edit
         person: who was edited.
         reference: whose motion it is.
         edit: the result.
-        sound: whether the reference's sound goes along.
+        sound: the clip whose sound goes along.
 
     Raises:
         DiskFullError: if there is no room; each file is there whole or not at all.
@@ -88,7 +105,7 @@ def write_edit(folder: Path, person: Person, reference: PreparedClip, edit: Edit
         ("aligned skeleton", draw_skeleton(edit.skeletons, hands=whole, face=whole)),
         ("edited", edit.frames),
     ]
-    write_video(folder / "edited.mp4", edit.frames, fps, sound=reference.video if sound else None)
+    write_video(folder / "edited.mp4", edit.frames, fps, sound=sound)
     write_video(folder / "comparison.mp4", comparison_frames(rows), fps)
     write_picture(folder / "sheet.png", contact_sheet(rows))
     preview = alignment_preview(

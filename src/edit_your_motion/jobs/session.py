@@ -32,6 +32,7 @@ from edit_your_motion.jobs.early_checks import (
 from edit_your_motion.jobs.identity import describe_changes, digest_inputs
 from edit_your_motion.jobs.output_folder import (
     RunRecord,
+    find_sound,
     write_config,
     write_edit,
     write_losses,
@@ -422,7 +423,8 @@ def _apply(
     """Samples, writes every file of an edit, and scores it."""
     on_step = preview_sampling(backbone, folder, applying.sampling.preview_every)
     edit = apply_motion(backbone, person, reference, applying, recorder, on_step=on_step)
-    write_edit(folder, person, reference, edit, sound=applying.video.sound)
+    sound = find_sound(applying.video, person, reference) if applying.video.sound else None
+    write_edit(folder, person, reference, edit, sound=sound)
     scores = score_edit(edit, person, reference.video.fps, applying.people, truth, recorder)
     clips = {"source": person.source, "reference": reference}
     warnings += tuple(f"{name}: {warning}" for name, clip in clips.items() for warning in clip.warnings)
