@@ -228,8 +228,8 @@ def test_the_share_of_a_mask_in_another_is_that_of_their_pixels(shift: float) ->
 
 
 def test_joints_outside_the_frame_are_not_there() -> None:
-    whole = describe_person(_reading(0, 0.9), 100, 100)
-    cut = describe_person(_reading(0, 0.9), 40, 45)
+    whole = describe_person(_reading(0, 0.9), np.zeros((100, 100, 3), np.uint8))
+    cut = describe_person(_reading(0, 0.9), np.zeros((40, 45, 3), np.uint8))
     outside = (whole.body[:, 0] >= 45) | (whole.body[:, 1] >= 40)
     assert (whole.body[:, 2] > 0).all()
     assert 0 < outside.sum() < 18

@@ -23,6 +23,7 @@ from edit_your_motion.people.finders.contract import OnFrame, PersonDetection, h
 from edit_your_motion.people.finders.face import FaceReader
 from edit_your_motion.people.finders.hands import HandReader
 from edit_your_motion.people.finders.litert import as_input, open_network, run_network
+from edit_your_motion.people.finders.mask_edges import REACH, lay_along_edges
 from edit_your_motion.people.finders.region import Region, tile
 
 MODELS = ("full", "heavy", "lite")
@@ -189,7 +190,7 @@ class BlazePose:
         reading = self._read(picture, region)
         # A box says nothing about where the hips are; the first reading does.
         better = reading and self._read(picture, reading.next_region)
-        return describe_person(better, *frame.shape[:2]).mask if better else None
+        return describe_person(better, frame).mask if better else None
 
     def read_people(
         self,
@@ -239,7 +240,7 @@ class BlazePose:
 
     def _describe(self, frame: UInt8[np.ndarray, "h w 3"], reading: Reading) -> PersonDetection:
         """A person with hands and face, if these are read."""
-        person = describe_person(reading, *frame.shape[:2])
+        person = describe_person(reading, frame)
         picture, landmarks = Image.fromarray(frame), reading.points[:BODY_LANDMARKS, :2]
         hands = None if self._hands is None else self._hands.read(picture, landmarks)
         face = None if self._face is None else self._face.read(picture, landmarks)
@@ -324,10 +325,14 @@ def distinct(
     return kept
 
 
-def describe_person(reading: Reading, height: int, width: int) -> PersonDetection:
-    """A reading as keypoints, box and mask on a frame of `height` x `width`."""
+def describe_person(reading: Reading, frame: UInt8[np.ndarray, "h w 3"]) -> PersonDetection:
+    """A reading as keypoints, box and mask in its picture."""
+    height, width = frame.shape[:2]
     body = to_openpose(reading.points[:BODY_LANDMARKS], reading.confidence[:BODY_LANDMARKS])
-    mask = reading.region.paste(clean_mask(reading.mask), height, width)
+    mask, reach = np.zeros((height, width), bool), REACH * min(height, width)
+    window, soft = reading.region.spread(clean_mask(reading.mask), height, width, round(2 * reach))
+    if soft.size:
+        mask[window] = lay_along_edges(frame[window], soft, reach) > 0.5
     spots = reading.points[:BODY_LANDMARKS, :2]
     box = np.clip([*spots.min(axis=0), *spots.max(axis=0)], 0, [width, height, width, height])
     return PersonDetection(box.astype(np.float32), reading.score, hide_outside(body, height, width), mask=mask)

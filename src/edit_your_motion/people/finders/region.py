@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 from PIL import Image
 
 
@@ -81,25 +81,41 @@ class Region:
     def paste(self, mask: Float[np.ndarray, "s s"], height: int, width: int) -> Bool[np.ndarray, "h w"]:
         """Where a soft mask of the region, [0, 1], exceeds one half, on a picture of `height` x `width`."""
         pasted = np.zeros((height, width), bool)
+        window, soft = self.spread(mask, height, width)
+        pasted[window] = soft > 0.5
+        return pasted
+
+    def spread(
+        self, mask: Float[np.ndarray, "s s"], height: int, width: int, margin: int = 0
+    ) -> tuple[tuple[slice, slice], Float32[np.ndarray, "h w"]]:
+        """A soft mask of the region on the part of a picture that it covers: which rows and columns, and what is there.
+
+        Args:
+            mask: [0, 1].
+            height: of the picture, pixels.
+            width: of the picture, pixels.
+            margin: pixels about that part that belong to it too.
+        """
         down, across = np.nonzero(mask > 0.5)
         if not len(down):
-            return pasted
+            return (slice(0, 0), slice(0, 0)), np.zeros((0, 0), np.float32)
         # Only what the mask's own extent, one cell wider for the interpolation, covers of the picture.
         low, high = np.array([across.min() - 1, down.min() - 1]), np.array([across.max() + 2, down.max() + 2])
         corners = np.array([low, high, [low[0], high[1]], [high[0], low[1]]]) / len(mask)
-        spread = self.to_picture(corners)
-        left, top = np.clip(np.floor(spread.min(axis=0)), 0, (width, height)).astype(int)
-        right, bottom = np.clip(np.ceil(spread.max(axis=0)), 0, (width, height)).astype(int)
-        if left < right and top < bottom:
-            matrix = np.linalg.inv(self.axes) * len(mask)
-            origin = self.from_picture(np.array([[left, top]], float))[0] * len(mask)
-            coefficients = (*matrix[0], origin[0], *matrix[1], origin[1])
-            size = (int(right - left), int(bottom - top))
-            soft = Image.fromarray(mask.astype(np.float32)).transform(
-                size, Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR
-            )
-            pasted[top:bottom, left:right] = np.asarray(soft) > 0.5
-        return pasted
+        places = self.to_picture(corners)
+        left, top = np.clip(np.floor(places.min(axis=0)) - margin, 0, (width, height)).astype(int).tolist()
+        right, bottom = np.clip(np.ceil(places.max(axis=0)) + margin, 0, (width, height)).astype(int).tolist()
+        window = slice(top, bottom), slice(left, right)
+        if left >= right or top >= bottom:
+            return window, np.zeros((max(bottom - top, 0), max(right - left, 0)), np.float32)
+        matrix = np.linalg.inv(self.axes) * len(mask)
+        origin = self.from_picture(np.array([[left, top]], float))[0] * len(mask)
+        coefficients = (*matrix[0], origin[0], *matrix[1], origin[1])
+        picture = Image.fromarray(mask.astype(np.float32))
+        size = (right - left, bottom - top)
+        return window, np.asarray(
+            picture.transform(size, Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR)
+        )
 
 
 def tile(height: int, width: int, parts: int) -> list[Region]:
