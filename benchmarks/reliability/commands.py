@@ -87,7 +87,7 @@ def _make_inputs(place: Path) -> None:
     library = Library(place / "library")
     clips = zip(("source", "reference"), add_pair(library, 2), strict=True)
     for name, id in clips:
-        edits.copy_clip(place / "library/clips" / id, place / "job/inputs" / name)
+        edits.copy_clip(place / "library/clips" / id / "prepared", place / "job/inputs" / name)
     tiny_settings(place, place, iterations=1)
     run_tune(edit_config(place).for_tuning(), place / "person", SILENT)
     pretrain(tiny(), place / "pretrained")

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+import paths  # noqa: F401 (first, as it says where the others are)
 import test_fuzz
 import test_single_file
 import trying
