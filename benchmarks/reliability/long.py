@@ -113,7 +113,7 @@ def do_jobs(library: Library, numbers: range) -> str | None:
             request = {"frames": 2, "prompt": PROMPT, "offer": offer, "settings": {}, "base": None}
             id = f"{number:024x}"
             for name in ("source", "reference"):
-                edits.copy_inputs(inputs() / "job/inputs" / name, library.folder / "jobs" / id / "inputs" / name)
+                edits.copy_clip(inputs() / "job/inputs" / name, library.folder / "jobs" / id / "inputs" / name)
             jobs.append(library.add_ready_job(id, "edit", f"{number}", request))
     until = time.monotonic() + 60 * len(jobs)
     while waiting := [job for job in map(_now(library), jobs) if job.state in ("queued", "running")]:
