@@ -334,6 +334,8 @@ def _tuned_before(folder: Path, config: TuneConfig, inputs: Mapping[str, str]) -
             f"{folder} holds a person that was tuned with other settings or on something else: {'; '.join(changes)}; "
             "choose another --output, or --restart"
         )
+    if not (folder / "losses.png").exists():  # killed between the person and their picture
+        write_losses(folder, person)
     return person
 
 
