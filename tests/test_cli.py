@@ -326,7 +326,10 @@ def test_the_settings_of_an_edit_serve_its_parts(
     monkeypatch.setattr("edit_your_motion.cli.editing._show", lambda result: None)
     code, _, err = run("apply", "anna", "--config", file)
     assert (code, seen["apply"]) == (0, config.for_applying())
-    assert "left out source, prompt, model, network, tuning, inversion, which has no part in this command" in err
+    assert (
+        "left out source, prompt, complete_prompt, model, network, tuning, inversion, which has no part in this command"
+        in err
+    )
     assert run("apply", "anna", "--config", file, "--quiet") == (0, "", "")
     code, _, err = run("tune", "--config", file)
     assert (code, seen["tune"]) == (0, config.for_tuning())

@@ -54,11 +54,15 @@ def test_what_is_loaded_equals_what_was_saved(person: Person, saved: Path) -> No
     loaded = load_person(saved)
     assert {field.name for field in fields(Person)} == {
         "config", "base_digests", "parameters", "latents", "noise", "source", "losses", "stages", "decoder",
-        "inputs",
+        "inputs", "preset", "completed_prompt",
     }  # fmt: skip
     assert (loaded.config, loaded.base_digests, loaded.losses) == (person.config, person.base_digests, person.losses)
     assert loaded.stages == person.stages
     assert loaded.inputs == person.inputs
+    assert (loaded.preset, loaded.completed_prompt) == (person.preset, person.completed_prompt)
+    replace(person, preset="best", completed_prompt="a red box walks").save(saved)
+    loaded = load_person(saved)
+    assert (loaded.preset, loaded.prompt) == ("best", "a red box walks")
     assert loaded.parameters.keys() == person.parameters.keys()
     assert all(torch.equal(value, loaded.parameters[name]) for name, value in person.parameters.items())
     assert torch.equal(loaded.latents, person.latents)

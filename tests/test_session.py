@@ -186,8 +186,9 @@ def test_a_truth_scores_the_edit_and_the_source(finished: EditResult) -> None:
     scores = json.loads((finished.folder / "run.json").read_text())["scores"]
     assert scores.keys() == {"edited", "source"}
     assert {"psnr", "ssim"} <= scores["edited"].keys() & scores["source"].keys()
-    # The source is the truth here: its PSNR is infinite, for which JSON has no number.
-    assert (scores["source"]["psnr"], scores["source"]["ssim"]) == (None, 1)
+    # The source is the truth here, but for what saving the person's frames as a film takes from noise.
+    assert scores["source"]["psnr"] > 40
+    assert scores["source"]["ssim"] > 0.99
     assert 0 < scores["edited"]["psnr"] < 25
     assert scores["edited"]["ssim"] < 0.5
 

@@ -79,10 +79,12 @@ def tune_person(
         if config.inversion.of == "plate":
             source = source.with_plate()
         frames = source.video.frames
+        completed = describe_source(config, source)
+        prompt = config.prompt if completed is None else completed
         clip = TuningClip(
             person=backbone.encode(frames * source.masks[..., None], progress),
             whole=backbone.encode(frames, progress),
-            text=backbone.embed(describe_source(config, source)),
+            text=backbone.embed(prompt),
             skeletons=_draw(source.keypoints, config),
         )
         tuned = tune(
@@ -102,7 +104,7 @@ def tune_person(
             ),
         )
 
-        noise = _invert(backbone, predictor, source, clip, config, progress)
+        noise = _invert(backbone, predictor, source, clip, config, prompt, progress)
 
         decoder = (
             tune_decoder(
@@ -123,8 +125,9 @@ def tune_person(
     # Contiguous, as they are after loading: convolutions round differently on other memory layouts.
     latents, noise = (z.cpu().contiguous() for z in (clip.whole, noise))
     return Person(
-        config, backbone.base.digests, parameters, latents, noise, source, tuned.losses, tuned.stages, decoder
-    )
+        config, backbone.base.digests, parameters, latents, noise, source, tuned.losses, tuned.stages, decoder,
+        completed_prompt=completed,
+    )  # fmt: skip
 
 
 def other_parts(backbone: Backbone, person: Person) -> list[str]:
@@ -224,6 +227,7 @@ def _invert(
     source: PreparedClip,
     clip: TuningClip,
     config: TuneConfig,
+    prompt: str,
     progress: Progress,
 ) -> Float[Tensor, "1 f c lh lw"]:
     """z*: the source's inversion (Eq. 17), or that of its clean plate, in which nobody stands."""
@@ -232,12 +236,11 @@ def _invert(
     if inversion.of == "plate":
         latents, skeletons = backbone.encode(source.without_person(), progress), torch.zeros_like(skeletons)
     shown = skeletons if inversion.skeleton else None
-    prompt = describe_source(config, source) if inversion.prompt else ""
     predict = _bind(
         backbone,
         predictor,
         config,
-        _Shown(prompt, shown),
+        _Shown(prompt if inversion.prompt else "", shown),
         _Shown("", shown),
         inversion.guidance_scale,
         config.windows,

@@ -104,7 +104,7 @@ def ran_out_of_memory(error: BaseException) -> bool:
     """Whether an error, whichever library raised it, is that memory ran out."""
     return (
         isinstance(error, MemoryError)
-        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or getattr(error, "errno", None) == errno.ENOMEM  # of the system, and of FFmpeg, whose errors are none of it
         or type(error).__name__ == "OutOfMemoryError"  # torch's; to ask torch would import it
         or (isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY))
     )

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -53,6 +52,7 @@ class Person:
         decoder: weights of the VAE's decoder, by name; empty where the base's is used.
         inputs: digests of the files that the person was tuned on, see `digest_inputs`; empty where they are unknown.
         preset: under whose settings; empty where none is known.
+        completed_prompt: the prompt with what the source shows; None where it was left as it is.
     """
 
     config: TuneConfig
@@ -66,11 +66,12 @@ class Person:
     decoder: Mapping[str, Tensor] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
     preset: str = ""
+    completed_prompt: str | None = None
 
-    @cached_property
+    @property
     def prompt(self) -> str:
         """What the person was tuned on in words."""
-        return describe_source(self.config, self.source)
+        return self.config.prompt if self.completed_prompt is None else self.completed_prompt
 
     def put_into(self, predictor: NoisePredictor) -> None:
         """Copies the tuned parameters into a network.
@@ -106,6 +107,8 @@ class Person:
                 "inputs": json.dumps(dict(self.inputs)),
                 "preset": self.preset,
             }
+            if self.completed_prompt is not None:
+                metadata["prompt"] = self.completed_prompt
             save_tensors(part / PARAMETERS, self.parameters, metadata)
             if self.decoder:
                 save_tensors(part / DECODER, self.decoder)
@@ -148,10 +151,10 @@ Made with edit-your-motion {__version__}, torch {torch.__version__}. The base's 
 """
 
 
-def describe_source(config: TuneConfig, source: PreparedClip) -> str:
-    """The prompt; where it is asked for, with what the source shows of hair, skin and clothes and it does not say."""
+def describe_source(config: TuneConfig, source: PreparedClip) -> str | None:
+    """The prompt with what the source shows of hair, skin and clothes and it does not say; None unless asked for."""
     if not config.complete_prompt:
-        return config.prompt
+        return None
     return complete_prompt(config.prompt, name_looks(source.video.frames, source.keypoints, source.masks))
 
 
@@ -229,6 +232,7 @@ def load_person(folder: Path) -> Person:
         decoder=decoder,
         inputs=inputs,
         preset=metadata.get("preset", ""),
+        completed_prompt=metadata.get("prompt"),
     )
 
 

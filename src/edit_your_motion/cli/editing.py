@@ -242,7 +242,7 @@ def _foresee(config: TuneConfig | ApplyConfig, force: bool, person: Path | None,
     from edit_your_motion.jobs.outlook import foresee_job, is_short, require_patience
     from edit_your_motion.runtime.progress import expect
 
-    if not is_short(config) and (outlook := foresee_job(config, person)) is not None:
+    if (outlook := foresee_job(config, person, unless=is_short)) is not None:
         require_patience(outlook, force=force)
         expect(progress, outlook.seconds)
 

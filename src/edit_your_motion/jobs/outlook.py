@@ -1,6 +1,7 @@
 """What an edit will take, said before it begins: time, memory, disk, and what would make it shorter."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,12 +88,17 @@ def plan_edit(config: EditConfig) -> Outlook:
     return foresee_time(describe_job(config), afresh=True)
 
 
-def foresee_job(config: TuneConfig | ApplyConfig, place: Path | None) -> Outlook | None:
+def foresee_job(
+    config: TuneConfig | ApplyConfig,
+    place: Path | None,
+    unless: Callable[[TuneConfig | ApplyConfig], bool] = lambda config: False,
+) -> Outlook | None:
     """What a job will take; None where nothing takes long any more.
 
     Args:
         config: of the job.
         place: where a person lies who need not be tuned, if there is one.
+        unless: what is asked, once all that was given is there, whether a job need not be foreseen.
     """
     config = take_prepared(config)
     person = load_person(place) if place is not None and is_person(place) else None
@@ -105,7 +111,7 @@ def foresee_job(config: TuneConfig | ApplyConfig, place: Path | None) -> Outlook
         check_source(config)
     if isinstance(config, ApplyConfig):
         check_reference(config, None)
-    return foresee_time(describe_job(config, person))
+    return None if unless(config) else foresee_time(describe_job(config, person))
 
 
 def foresee_time(job: Job, *, afresh: bool = False) -> Outlook:
