@@ -187,6 +187,7 @@ def test_a_bad_setting_in_the_file_is_named(run: Run, file: Path) -> None:
         MemoryError(),
         OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
         RuntimeError("could not create a primitive"),
+        ImportError("libnative.so: failed to map segment from shared object"),
     ],
     ids=lambda error: type(error).__name__,
 )

@@ -96,8 +96,12 @@ OUT_OF_MEMORY = (
     "bad_alloc",
     "Cannot allocate memory",
     "create a primitive",
+    "failed to map segment",
 )
-"""How libraries say it in a plain RuntimeError; the last is oneDNN, which gives no reason."""
+"""How libraries say it in plain errors; the last but one is oneDNN, which gives no reason, the last the loader of
+libraries, for which nothing is left."""
+
+_PLAIN = (RuntimeError, ImportError, OSError)
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
@@ -106,7 +110,7 @@ def ran_out_of_memory(error: BaseException) -> bool:
         isinstance(error, MemoryError)
         or getattr(error, "errno", None) == errno.ENOMEM  # of the system, and of FFmpeg, whose errors are none of it
         or type(error).__name__ == "OutOfMemoryError"  # torch's; to ask torch would import it
-        or (isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY))
+        or (isinstance(error, _PLAIN) and any(words in str(error) for words in OUT_OF_MEMORY))
     )
 
 

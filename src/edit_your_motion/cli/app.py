@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         console(errors=True).print("interrupted; the same command goes on where it stopped")
         sys.exit(INTERRUPTED)
-    except (MemoryError, RuntimeError, OSError) as error:
+    except (MemoryError, RuntimeError, ImportError, OSError) as error:
         if ran_out_of_memory(error):
             _print_error(str(OutOfMemoryError()))
         elif isinstance(error, OSError):  # of a file that nobody expected to be in the way

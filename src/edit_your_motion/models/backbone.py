@@ -249,7 +249,7 @@ def explain_memory(device: torch.device) -> Iterator[None]:
     """
     try:
         yield
-    except (RuntimeError, MemoryError, OSError) as error:
+    except (RuntimeError, MemoryError, ImportError, OSError) as error:
         if ran_out_of_memory(error):
             raise OutOfMemoryError(device=device) from error
         raise

@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from edit_your_motion.errors import EditYourMotionError
+from edit_your_motion.errors import EditYourMotionError, ran_out_of_memory
 from edit_your_motion.runtime.progress import Advance, JobClock
 from edit_your_motion.storage.locking import held
 
@@ -91,7 +91,9 @@ def main(folder: Path) -> int:
         others = map(Path, (*job.get("clips", {}).values(), *filter(None, [job.get("home")]), folder.parent))
         tell({"error": _without_places(str(error), folder, *others)})
         return 1
-    except MemoryError:
+    except (MemoryError, RuntimeError, ImportError, OSError) as error:
+        if not ran_out_of_memory(error):
+            raise
         tell({"error": "the file takes more memory than is given to one: bring a shorter or smaller clip"})
         return 1
     return 0
