@@ -11,7 +11,6 @@ from comfy_api.v0_0_2 import io
 from edit_your_motion.compositing.clean_plate import make_plate
 from edit_your_motion.config import AlignmentConfig, ClipConfig, PeopleConfig, VideoConfig
 from edit_your_motion.edit import loop_frames
-from edit_your_motion.errors import VideoError
 from edit_your_motion.people.alignment import AlignmentMethod, Place, align_as
 from edit_your_motion.people.formats.openpose import list_openpose
 from edit_your_motion.people.formats.pose_documents import read_document
@@ -39,6 +38,7 @@ from .values import (
     as_frames,
     as_images,
     as_mask,
+    as_pixels,
     as_rate,
 )
 from .watching import NodeProgress, downloads
@@ -367,8 +367,7 @@ class CleanPlate(io.ComfyNode):
     @classmethod
     def execute(cls, images: Any, masks: Any) -> io.NodeOutput:
         """Makes the plate."""
-        frames, person = as_frames(images), masks.cpu().numpy() > 0.5
-        if person.shape != frames.shape[:3]:
-            raise VideoError(f"expected a mask for each image, {frames.shape[:3]}, got {person.shape}")
+        frames = as_frames(images)
+        person = as_pixels(masks, frames)
         plate = make_plate(frames, person)
         return io.NodeOutput(as_images(plate.put_under(frames, person)), plate.share_seen)

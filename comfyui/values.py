@@ -80,6 +80,21 @@ def _is_whole(clip: Input.Video, path: Path) -> bool:
     return info.duration is not None and bool(abs(clip.get_duration() - info.duration) <= 1.5 / info.fps)
 
 
+def as_pixels(masks: Tensor, frames: UInt8[np.ndarray, "f h w 3"]) -> Bool[np.ndarray, "f h w"]:
+    """A MASK as the person's pixels in each frame.
+
+    Raises:
+        VideoError: it is the mask of others.
+    """
+    person: Bool[np.ndarray, "f h w"] = masks.detach().cpu().numpy() > 0.5
+    if person.shape != frames.shape[:3]:
+        raise VideoError(
+            f"expected a mask for each image, {len(frames)} of {frames.shape[2]}x{frames.shape[1]}, got "
+            f"{len(person)} of {person.shape[-1]}x{person.shape[-2]}: take both from 'Find people'"
+        )
+    return person
+
+
 def as_prepared(images: Tensor, masks: Tensor, poses: Poses) -> PreparedClip:
     """A clip with the person in it, of three inputs that have to go together.
 
@@ -87,12 +102,8 @@ def as_prepared(images: Tensor, masks: Tensor, poses: Poses) -> PreparedClip:
         VideoError: the masks are others than the frames'.
         PersonError: the poses are.
     """
-    frames, person = as_frames(images), masks.detach().cpu().numpy() > 0.5
-    if person.shape != frames.shape[:3]:
-        raise VideoError(
-            f"expected a mask for each of {len(frames)} images, of their {frames.shape[2]}x{frames.shape[1]}, got "
-            f"{len(person)} of {person.shape[-1]}x{person.shape[-2]}: take both from 'Find people'"
-        )
+    frames = as_frames(images)
+    person = as_pixels(masks, frames)
     keypoints = poses.keypoints
     if (len(keypoints), keypoints.height, keypoints.width) != person.shape:
         raise PersonError(

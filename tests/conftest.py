@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jaxtyping import install_import_hook
 
@@ -22,6 +23,10 @@ if UNCHECKED in sys.modules:
     importlib.import_module("edit_your_motion.stage").rasterizer = sys.modules[UNCHECKED]
 
 import pytest  # noqa: E402  (the hook has to be installed before anything imports the package)
+
+if TYPE_CHECKING:
+    from browsing import Browse
+    from web_site import WebSite
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +68,40 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_controlnet(folder / "controlnet", folder / "base")
     make_motion_adapter(folder / "adapter", folder / "base")
     return folder
+
+
+@pytest.fixture(scope="module")
+def settings(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of settings that the web app offers, on tiny networks."""
+    from web_site import tiny_settings
+
+    return tiny_settings(tmp_path_factory.mktemp("settings"), checkpoints)
+
+
+@pytest.fixture(scope="module")
+def site(settings: Path, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[WebSite]":
+    """The web app with its workers, being served."""
+    from web_site import serving_web
+
+    with serving_web(tmp_path_factory.mktemp("web") / "library", settings) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def pair(site: "WebSite") -> tuple[str, str]:
+    """A source and a reference of the web app's library, prepared."""
+    from web_site import add_pair
+
+    return add_pair(site.library)
+
+
+@pytest.fixture(scope="module")
+def browse() -> "Iterator[Browse]":
+    """Opens pages in a real browser; a test that asks for it skips where there is none."""
+    from browsing import browsing
+
+    with browsing() as browse:
+        yield browse
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ import pytest
 import odd_jobs
 from edit_your_motion.executors.contract import Task
 from edit_your_motion.executors.local import Local
-from edit_your_motion.storage import leases
 from edit_your_motion.storage.leases import leased
+from edit_your_motion.storage.machines import name_machine
 from edit_your_motion.storage.stores import Store, open_store
 
 TESTS = Path(__file__).parent
@@ -134,7 +134,7 @@ def test_a_process_that_was_killed_is_followed_at_once(tmp_path: Path) -> None:
 
 
 def test_a_process_of_another_one_with_its_number_is_not_it(store: Store) -> None:
-    write_lease(store, machine=leases._machine(), process=os.getpid(), started=1.0)
+    write_lease(store, machine=name_machine(), process=os.getpid(), started=1.0)
     with leased(store, "a", patience=600.0):
         pass
 

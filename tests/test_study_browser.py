@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from browsing import DESKTOP, NAMELESS, PHONE, Browse, Visit, browsing, playwright
+from browsing import DESKTOP, NAMELESS, PHONE, Browse, Visit, playwright
 from edit_your_motion.study.answers import FILE, AnswerBook
 from edit_your_motion.study.report import report_study
 from edit_your_motion.study.table import list_rows
@@ -31,12 +31,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     study = make_study(folder / "study", origins, fewest_seconds=0, straight_line=4, comparisons_per_person=4)
     with serving(folder / "study", study) as site:
         yield site
-
-
-@pytest.fixture(scope="module")
-def browse() -> Iterator[Browse]:
-    with browsing() as browse:
-        yield browse
 
 
 async def begin(page: Any) -> None:

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -30,22 +29,6 @@ from web_site import PROMPT, WebSite, add_pair, add_prepared, serving_web, tiny_
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
-
-
-@pytest.fixture(scope="module")
-def settings(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_settings(tmp_path_factory.mktemp("settings"), checkpoints)
-
-
-@pytest.fixture(scope="module")
-def site(settings: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebSite]:
-    with serving_web(tmp_path_factory.mktemp("web") / "library", settings) as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
-def pair(site: WebSite) -> tuple[str, str]:
-    return add_pair(site.library)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import io
 import json
 import zipfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,26 +28,10 @@ from edit_your_motion.web.packing import zip_folder
 from edit_your_motion.web.preparing import PEOPLE, PREPARED, prepare_clip
 from edit_your_motion.web.probing import FACTS
 from synthetic_clip import film, write_clip
-from web_site import PROMPT, WebSite, add_pair, serving_web, tiny_settings, wait_for_phase
+from web_site import PROMPT, WebSite, wait_for_phase
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
-
-
-@pytest.fixture(scope="module")
-def settings(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_settings(tmp_path_factory.mktemp("settings"), checkpoints)
-
-
-@pytest.fixture(scope="module")
-def site(settings: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebSite]:
-    with serving_web(tmp_path_factory.mktemp("web") / "library", settings) as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
-def pair(site: WebSite) -> tuple[str, str]:
-    return add_pair(site.library)
 
 
 def test_skeletons_are_aligned_as_the_edit_will_have_them(site: WebSite, pair: tuple[str, str]) -> None:

@@ -1,36 +1,22 @@
 """The web app in a real browser: correct, paint, undo, queue, look; by mouse, by keyboard, on a phone."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from browsing import DESKTOP, NAMELESS, PHONE, Browse, Visit, browsing, playwright
+from browsing import DESKTOP, NAMELESS, PHONE, Browse, Visit, playwright
 from edit_your_motion.people.keypoints import BODY_JOINTS
 from edit_your_motion.people.preparation import PreparedClip, load_prepared
 from synthetic_clip import film
-from web_site import PROMPT, WebSite, add_pair, add_prepared, serving_web, tiny_settings
+from web_site import PROMPT, WebSite, add_prepared
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
+pytestmark = pytest.mark.usefixtures("pair")
 NOSE, WRIST = (BODY_JOINTS.index(name) for name in ("nose", "left_wrist"))
-
-
-@pytest.fixture(scope="module")
-def site(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebSite]:
-    folder = tmp_path_factory.mktemp("browser")
-    with serving_web(folder / "library", tiny_settings(folder, checkpoints)) as site:
-        add_pair(site.library)
-        yield site
-
-
-@pytest.fixture(scope="module")
-def browse() -> Iterator[Browse]:
-    with browsing() as browse:
-        yield browse
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The web app's page around the editor, in a real browser: trim, choose people, align, say what is wanted, compare."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,27 +8,14 @@ import numpy as np
 import pytest
 
 from accessible import barriers, tab_to
-from browsing import DESKTOP, PHONE, Browse, Visit, browsing, playwright
+from browsing import DESKTOP, PHONE, Browse, Visit, playwright
 from edit_your_motion.people.preparation import load_prepared
 from synthetic_clip import film, write_clip
-from web_site import PROMPT, WebSite, add_pair, add_prepared, serving_web, tiny_settings
+from web_site import PROMPT, WebSite, add_prepared
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
-
-
-@pytest.fixture(scope="module")
-def site(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebSite]:
-    folder = tmp_path_factory.mktemp("page")
-    with serving_web(folder / "library", tiny_settings(folder, checkpoints)) as site:
-        add_pair(site.library)
-        yield site
-
-
-@pytest.fixture(scope="module")
-def browse() -> Iterator[Browse]:
-    with browsing() as browse:
-        yield browse
+pytestmark = pytest.mark.usefixtures("pair")
 
 
 def tile(page: Any, name: str) -> Any:

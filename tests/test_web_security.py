@@ -6,7 +6,6 @@ import statistics
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from threading import Thread
@@ -19,7 +18,7 @@ from PIL import Image
 from edit_your_motion.web.access import load_token
 from edit_your_motion.web.library import Library
 from synthetic_clip import film, write_clip
-from web_site import PROMPT, WebSite, add_pair, serving_web, tiny_settings
+from web_site import PROMPT, WebSite, add_pair, serving_web
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
@@ -29,17 +28,6 @@ HOSTILE = (
     "-rf.mp4", "<img src=x onerror=alert(1)>.mp4", "';DROP TABLE clips;--.mp4", "%2e%2e%2fx.mp4", "\u202egpm.mp4",
     "\u00e9" * 195 + ".mp4", ".", "..", ".mp4", "a." + "b" * 150, "clip.mp4/../../x", "original.mp4.py",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def settings(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_settings(tmp_path_factory.mktemp("settings"), checkpoints)
-
-
-@pytest.fixture(scope="module")
-def site(settings: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebSite]:
-    with serving_web(tmp_path_factory.mktemp("web") / "library", settings) as site:
-        yield site
 
 
 @pytest.mark.slow

@@ -6,7 +6,6 @@ On the way the page is reloaded, the process of the job is killed, and the serve
 import base64
 import os
 import signal
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
-from browsing import Browse, Visit, browsing, playwright
+from browsing import Browse, Visit, playwright
 from edit_your_motion.people.formats.keypoints_file import load_keypoints
 from edit_your_motion.people.keypoints import BODY_JOINTS
 from edit_your_motion.people.preparation import load_prepared
@@ -36,12 +35,6 @@ DROP = """async ([name, content]) => {
     carried.items.add(new File([bytes], name, {type: "video/mp4"}));
     document.getElementById("drop").dispatchEvent(new DragEvent("drop", {dataTransfer: carried, cancelable: true}));
 }"""
-
-
-@pytest.fixture(scope="module")
-def browse() -> Iterator[Browse]:
-    with browsing() as browse:
-        yield browse
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -29,8 +30,10 @@ from edit_your_motion.web import edits, worker
 from edit_your_motion.web.library import Library
 from imagined_study import answer_all, imagine, prefer_ours
 from synthetic_clip import SyntheticClip, film, ready_people, short_edit, write_clip
-from test_benchmark_paired import Upright, short_config, stub_lpips
+from test_benchmark_paired import Upright, short_config
 from test_pretrain import tiny
+from tiny_judges import stub_lpips
+from trying import Shim, in_child
 from web_site import PROMPT, add_pair, tiny_settings
 
 SILENT = SilentProgress()
@@ -228,6 +231,45 @@ def keeps(name: str, folder: Path) -> bool:
     """Whether everything that was reported as done is there."""
     told = set((folder.parent / "told").read_text().splitlines())
     return COMMANDS[name].keeps(folder, told)
+
+
+def result(name: str, folder: Path) -> object:
+    """What a command has come to; in a child, as libraries that were opened there are closed with it."""
+    return in_child(lambda: COMMANDS[name].result(folder)).what
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A run in which nothing went wrong.
+
+    Args:
+        operations: on files, that the layer counted.
+        seconds: that it took.
+        result: what it came to.
+    """
+
+    operations: int
+    seconds: float
+    result: object
+
+
+def run_whole(name: str, place: Path) -> Whole:
+    """A run of a command, begun anew, in which nothing goes wrong."""
+    folder, began = begin(name, place), time.monotonic()
+    ended = in_child(lambda: run(name, folder), shim=Shim(folder))
+    assert ended.how == "ok", (name, ended)
+    return Whole(ended.operations, time.monotonic() - began, result(name, folder))
+
+
+def finish(name: str, folder: Path, whole: Whole) -> str:
+    """What is wrong after a command is started once more and nothing goes wrong; empty if it comes to the same."""
+    last = in_child(lambda: run(name, folder))
+    if last.how != "ok":
+        return f"started again: {last.how}: {last.what}"
+    if (found := result(name, folder)) != whole.result:
+        return f"another result: {differing(found, whole.result)}"
+    left = litter(folder.parent)
+    return f"left {left}" if left else ""
 
 
 def litter(folder: Path) -> list[str]:

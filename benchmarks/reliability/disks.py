@@ -15,8 +15,7 @@ from pathlib import Path
 from numpy.random import default_rng
 
 import trying
-from commands import COMMANDS, begin, differing, keeps, litter, run, scratch
-from kills import _result
+from commands import COMMANDS, Whole, begin, finish, keeps, litter, run, run_whole, scratch
 from trying import FAIL_ON, FAIL_ONCE, Account, Shim, in_child
 
 FAILURES = ("ENOSPC", "EDQUOT", "EIO", "EROFS", "EACCES", "EMFILE")
@@ -34,20 +33,15 @@ def campaign(options: argparse.Namespace) -> Account:
         numbers += [f"{name}/{size}" for size in SIZES[:: max(1, 20 // options.cases)]]
         if all(case in account.cases for case in numbers):
             continue
-        folder = begin(name, place)
-        whole = in_child(lambda name=name, folder=folder: run(name, folder), shim=Shim(folder))
-        assert whole.how == "ok", (name, whole)
-        expected = _result(name, folder)
+        whole = run_whole(name, place)
         account.try_all(
             numbers,
-            lambda case, name=name, operations=whole.operations, expected=expected: attempt(
-                name, place, case.split("/")[1], operations, expected, options
-            ),
+            lambda case, name=name, whole=whole: attempt(name, place, case.split("/")[1], whole, options),
         )
     return account
 
 
-def attempt(name: str, place: Path, kind: str, operations: int, expected: object, options: argparse.Namespace) -> str:
+def attempt(name: str, place: Path, kind: str, whole: Whole, options: argparse.Namespace) -> str:
     """What came out of a case."""
     folder = begin(name, place)
     if not kind.isdigit():
@@ -55,22 +49,17 @@ def attempt(name: str, place: Path, kind: str, operations: int, expected: object
     number = int(kind)
     rng = default_rng([options.seed, zlib.crc32(name.encode()), number, 1])
     what = FAILURES[number % len(FAILURES)]
-    at = 1 + int((number + rng.random()) * operations / options.cases)
+    at = 1 + int((number + rng.random()) * whole.operations / options.cases)
     shim = Shim(folder, (FAIL_ONCE, FAIL_ON)[int(rng.integers(0, 2))], at, getattr(errno, what))
-    case = f"{what} {'once' if shim.how == FAIL_ONCE else 'from'} at {at} of {operations}"
+    case = f"{what} {'once' if shim.how == FAIL_ONCE else 'from'} at {at} of {whole.operations}"
     ended = in_child(lambda: run(name, folder), shim=shim)
     if ended.how not in ("ok", "said"):
         return f"{case}: {ended.how}: {ended.what}"
     kept = in_child(lambda: keeps(name, folder))
     if kept.what is not True:
         return f"{case}: what was reported as done is gone: {kept.what}"
-    last = in_child(lambda: run(name, folder))
-    if last.how != "ok":
-        return f"{case}: started again: {last.how}: {last.what}"
-    if (found := _result(name, folder)) != expected:
-        return f"{case}: another result: {differing(found, expected)}"
-    left = litter(folder.parent)
-    return f"{case}: left {left}" if left else "ok"
+    wrong = finish(name, folder, whole)
+    return f"{case}: {wrong}" if wrong else "ok"
 
 
 def _on_small_disk(name: str, folder: Path, option: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from numpy.random import Generator, default_rng
 
 import trying
-from commands import COMMANDS, begin, differing, keeps, litter, run, scratch
+from commands import COMMANDS, Whole, begin, finish, keeps, run, run_whole, scratch
 from trying import KILL, KILL_HALFWAY, Account, Shim, in_child
 
 
@@ -27,31 +27,26 @@ def campaign(options: argparse.Namespace) -> Account:
         numbers = [f"{name}/{number}" for number in range(options.cases)]
         if all(case in account.cases for case in numbers):
             continue
-        folder, began = begin(name, place), time.monotonic()
-        whole = in_child(lambda name=name, folder=folder: run(name, folder), shim=Shim(folder))
-        assert whole.how == "ok", (name, whole)
-        seconds, expected = time.monotonic() - began, _result(name, folder)
+        whole = run_whole(name, place)
         account.content.setdefault("operations", {})[name] = whole.operations
         account.try_all(
             numbers,
-            lambda case, name=name, operations=whole.operations, seconds=seconds, expected=expected: attempt(
-                name, place, int(case.split("/")[1]), operations, seconds, expected, options
-            ),
+            lambda case, name=name, whole=whole: attempt(name, place, int(case.split("/")[1]), whole, options),
         )
     return account
 
 
-def attempt(
-    name: str, place: Path, number: int, operations: int, seconds: float, expected: object, options: argparse.Namespace
-) -> str:
+def attempt(name: str, place: Path, number: int, whole: Whole, options: argparse.Namespace) -> str:
     """What came out of a case."""
     rng = default_rng([options.seed, zlib.crc32(name.encode()), number])
     folder, kills = begin(name, place), 0
     for each in range(COMMANDS[name].kills):
         if number % 4 == 3:
-            ended = in_child(lambda: run(name, folder), shim=Shim(folder), kill_after=rng.uniform(0, 0.8 * seconds))
+            moment = rng.uniform(0, 0.8 * whole.seconds)
+            ended = in_child(lambda: run(name, folder), shim=Shim(folder), kill_after=moment)
         else:
-            ended = in_child(lambda: run(name, folder), shim=_choose(rng, folder, number, each, operations, options))
+            shim = _choose(rng, folder, number, each, whole.operations, options)
+            ended = in_child(lambda: run(name, folder), shim=shim)
         if ended.how in ("fault", "said", "late"):
             return f"kill {kills + 1}: {ended.how}: {ended.what}"
         if ended.how == "ok":  # it had fewer operations left than that
@@ -60,14 +55,8 @@ def attempt(
         kept = in_child(lambda: keeps(name, folder))
         if kept.what is not True:
             return f"after kill {kills}: what was reported as done is gone: {kept.what}"
-    last = in_child(lambda: run(name, folder))
-    if last.how != "ok":
-        return f"started again after {kills} kills: {last.how}: {last.what}"
-    if (found := _result(name, folder)) != expected:
-        return f"after {kills} kills: another result: {differing(found, expected)}"
-    if left := litter(folder.parent):
-        return f"after {kills} kills: left {left}"
-    return f"ok {kills}"
+    wrong = finish(name, folder, whole)
+    return f"after {kills} kills: {wrong}" if wrong else f"ok {kills}"
 
 
 def _choose(rng: Generator, folder: Path, number: int, each: int, operations: int, options: argparse.Namespace) -> Shim:
@@ -78,12 +67,6 @@ def _choose(rng: Generator, folder: Path, number: int, each: int, operations: in
     if each == 0:  # spread evenly, or most of the cases would fall where most of the writing is
         return Shim(folder, how, 1 + int((number + rng.random()) * operations / options.cases))
     return Shim(folder, how, 1 + int(rng.integers(0, operations)))
-
-
-def _result(name: str, folder: Path) -> object:
-    """In a child, as libraries that were opened there are closed with it."""
-    ended = in_child(lambda: COMMANDS[name].result(folder))
-    return ended.what
 
 
 if __name__ == "__main__":

@@ -9,8 +9,7 @@ from pathlib import Path
 from numpy.random import default_rng
 
 import trying
-from commands import COMMANDS, begin, differing, keeps, litter, run, scratch
-from kills import _result
+from commands import COMMANDS, begin, differing, keeps, litter, result, run, scratch
 from trying import Account, Child, in_child
 
 TOGETHER = ("edit", "tune", "apply", "prepare", "job", "queue", "study", "pretrain")
@@ -48,11 +47,11 @@ def attempt(case: str, place: Path, seed: int) -> str:
     if not all(in_child(lambda name=name: keeps(name, folder)).what for name in {one, other}):
         return "what was reported as done is gone"
     if one == other:
-        whole = _result(one, folder)
+        whole = result(one, folder)
         again = in_child(lambda: run(one, folder))
         if again.how != "ok":
             return f"afterwards: {again}"
-        if (now := _result(one, folder)) != whole:
+        if (now := result(one, folder)) != whole:
             return f"another result than alone: {differing(now, whole)}"
     left = litter(folder.parent)
     return f"left {left}" if left else "ok"

@@ -654,6 +654,18 @@ def flatten(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, A
             yield f"{above}{key}", value
 
 
+def nest(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by their full names as nested mappings: what `flatten` was given."""
+    nested: dict[str, Any] = {}
+    for name, value in settings.items():
+        inner = nested
+        *sections, last = name.split(".")
+        for section in sections:
+            inner = inner.setdefault(section, {})
+        inner[last] = value
+    return nested
+
+
 def dump_config(config: Section) -> str:
     """The configuration as YAML, complete and in the order of its definition; loads back to an equal one."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)

@@ -1,6 +1,7 @@
 """A tuned person: all that is needed to give them any number of motions, as a folder."""
 
 import json
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from edit_your_motion.storage.parsing import parse_json
 from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors, save_tensors
 from edit_your_motion.tuning.early_stopping import StageEnd
 from edit_your_motion.tuning.loop import tuned_parameters
+
+logger = logging.getLogger(__name__)
 
 CONFIG, PARAMETERS, DECODER, LATENTS, SOURCE, CARD = (
     "config.yaml",
@@ -155,7 +158,9 @@ def describe_source(config: TuneConfig, source: PreparedClip) -> str | None:
     """The prompt with what the source shows of hair, skin and clothes and it does not say; None unless asked for."""
     if not config.complete_prompt:
         return None
-    return complete_prompt(config.prompt, name_looks(source.video.frames, source.keypoints, source.masks))
+    prompt = complete_prompt(config.prompt, name_looks(source.video.frames, source.keypoints, source.masks))
+    logger.info("the prompt: %s", prompt)
+    return prompt
 
 
 def is_person(folder: Path) -> bool:

@@ -10,8 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from edit_your_motion.batch.contents import default_cache, localise
-from edit_your_motion.batch.rows import Row, nest
-from edit_your_motion.config import EditConfig, TuneConfig, merge
+from edit_your_motion.batch.rows import Row
+from edit_your_motion.config import EditConfig, TuneConfig, merge, nest
 from edit_your_motion.errors import EditYourMotionError
 from edit_your_motion.jobs.session import run_apply, run_tune
 from edit_your_motion.person import is_person

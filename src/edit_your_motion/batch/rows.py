@@ -12,7 +12,7 @@ from typing import Any
 
 from edit_your_motion.batch.contents import FILES, Tags
 from edit_your_motion.batch.manifest import Entry
-from edit_your_motion.config import EditConfig, flatten, merge
+from edit_your_motion.config import EditConfig, flatten, merge, nest
 from edit_your_motion.errors import ConfigError, EditYourMotionError, InputError
 from edit_your_motion.presets import PRESETS, Choice, choose_settings
 from edit_your_motion.storage.stores import MARK, is_url, open_filesystem, reached
@@ -206,18 +206,6 @@ def _absolute(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 def _anchor(place: str, folder: Path) -> str:
     return place if is_url(place) else str((folder / Path(place).expanduser()).absolute())
-
-
-def nest(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by their full names as nested ones."""
-    nested: dict[str, Any] = {}
-    for name, value in settings.items():
-        inner = nested
-        *sections, last = name.split(".")
-        for section in sections:
-            inner = inner.setdefault(section, {})
-        inner[last] = value
-    return nested
 
 
 def stem_of(place: str) -> str:

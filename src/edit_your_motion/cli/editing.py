@@ -239,10 +239,10 @@ def prepare(
 
 def _foresee(config: TuneConfig | ApplyConfig, force: bool, person: Path | None, progress: "Progress") -> None:
     """Says what a job will take, also to the progress, and stops one of more than a day unless that is forced."""
-    from edit_your_motion.jobs.outlook import foresee_job, is_short, require_patience
+    from edit_your_motion.jobs.outlook import foresee_job, require_patience
     from edit_your_motion.runtime.progress import expect
 
-    if (outlook := foresee_job(config, person, unless=is_short)) is not None:
+    if (outlook := foresee_job(config, person, skip_short=True)) is not None:
         require_patience(outlook, force=force)
         expect(progress, outlook.seconds)
 

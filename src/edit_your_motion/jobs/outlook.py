@@ -1,7 +1,6 @@
 """What an edit will take, said before it begins: time, memory, disk, and what would make it shorter."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,17 +87,13 @@ def plan_edit(config: EditConfig) -> Outlook:
     return foresee_time(describe_job(config), afresh=True)
 
 
-def foresee_job(
-    config: TuneConfig | ApplyConfig,
-    place: Path | None,
-    unless: Callable[[TuneConfig | ApplyConfig], bool] = lambda config: False,
-) -> Outlook | None:
+def foresee_job(config: TuneConfig | ApplyConfig, place: Path | None, *, skip_short: bool = False) -> Outlook | None:
     """What a job will take; None where nothing takes long any more.
 
     Args:
         config: of the job.
         place: where a person lies who need not be tuned, if there is one.
-        unless: what is asked, once all that was given is there, whether a job need not be foreseen.
+        skip_short: foresee nothing that is over before it would be foreseen.
     """
     config = take_prepared(config)
     person = load_person(place) if place is not None and is_person(place) else None
@@ -111,7 +106,7 @@ def foresee_job(
         check_source(config)
     if isinstance(config, ApplyConfig):
         check_reference(config, None)
-    return None if unless(config) else foresee_time(describe_job(config, person))
+    return None if skip_short and is_short(config) else foresee_time(describe_job(config, person))
 
 
 def foresee_time(job: Job, *, afresh: bool = False) -> Outlook:

@@ -55,7 +55,7 @@ from edit_your_motion.people.preparation import (
 )
 from edit_your_motion.people.preview import contact_sheet, overlay_skeleton
 from edit_your_motion.people.skeleton import draw_skeleton
-from edit_your_motion.person import Person, check_place, describe_source, is_person, load_person
+from edit_your_motion.person import Person, check_place, is_person, load_person
 from edit_your_motion.presets import Choice
 from edit_your_motion.runtime.memory_plan import Plan, follow, make_plan
 from edit_your_motion.runtime.profiling import Recorder
@@ -400,8 +400,6 @@ def _tune(
         checkpoint.unlink(missing_ok=True)
         if is_person(folder):
             remove_whole(folder)
-    if config.complete_prompt:
-        logger.info("the prompt: %s", describe_source(config, clip))
     person = tune_person(backbone, clip, config, recorder, checkpoint=checkpoint)
     person = replace(person, inputs=inputs, preset=preset)
     person.save(folder)

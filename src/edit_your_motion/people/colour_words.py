@@ -1,4 +1,6 @@
-"""Colours of cloth, skin and hair by the words that captions use; sRGB in [0, 1]."""
+"""The words of captions: colours of cloth, skin and hair, sRGB in [0, 1], and how they are put together."""
+
+from collections.abc import Sequence
 
 COLOURS = {
     "red": (0.78, 0.13, 0.14), "orange": (0.92, 0.48, 0.12), "yellow": (0.95, 0.80, 0.20), "green": (0.16, 0.55, 0.25),
@@ -19,3 +21,13 @@ HAIR_COLOURS = {
     "blond": (0.82, 0.66, 0.38), "red": (0.60, 0.25, 0.11), "grey": (0.62, 0.62, 0.63),
     "light brown": (0.50, 0.35, 0.21), "auburn": (0.42, 0.16, 0.08), "white": (0.88, 0.88, 0.87),
 }  # fmt: skip
+
+
+def with_article(words: str) -> str:
+    """The words after "a" or "an"."""
+    return f"an {words}" if words[0] in "aeiou" else f"a {words}"
+
+
+def in_prose(parts: Sequence[str]) -> str:
+    """The parts as a sentence lists them: "a, b and c"."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
 
 from edit_your_motion.metrics.colour_difference import ciede2000, srgb_to_lab
-from edit_your_motion.people.colour_words import COLOURS, HAIR_COLOURS, SKIN_COLOURS
+from edit_your_motion.people.colour_words import COLOURS, HAIR_COLOURS, SKIN_COLOURS, in_prose, with_article
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
 
 _TABLES: Mapping[str, Mapping[str, tuple[float, float, float]]] = MappingProxyType(
@@ -18,8 +18,9 @@ _TABLES: Mapping[str, Mapping[str, tuple[float, float, float]]] = MappingProxyTy
 """What is looked at, and the colours that it can have."""
 
 LIT = 0.53
-"""Share of the light on a fully lit surface that usual surfaces of a picture reflect: rendered people are named best so
-(hair 83 %, trousers and skirts 84 %, shoes 87 %, tops, which are patterned, 59 %, skin within one tone 70 %)."""
+"""Share of the light on a fully lit surface that usual surfaces of a picture reflect: rendered people are named best so,
+of the 120 that it was chosen on 86 % by hair, 84 by trousers and skirts, 88 by shoes, 58 by tops, which are patterned,
+and 69 within one tone of skin."""
 
 _LIGHTNESS = 0.6
 """Weight of lightness beside hue and chroma: shade changes it most."""
@@ -153,14 +154,14 @@ def complete_prompt(prompt: str, looks: Mapping[str, str]) -> str:
     missing = [name for name in looks if not re.search(rf"\b({_MENTIONED[name]})\b", prompt, re.IGNORECASE)]
     of_body = [looks[name] for name in missing if name in _OF_BODY]
     of_clothes = [
-        _article(looks[name]) if name == "top" else looks[name] for name in missing if name not in ("skin", "hair")
+        with_article(looks[name]) if name == "top" else looks[name] for name in missing if name not in ("skin", "hair")
     ]
     who, verb, does = _split(prompt)
     person, worn, clothes = who.partition(" in ")
     if of_body:
-        person += (" and " if " with " in person else " with ") + _list(of_body)
+        person += (" and " if " with " in person else " with ") + in_prose(of_body)
     if of_clothes:
-        clothes = _list([clothes, *of_clothes]) if worn else _list(of_clothes)
+        clothes = in_prose([clothes, *of_clothes]) if worn else in_prose(of_clothes)
         worn = " in "
     return f"{person}{worn}{clothes}{verb}{does}"
 
@@ -169,12 +170,3 @@ def _split(prompt: str) -> tuple[str, str, str]:
     """Who, and does what: before and from the first verb; all of it is "who" where there is none that is known."""
     found = re.search(r" (?:is|are|was|does|do) ", prompt)
     return (prompt[: found.start()], found.group(), prompt[found.end() :]) if found else (prompt, "", "")
-
-
-def _article(words: str) -> str:
-    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
-
-
-def _list(parts: list[str]) -> str:
-    """As prose: "a, b and c"; what has an "and" of its own keeps it."""
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from edit_your_motion.people.colour_words import SKIN_COLOURS
+from edit_your_motion.people.colour_words import SKIN_COLOURS, in_prose, with_article
 from edit_your_motion.stage.garments import Bottom, Top
 from edit_your_motion.stage.identity import Identity
 from edit_your_motion.stage.scene import Scene
@@ -30,14 +30,6 @@ class _Memory:
         return self.rng is None or bool(self.rng.random() < odds)
 
 
-def _article(words: str) -> str:
-    return f"an {words}" if words[0] in "aeiou" else f"a {words}"
-
-
-def _list(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
 def describe_person(identity: Identity, rng: np.random.Generator | None = None) -> str:
     """Who it is: of edition 1 by sex, age and clothes ("a woman in a red dotted dress"), of edition 2 by all that is
     seen ("a woman with fair skin, long brown hair and glasses in a red dotted dress and white shoes").
@@ -49,14 +41,14 @@ def describe_person(identity: Identity, rng: np.random.Generator | None = None) 
     memory = _Memory(rng)
     if identity.portrait is None:
         person = ("an old " if identity.old else "a ") + ("man" if identity.male else "woman")
-        return f"{person} in {_list(_name_clothes(identity))}"
+        return f"{person} in {in_prose(_name_clothes(identity))}"
     age = "old" if identity.old else "middle-aged" if identity.portrait.wrinkles else ""
     noun = "man" if identity.male else "woman"
-    person = _article(f"{age} {noun}" if age and memory.keeps() else noun)
+    person = with_article(f"{age} {noun}" if age and memory.keeps() else noun)
     if looks := _name_looks(identity, memory):
-        person += f" with {_list(looks)}"
+        person += f" with {in_prose(looks)}"
     if worn := _name_varied_clothes(identity, memory):
-        person += f" in {_list(worn)}"
+        person += f" in {in_prose(worn)}"
     return person
 
 
@@ -75,9 +67,9 @@ def caption(scene: Scene, rng: np.random.Generator | None = None) -> str:
 def _name_clothes(identity: Identity) -> list[str]:
     bottom = f"{identity.bottom.cloth.words} {identity.bottom.name}"
     if identity.dressed:
-        return [_article(bottom)]
+        return [with_article(bottom)]
     top = f"{identity.top.cloth.words} {identity.top.name}"
-    return [_article(top), bottom if bottom.endswith("s") else _article(bottom)]
+    return [with_article(top), bottom if bottom.endswith("s") else with_article(bottom)]
 
 
 def skin_words(skin: tuple[float, float, float]) -> str:
@@ -108,26 +100,28 @@ def _name_varied_clothes(identity: Identity, memory: _Memory) -> list[str]:
     parts = []
     if identity.dressed:
         if memory.keeps(_MOSTLY_KEPT):
-            parts.append(_article(_name_bottom(identity.bottom, memory, sleeves=_name_sleeves(identity.top, memory))))
+            parts.append(
+                with_article(_name_bottom(identity.bottom, memory, sleeves=_name_sleeves(identity.top, memory)))
+            )
     else:
         if memory.keeps(_MOSTLY_KEPT):
             parts.append(_name_top(identity.top, memory))
         if memory.keeps(_MOSTLY_KEPT):
             bottom = _name_bottom(identity.bottom, memory)
-            parts.append(bottom if bottom.endswith("s") else _article(bottom))
+            parts.append(bottom if bottom.endswith("s") else with_article(bottom))
     if memory.keeps():
         bare = not identity.footwear.height
         name = identity.footwear.name
         parts.append(name if bare else f"{identity.footwear.cloth.words} {name}")
     if identity.hat != "none" and memory.keeps():
-        parts.append(_article(f"{identity.hat_cloth.words} {identity.hat}"))
+        parts.append(with_article(f"{identity.hat_cloth.words} {identity.hat}"))
     return parts
 
 
 def _name_top(top: Top, memory: _Memory) -> str:
-    words = _article(f"{_name_sleeves(top, memory)}{top.cloth.words} {top.name}")
+    words = with_article(f"{_name_sleeves(top, memory)}{top.cloth.words} {top.name}")
     if top.inner is not None and memory.keeps():
-        words += f" over {_article(f'{top.inner.words} shirt')}"
+        words += f" over {with_article(f'{top.inner.words} shirt')}"
     return words
 
 

@@ -5,11 +5,9 @@ import errno
 import os
 import re
 import shutil
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
@@ -18,6 +16,7 @@ import psutil
 from safetensors import SafetensorError
 
 from edit_your_motion.errors import DiskFullError, EditYourMotionError, InputError
+from edit_your_motion.storage.machines import name_machine
 
 NO_ROOM = {
     errno.ENOSPC: "no room is left to write {}: free some, or choose another disk",
@@ -98,7 +97,7 @@ def _workshop(path: Path) -> Iterator[Path]:
     """A folder beside `path` for what is being made, with all that libraries put beside it; it says whose it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path.parent)
-    shop = path.with_name(f".{path.stem[:KEPT]}-{_machine()}-{os.getpid()}-{uuid4().hex[:8]}{PARTIAL}")
+    shop = path.with_name(f".{path.stem[:KEPT]}-{name_machine()}-{os.getpid()}-{uuid4().hex[:8]}{PARTIAL}")
     _OWN.add(shop.name)
     try:
         shop.mkdir()
@@ -110,19 +109,9 @@ def _workshop(path: Path) -> Iterator[Path]:
 
 def _is_left(name: str) -> bool:
     """Whether a name is one of a workshop whose process is no longer; of other machines nobody knows."""
-    if not (found := LEFT.fullmatch(name)) or found[1] != _machine() or name in _OWN:
+    if not (found := LEFT.fullmatch(name)) or found[1] != name_machine() or name in _OWN:
         return False
     return int(found[2]) == os.getpid() or not psutil.pid_exists(int(found[2]))
-
-
-@cache
-def _machine() -> str:
-    """This machine, since it was started; a container with processes of its own is one, too."""
-    known = [socket.gethostname()]
-    for place in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
-        with suppress(OSError):  # Linux has these
-            known.append(os.readlink(place) if os.path.islink(place) else Path(place).read_text(encoding="ascii"))
-    return sha256("\n".join(known).encode()).hexdigest()[:8]
 
 
 def _flush(path: Path) -> None:

@@ -9,18 +9,17 @@ be had: ``NAME.lease-000002``. Whoever then still lives and held the last one do
 import json
 import logging
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
 import psutil
 
 from edit_your_motion.errors import EditYourMotionError
+from edit_your_motion.storage.machines import name_machine
 from edit_your_motion.storage.stores import Store
 
 logger = logging.getLogger(__name__)
@@ -118,7 +117,7 @@ def _beat(lease: _Lease, every: float, ended: threading.Event) -> None:
 
 
 def _introduce() -> dict[str, Any]:
-    return {"machine": _machine(), "process": os.getpid(), "started": psutil.Process().create_time()}
+    return {"machine": name_machine(), "process": os.getpid(), "started": psutil.Process().create_time()}
 
 
 def _is_gone(content: bytes) -> bool:
@@ -128,7 +127,7 @@ def _is_gone(content: bytes) -> bool:
         machine, process, started = str(holder["machine"]), int(holder["process"]), float(holder["started"])
     except (ValueError, KeyError, TypeError):
         return False  # somebody is just writing it
-    if machine != _machine():
+    if machine != name_machine():
         return False
     try:
         found = psutil.Process(process)
@@ -137,12 +136,3 @@ def _is_gone(content: bytes) -> bool:
         return True
     except psutil.Error:
         return False
-
-
-def _machine() -> str:
-    """Names this machine since it was started, and among its containers the one whose processes are ours."""
-    boot, processes = f"{psutil.boot_time():.0f}", ""
-    with suppress(OSError):  # other systems than Linux have neither
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        processes = os.readlink("/proc/self/ns/pid")
-    return f"{socket.gethostname()} {boot} {processes}"

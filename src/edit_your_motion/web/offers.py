@@ -6,7 +6,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from edit_your_motion.config import EditConfig, flatten, load_config, merge, parse_config
+from edit_your_motion.config import EditConfig, flatten, load_config, merge, nest, parse_config
 from edit_your_motion.errors import ConfigError
 
 OFTEN = {"tuning": {"checkpoint_every": 10}}
@@ -70,11 +70,5 @@ def spread_settings(settings: Mapping[str, Any], vary: Mapping[str, Sequence[Any
         chosen = dict(zip(vary, values, strict=True))
         name = ", ".join(f"{setting} {value if isinstance(value, str) else json.dumps(value)}"
                          for setting, value in chosen.items())  # fmt: skip
-        grid[name] = merge(settings, *(_nest(setting, value) for setting, value in chosen.items()))
+        grid[name] = merge(settings, nest(chosen))
     return grid
-
-
-def _nest(name: str, value: Any) -> dict[str, Any]:
-    for part in reversed(name.split(".")):
-        value = {part: value}
-    return dict(value)

@@ -37,10 +37,10 @@ def compare_colours(
         truth: as many and as large.
         parts: where the truth shows them.
     """
-    smallest = FEWEST * parts[next(iter(parts))][0].size if parts else 0
+    height, width = truth.shape[1:3]
     means = {}
     for name, places in parts.items():
-        seen = [i for i, place in enumerate(places) if place.sum() >= max(smallest, 1)]
+        seen = [i for i, place in enumerate(places) if place.sum() >= max(FEWEST * height * width, 1)]
         if seen:
             pairs = [(_colour(frames[i][places[i]]), _colour(truth[i][places[i]])) for i in seen]
             first, second = np.swapaxes(np.array(pairs), 0, 1)
