@@ -220,8 +220,8 @@ def test_the_way_from_the_queue_to_a_downloaded_edit(site: WebSite, browse: Brow
         job = page.locator("#job-list li", has_text="slowly")
         await job.get_by_role("button", name="Look").click(timeout=400_000)
         await page.wait_for_selector("#look:not([hidden])")
-        sides = "['source', 'reference', 'edited'].map((row) => document.getElementById(`row-${row}`)?.width)"
-        await page.wait_for_function(f"{sides}.every((side) => side === 64)")
+        for row in ("source", "reference", "edited"):
+            await playwright.expect(page.locator(f"#row-{row}")).to_have_js_property("width", 64)
         await page.locator("#wipe").fill("0")
         await playwright.expect(page.locator("#downloads a", has_text="edited.mp4")).to_be_visible()
         async with page.expect_download() as download:
