@@ -19,7 +19,7 @@ _TABLES: Mapping[str, Mapping[str, tuple[float, float, float]]] = MappingProxyTy
 
 LIT = 0.53
 """Share of the light on a fully lit surface that usual surfaces of a picture reflect. With it rendered people are named
-best: of the 120 that it was chosen on 86 % by hair, 84 by trousers and skirts, 88 by shoes, 58 by tops, which are patterned,
+best: of the 120 it was chosen on 86 % by hair, 84 by trousers and skirts, 88 by shoes, 58 by tops (patterned ones),
 and 69 within one tone of skin."""
 
 _LIGHTNESS = 0.6
