@@ -13,11 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import trying
+from edit_your_motion.batch.making import Workshop
+from edit_your_motion.batch.manifest import read_manifest
+from edit_your_motion.batch.rows import plan_rows
+from edit_your_motion.batch.run import run_batch
 from edit_your_motion.benchmark.methods.catalogue import choose_methods
 from edit_your_motion.benchmark.paired import run as paired
 from edit_your_motion.benchmark.paired.pairs import PAIRS
 from edit_your_motion.config import EditConfig, PrepareConfig, load_config, parse_config
 from edit_your_motion.errors import ModelFileError
+from edit_your_motion.executors.here import Here
 from edit_your_motion.jobs.session import run_apply, run_edit, run_prepare, run_tune
 from edit_your_motion.models.tiny import make_base, make_controlnet
 from edit_your_motion.people import generated_frames, preparation
@@ -178,6 +183,24 @@ def benchmark(folder: Path, _: object) -> None:
     assert not failures, failures
 
 
+def batch(folder: Path, _: object) -> None:
+    """Two motions of one person, who is tuned once."""
+    short = edit_config(inputs()).model_dump(mode="json", exclude={"source", "reference", "people", "prompt"})
+    rows = [
+        {
+            "source": "source/video.mp4", "people.keypoints": "source/keypoints.json", "people.masks": "source/masks",
+            "reference": f"{name}/video.mp4", "people.reference_keypoints": f"{name}/keypoints.json",
+            "prompt": PROMPT, "name": f"as-{name}",
+        }
+        for name in ("reference", "source")
+    ]  # fmt: skip
+    manifest = folder.parent / "rows.json"
+    write_text(manifest, json.dumps(rows))
+    planned = plan_rows(read_manifest(manifest), inputs(), [short])
+    failures = run_batch(planned, Workshop(str(folder / "batch"), folder / "cache"), Here(), SILENT)
+    assert not failures, failures
+
+
 COMMANDS: dict[str, Command] = {
     "edit": Command(lambda folder, _: run_edit(edit_config(inputs()), folder / "edit", SILENT) and None, kills=3),
     "tune": Command(
@@ -203,6 +226,7 @@ COMMANDS: dict[str, Command] = {
         kills=3,
     ),
     "benchmark": Command(benchmark, kills=4),
+    "batch": Command(batch, result=lambda folder: digest(folder / "batch"), kills=4),
 }
 
 
