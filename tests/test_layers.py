@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_dilation, gaussian_filter
 
 from edit_your_motion.compositing.camera_motion import align_frames, follow_camera, stands_still, warp
 from edit_your_motion.compositing.clean_plate import Plate, make_plate
@@ -151,7 +151,7 @@ def test_the_matte_is_the_person_and_nothing_of_an_old_one(finder: str) -> None:
     generated = np.where(person[..., None], [240, 240, 30], np.where(old[..., None], generated + 25, generated))
     generated = generated.clip(0, 255).round().astype(np.uint8)
     found = {"found": person, "nobody": np.zeros_like(person), "none": None}[finder]
-    matte = make_matte(generated, place, upright(66), reach=8.0, found=found)
+    matte = make_matte(generated, upright(66), reach=8.0, found=found)
     assert matte[person].mean() > 0.93
     assert not matte[old].any()
     laid = composite(generated, place, matte)
@@ -159,10 +159,25 @@ def test_the_matte_is_the_person_and_nothing_of_an_old_one(finder: str) -> None:
     assert ((matte[0, 50] > 0.02) & (matte[0, 50] < 0.98)).any(), "its edge is soft"
 
 
+@pytest.mark.parametrize("found", [True, False])
+def test_a_place_generated_in_other_colours_makes_no_rim_about_the_person(found: bool) -> None:
+    person = np.zeros((1, SIDE, SIDE), bool)
+    person[0, 22:78, 60:72] = True
+    generated = np.where(person[..., None], [200, 60, 40], [150, 150, 170]).astype(np.uint8)
+    shoe = np.zeros_like(person)
+    shoe[0, 78:80, 60:72] = True
+    generated[shoe] = (20, 20, 60)
+    matte = make_matte(generated, upright(66), reach=8.0, found=person if found else None)
+    about = binary_dilation(person[0], iterations=3) & ~binary_dilation((person | shoe)[0])
+    assert matte[0, about].mean() < 0.1
+    assert matte[person].mean() > 0.95
+    assert matte[shoe].mean() > 0.6, "the finder missed the shoe, which has a colour of its own"
+
+
 def test_a_frame_without_a_skeleton_is_the_plate_alone() -> None:
     place = np.full((1, SIDE, SIDE, 3), 90, np.uint8)
     nobody = Keypoints(np.zeros((1, 18, 3), np.float32), SIDE, SIDE)
-    assert not make_matte(place + 50, place, nobody, reach=8.0).any()
+    assert not make_matte(place + 50, nobody, reach=8.0).any()
 
 
 def test_a_plate_of_a_moving_camera_goes_with_its_frames() -> None:

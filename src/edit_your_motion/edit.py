@@ -272,7 +272,7 @@ def _lay_over_background(
     if background == "source":
         return keep_background(frames, source.video.frames, source.masks, source.keypoints, aligned, found)
     place, reach = source.without_person(), find_reach(source.masks, source.keypoints)
-    return composite(frames, place, make_matte(frames, place, aligned, reach, found))
+    return composite(frames, place, make_matte(frames, aligned, reach, found))
 
 
 def follow_source(source: PreparedClip, frames: int, fps: Fraction) -> Int[np.ndarray, " f"]:

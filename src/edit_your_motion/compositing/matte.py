@@ -1,4 +1,6 @@
-"""The edited person over the plate: a soft matte from what differs, where the skeleton and the finder say it may be."""
+"""The edited person over the plate: a soft matte from colours, where the skeleton and the finder say it may be."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -10,14 +12,20 @@ from edit_your_motion.sampling.kept_background import distances_to_skeletons
 CORE = 0.25
 """Share of the body's reach about its skeleton that is the person whatever it looks like."""
 
-FOUND_GROWN = 0.02
+FOUND_GROWN = 0.03
 """How far beyond the finder's mask hair, fingers and cloth may reach, as a share of the picture's short side."""
 
-_NOISE = 3.0
-"""Differences of so many times what the generated place differs from the plate anyhow are half the person's."""
+_SURE = 0.012
+"""From so far inside of the finder's mask on everything is the person, as a share of the picture's short side."""
 
-_LEAST = 12.0
-"""The same, levels of 255, at least."""
+_SCALES = (0.012, 0.03, 0.1)
+"""Widths of the neighbourhoods whose colours count, as shares of the picture's short side; the nearest decides."""
+
+_ALIKE = 15.0
+"""Colours that are so many levels of 255 apart hardly tell the person from the place."""
+
+_OFF = 20.0
+"""What lies so many levels of 255 off the place may be the person, whatever colour the person has beside it."""
 
 
 def composite(
@@ -35,63 +43,77 @@ def composite(
 
 def make_matte(
     edited: UInt8[np.ndarray, "f h w 3"],
-    plates: UInt8[np.ndarray, "f h w 3"],
     skeletons: Keypoints,
     reach: float,
     found: Bool[np.ndarray, "f h w"] | None = None,
 ) -> Float[np.ndarray, "f h w"]:
     """How much of each pixel is the edited person, from 0 to 1.
 
-    The person is what differs from the plate within the reach of the skeleton. Close to the bones it is the person even
-    where it has the place's colour. Where the finder sees it in a frame, its mask, a little grown, is the limit, and
-    the inside of the mask is the person throughout. A guided filter (He et al. 2010) lays the matte's edge along the
-    edited picture's.
+    Close to the bones and well inside the finder's mask everything is the person, and far from both nothing is.
+    Between, a pixel is the person as far as its colour lies from the generated place's beside it, towards the person's
+    beside it or as far off as that (shoes have their own colour). In frames in which the finder saw nobody the reach of
+    the body about its skeleton takes the place of the mask. A guided filter (He et al. 2010) lays the matte's edge
+    along the edited picture's.
 
     Args:
         edited: the generated frames.
-        plates: the place alone.
         skeletons: what guided the edit.
         reach: how far from its skeleton the body reaches, pixels (`find_reach`).
         found: the finder's masks in the edited frames; frames in which it found nobody are empty.
     """
     limbs = distances_to_skeletons(skeletons)
+    masks = np.zeros(limbs.shape, bool) if found is None else found
     return np.stack(
         [
-            _matte(frame, plate, distances, reach, None if found is None or not found[index].any() else found[index])
-            for index, (frame, plate, distances) in enumerate(zip(edited, plates, limbs, strict=True))
+            _matte(frame.astype(np.float32), distances, reach, mask)
+            for frame, distances, mask in zip(edited, limbs, masks, strict=True)
         ]
     )
 
 
 def _matte(
-    frame: UInt8[np.ndarray, "h w 3"],
-    plate: UInt8[np.ndarray, "h w 3"],
+    frame: Float[np.ndarray, "h w 3"],
     limbs: Float[np.ndarray, "h w"],
     reach: float,
-    found: Bool[np.ndarray, "h w"] | None,
+    found: Bool[np.ndarray, "h w"],
 ) -> Float[np.ndarray, "h w"]:
     short_side = min(frame.shape[:2])
-    near = limbs <= 1.2 * reach
-    if not near.any():
-        return np.zeros(frame.shape[:2], np.float32)
-    difference = np.sqrt(((frame.astype(np.float32) - plate) ** 2).mean(axis=-1))
-    difference = gaussian_filter(difference, 0.004 * short_side)
-    around = (limbs > 1.2 * reach) & (limbs <= 3 * reach)
-    noise = float(np.median(difference[around])) if around.any() else 0.0
-    threshold = max(_LEAST, _NOISE * noise)
-    differs = np.clip((difference - 0.5 * threshold) / threshold, 0, 1)
-    bones = np.clip(2 - limbs / max(CORE * reach, 1.0), 0, 1)
-    if found is None:
-        inside, limit = bones, np.clip((1.2 * reach - limbs) / (0.2 * reach + 1), 0, 1)
+    core = limbs <= CORE * reach
+    if found.any():
+        inside = core | (distance_transform_edt(found) > _SURE * short_side)
+        outside = distance_transform_edt(~(found | core)) > FOUND_GROWN * short_side
+        likely = gaussian_filter(found.astype(np.float32), 0.005 * short_side)
     else:
-        deep = distance_transform_edt(found)
-        away = distance_transform_edt(~found & (bones < 1))
-        grown = FOUND_GROWN * short_side
-        inside = np.maximum(np.clip(deep / max(0.01 * short_side, 1.0) - 0.5, 0, 1), bones)
-        limit = np.clip(1 - (away - grown) / max(grown, 1.0), 0, 1)
-    matte = np.maximum(inside, differs * limit)
-    refined = _guided(frame.astype(np.float32).mean(axis=-1) / 255, matte, max(1, round(0.015 * short_side)))
-    return np.where(near, np.clip(refined, 0, 1), 0).astype(np.float32)
+        inside, outside = core, limbs > reach
+        likely = np.clip(2.4 - 2 * limbs / max(reach, 1.0), 0, 1)
+    if not inside.any():
+        return np.zeros(frame.shape[:2], np.float32)
+    scales = [share * short_side for share in _SCALES]
+    place = _colours_near(frame, outside, scales)
+    own, person = frame - place, _colours_near(frame, inside, scales) - place
+    apart = (person**2).sum(axis=-1)
+    towards = (own * person).sum(axis=-1) / np.maximum(apart, 1)
+    off = np.sqrt((own**2).sum(axis=-1) / np.maximum(apart, 3 * _OFF**2))
+    by_colour = np.clip(np.maximum(towards, 1.3 * off - 0.3), 0, 1)
+    alike = np.exp(-apart / (3 * _ALIKE**2)) if outside.any() else 1.0
+    between = (1 - alike) * by_colour + alike * likely
+    matte = np.where(inside, 1, np.where(outside, 0, between))
+    refined = _guided(frame.mean(axis=-1) / 255, matte, max(1, round(0.015 * short_side)))
+    return np.clip(refined, 0, 1).astype(np.float32)
+
+
+def _colours_near(
+    frame: Float[np.ndarray, "h w 3"], where: Bool[np.ndarray, "h w"], scales: Sequence[float]
+) -> Float[np.ndarray, "h w 3"]:
+    """For each pixel the mean colour of those pixels of a region that are near, at the first scale that reaches any."""
+    weight = where.astype(np.float32)
+    colours = np.zeros_like(frame)
+    total = np.zeros(where.shape, np.float32)
+    for order, scale in enumerate(scales):
+        share = np.float32(1e-3**order)
+        colours += share * gaussian_filter(frame * weight[..., None], (scale, scale, 0))
+        total += share * gaussian_filter(weight, scale)
+    return colours / np.maximum(total, np.finfo(np.float32).tiny)[..., None]
 
 
 def _guided(
