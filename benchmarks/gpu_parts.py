@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from einops import rearrange
-from gpu import PIECE, ROOT, WORK, Facts
+from gpu import PIECE, WORK, Facts
 from torch import Tensor
 
 PAIR, FRAMES, FPS = 243, 8, 4
@@ -147,11 +147,13 @@ def distance(a: Tensor, b: Tensor) -> float:
 
 def edit_the_demo(options: argparse.Namespace) -> Facts:
     """Whole edits of the demo's clips, rendered anew with their truth, in each half precision that a GPU has."""
-    from edit_your_motion.config import EditConfig, load_config, parse_config
+    from edit_your_motion.config import EditConfig
     from edit_your_motion.edit import apply_motion, tune_person
     from edit_your_motion.models.backbone import Backbone
     from edit_your_motion.models.loading import load_architecture
+    from edit_your_motion.models.shipped import SMALL
     from edit_your_motion.people.preparation import PreparedClip
+    from edit_your_motion.presets import choose_settings
     from edit_your_motion.pretrain.samples import write_sheet
     from edit_your_motion.runtime.memory_plan import Rehearsal, follow, make_plan
     from edit_your_motion.runtime.profiling import Recorder, peak_memory
@@ -179,12 +181,12 @@ def edit_the_demo(options: argparse.Namespace) -> Facts:
         few = {"iterations": 2}
         changes |= {"tuning": {"motion": few, "appearance": few}, "inversion": {"steps": 2}}
         changes["sampling"]["steps"] = 2
-    given = load_config(ROOT / "demo" / "settings.yaml")
     facts: Facts = {"machine": describe_machine(torch.device(options.device)), "edits": {}}
     rows = [clip.frames for clip in (pair.source, pair.reference, pair.truth)]
     for precision in ("bf16", "fp16") if torch.device(options.device).type == "cuda" else ("fp32",):
         runtime = {"device": options.device, "precision": precision, "memory": "8GB"}
-        config = parse_config(EditConfig, given, {**changes, "runtime": runtime})
+        given = ("the benchmark", {**changes, "runtime": runtime})
+        config = choose_settings(EditConfig, given, preset="best", base=SMALL).config
         shape = (frames, side, side)
         rehearsal = Rehearsal(architecture, config.network, config.tuning, config.runtime, shape)
         plan = make_plan(rehearsal, config.windows, config.runtime)

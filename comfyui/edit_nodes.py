@@ -15,6 +15,7 @@ from torch import Tensor
 from edit_your_motion.config import AnyConfig, ApplyConfig, BaseConfig, PeopleConfig, RuntimeConfig, TuneConfig, merge
 from edit_your_motion.edit import apply_motion, loop_frames, tune_person
 from edit_your_motion.errors import ConfigError, VideoError
+from edit_your_motion.jobs.loss_curves import draw_losses
 from edit_your_motion.jobs.scores import score_frames
 from edit_your_motion.models.backbone import Precision
 from edit_your_motion.people.alignment import AlignmentMethod
@@ -25,7 +26,6 @@ from edit_your_motion.presets import Choice, PresetName, choose_settings
 from edit_your_motion.sampling.latent_preview import LatentPreview
 from edit_your_motion.storage.parsing import parse_yaml
 from edit_your_motion.tuning.loop import TuningStep
-from edit_your_motion.tuning.loss_curve import draw_losses
 from edit_your_motion.web.offers import check_settings
 
 from . import folders

@@ -22,6 +22,7 @@ from edit_your_motion.batch.summary import Result, gather_results, to_page, writ
 from edit_your_motion.cli import main
 from edit_your_motion.errors import ConfigError, InputError, ModelFileError
 from edit_your_motion.executors.here import Here
+from edit_your_motion.person import read_preset
 from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.storage.stores import LocalStore, RemoteStore, open_store
 from synthetic_clip import film, write_clip
@@ -282,7 +283,10 @@ def test_each_row_is_there_and_each_person_once(batch: tuple[list[Row], Path]) -
     for name in ("a", "b"):
         files = {path.name for path in (output / "edits" / name).iterdir()}
         assert {"edited.mp4", "sheet.png", "run.json", "row.json", "log.txt", "config.yaml"} <= files
-    assert len(list((output / "persons").glob("*/tuned.safetensors"))) == 1
+    (person,) = (output / "persons").iterdir()
+    assert read_preset(person) == "paper"
+    for record in ("edits/a/run.json", "edits/b/run.json", f"persons/{person.name}/run.json"):
+        assert json.loads((output / record).read_text())["preset"] == "paper"
     assert not list(output.rglob("*lease*"))
     assert json.loads((output / "edits" / "gone" / "failure.json").read_text())["error"]
 

@@ -157,6 +157,9 @@ def test_every_cell_is_whole(benchmark: Path, config: PairedConfig) -> None:
             cell = load_cell(folder)
             assert cell.scores.keys() | cell.gaps.keys() == PAIRED_METRICS.keys()
             assert not cell.scores.keys() & cell.gaps.keys()
+            changed = {"inversion.steps": 1, "sampling.steps": 1, "share": 1e-6}
+            edited = {"preset": "paper", "base": "base", "changed": changed}
+            assert cell.settings == (edited if name in NAMES[2:] else None)
     assert {path.name for path in (benchmark / "pairs" / TWO[0].name).iterdir()} == {
         "source.mp4", "reference.mp4", "truth.mp4",
     }  # fmt: skip
@@ -498,6 +501,9 @@ def test_a_real_summary_and_its_sheets(benchmark: Path, tmp_path: Path) -> None:
     assert [method.name for method in summary.methods] == list(NAMES)
     assert all(method.scores["psnr"].pairs == 2 for method in summary.methods)
     write_summary(folder, summary)
+    named = "Preset `paper`, base `base`, inversion.steps 1, sampling.steps 1, share 1e-06."
+    assert named in (folder / "table.md").read_text()
+    assert json.loads((folder / "table.json").read_text())["settings"] == named
     write_sheets(folder)
     sheet = np.asarray(Image.open(folder / "sheets" / f"{TWO[0].name}.png"))
     overview = np.asarray(Image.open(folder / "overview.png"))

@@ -131,10 +131,13 @@ def test_numbers_are_those_of_the_metrics_on_whole_arrays(many: Path) -> None:
 
 
 def test_what_is_written_says_how_it_was_measured(many: Path) -> None:
+    record = '{"preset": "fast", "origins": {}, "config": {"model": {"base": "small"}}}'
+    (many / "outputs" / "run.json").write_text(record)
     report = evaluate_subjects(find_subjects(many / "outputs", many / "truths"), QUICK, SILENT, split="three noises")
     write_set_report(many / "result", report)
     document = json.loads((many / "result" / "report.json").read_text())
     assert document["split"] == "three noises"
+    assert document["settings"] == "Preset `fast`, base `small`."
     assert document["resolutions"] == ["64x48"]
     assert document["frames"] == [4, 5, 4]
     by_name = {value["name"]: value for value in document["summary"]}
@@ -146,7 +149,14 @@ def test_what_is_written_says_how_it_was_measured(many: Path) -> None:
     single = Report.from_json((many / "result" / "clips" / "b.json").read_text())
     assert single == report.reports["b"]
     text = (many / "result" / "table.md").read_text()
-    for stated in ("3 clips of 4 to 5 frames, 64x48", "three noises", "psnr ↑", "10 log10(255^2 / MSE)", "## Clips"):
+    for stated in (
+        "Preset `fast`",
+        "3 clips of 4 to 5 frames, 64x48",
+        "three noises",
+        "psnr ↑",
+        "10 log10(255^2 / MSE)",
+        "## Clips",
+    ):
         assert stated in text
     assert "| b | 5 | 64x48 |" in text
 
@@ -408,6 +418,7 @@ def test_the_command_on_a_folder(many: Path, capfd: pytest.CaptureFixture[str]) 
     assert command(*given, "--metrics", "psnr", "--metrics", "ssim", "--quiet") == 0
     assert capfd.readouterr() == ("", "")
     assert {value["name"] for value in json.loads((output / "report.json").read_text())["summary"]} == {"psnr", "ssim"}
+    assert json.loads((output / "run.json").read_text())["config"] == EvaluationConfig().model_dump(mode="json")
     (many / "truths" / "b" / "0000.png").unlink()
     assert command(*given, "--metrics", "psnr") == 1
     out, err = capfd.readouterr()

@@ -18,7 +18,7 @@ from synthetic_clip import film, short_edit, write_clip
 
 def test_each_stage_has_a_panel_and_its_line_falls_with_its_losses() -> None:
     falling, rising = np.geomspace(1, 0.01, 200), np.geomspace(0.01, 1, 200)
-    picture = draw_losses([("stage 1", falling.tolist()), ("nothing", []), ("stage 2", rising.tolist())])
+    picture = draw_losses(dict(enumerate([*falling.tolist(), *rising.tolist()], 1)), [200, 0, 200])
     assert picture.shape == (HEIGHT, 2 * WIDTH, 3)
     line = (picture == (0, 114, 178)).all(axis=-1)
     for panel, sign in ((line[:, :WIDTH], 1), (line[:, WIDTH:], -1)):
@@ -30,9 +30,17 @@ def test_each_stage_has_a_panel_and_its_line_falls_with_its_losses() -> None:
 
 @pytest.mark.parametrize("losses", [[], [0.3], [0.2] * 9, [0.1, float("nan"), 0.4, float("inf")], [0.0, 0.0]])
 def test_whatever_the_losses_are_there_is_a_picture(losses: list[float]) -> None:
-    picture = draw_losses([("stage 1", losses)])
+    picture = draw_losses(dict(enumerate(losses, 1)), [len(losses)])
     assert picture.shape == (HEIGHT, WIDTH, 3)
     assert (picture != 255).any() == bool(losses)
+
+
+def test_what_is_to_come_has_its_place_and_the_past_may_be_missing() -> None:
+    picture = draw_losses({7: 0.5, 8: 0.4, 12: 0.3, 13: 0.2}, [10, 10])
+    line = (picture == (0, 114, 178)).all(axis=-1)
+    first, second = (np.flatnonzero(line[:, at : at + WIDTH].any(axis=0)) for at in (0, WIDTH))
+    assert first.min() > WIDTH / 2 > second.max()
+    assert draw_losses({}, [10, 10]).shape == (HEIGHT, 2 * WIDTH, 3)
 
 
 def test_the_mean_runs_along_a_line_as_the_line() -> None:

@@ -1,6 +1,7 @@
 """The pipeline keeps the conventions of diffusers."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ import torch
 from PIL import Image
 
 from edit_your_motion import EditYourMotionPipeline, TuneConfig
-from edit_your_motion.config import ApplyConfig, EditConfig, parse_config
+from edit_your_motion.config import ApplyConfig, BaseConfig, EditConfig, parse_config
 from edit_your_motion.errors import CheckpointError, ConfigError, OutOfMemoryError
 from edit_your_motion.nn.video_unet import VideoUNet
 from edit_your_motion.people.preparation import PreparedClip
+from edit_your_motion.presets import PresetName, make_config
 from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.sampling.kept_background import people_cells
 from synthetic_clip import SyntheticClip, film, short_edit, write_clip
@@ -291,6 +293,53 @@ def test_other_failures_are_not_taken_for_memory(
     monkeypatch.setattr(VideoUNet, "forward", fail)
     with pytest.raises(RuntimeError, match="something else"):
         pipeline.apply(walk.prepared, config=ApplyConfig())
+
+
+@pytest.mark.parametrize(("asked", "taken"), [(None, "fast"), ("best", "best"), ("paper", "paper")])
+def test_presets_are_those_of_the_command_line(
+    pipeline: EditYourMotionPipeline,
+    walk: SyntheticClip,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: PresetName | None,
+    taken: PresetName,
+) -> None:
+    (tmp_path / "recommended.yaml").write_text("preset: fast\nsettings: {sampling: {guidance_scale: 2}}\n")
+    model = {"base": str(tmp_path)}
+    tuned, used = pipeline.person, list[ApplyConfig]()
+
+    def stop(
+        backbone: object, person: object, reference: object, config: ApplyConfig, *_: object, **__: object
+    ) -> None:
+        used.append(config)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(
+        "edit_your_motion.pipeline.tune_person", lambda _, __, config, *___, **____: replace(tuned, config=config)
+    )
+    monkeypatch.setattr("edit_your_motion.pipeline.apply_motion", stop)
+    own = EditYourMotionPipeline(pipeline.backbone, BaseConfig(**model))
+    given = {"inversion": {"steps": 7}, "model": {"base": "another"}}
+    person = own.tune(walk.prepared, "a box walks", preset=asked, config=given)
+    expected = {"inversion": {"steps": 7}, "model": model, "prompt": "a box walks"}
+    assert (person.preset, person.config) == (taken, make_config(TuneConfig, expected, preset=taken))
+    for again, preset in ((None, taken), ("best", "best")):
+        with pytest.raises(KeyboardInterrupt):
+            own.apply(walk.prepared, preset=again, config={"sampling": {"steps": 9}}, guidance_scale=5)
+        sampling = {"sampling": {"steps": 9, "guidance_scale": 5}}
+        whole = make_config(EditConfig, {"model": model, **sampling}, preset=preset)
+        assert used.pop() == whole.for_applying()
+
+
+def test_a_preset_does_not_go_with_settings_that_are_complete(
+    pipeline: EditYourMotionPipeline, walk: SyntheticClip
+) -> None:
+    with pytest.raises(ConfigError, match="a TuneConfig and the preset 'best'"):
+        pipeline.tune(walk.prepared, preset="best", config=TuneConfig())
+    with pytest.raises(ConfigError, match="whole ApplyConfig and no preset; got a TuneConfig"):
+        pipeline.apply(walk.prepared, config=TuneConfig())
+    with pytest.raises(ConfigError, match="stepz"):
+        pipeline.apply(walk.prepared, config={"sampling": {"stepz": 1}})
 
 
 def test_defaults_are_the_papers() -> None:

@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
+from edit_your_motion.benchmark.datasets.config import DatasetConfig
+from edit_your_motion.benchmark.paired.config import PairedConfig
+from edit_your_motion.benchmark.settings import describe_settings, find_settings, list_settings
 from edit_your_motion.config import ApplyConfig, EditConfig, TuneConfig
 from edit_your_motion.errors import CheckpointError, ConfigError
 from edit_your_motion.presets import PRESETS, choose_settings, load_preset, make_config
@@ -59,11 +62,47 @@ def test_the_small_base_takes_its_own_settings_by_itself() -> None:
     assert choose_settings(EditConfig).preset == "paper"
 
 
-def test_the_demo_asks_for_nothing_but_the_small_base() -> None:
-    """The settings that the demo's figures are made with are what the small base recommends."""
-    path = Path(__file__).parents[1] / "demo" / "settings.yaml"
-    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    assert make_config(EditConfig, settings, preset="paper") == make_config(EditConfig, SMALL)
+BENCHMARKS = [PairedConfig, DatasetConfig]
+
+
+@pytest.mark.parametrize("kind", BENCHMARKS)
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_a_benchmark_has_the_preset_under_its_edit(kind: type[PairedConfig | DatasetConfig], name: str) -> None:
+    edit = make_config(EditConfig, SMALL, preset=name)
+    assert make_config(kind, {"edit": SMALL, "preset": name}).edit == edit
+    chosen = choose_settings(kind, ("flags", {"edit": SMALL}), preset=name)
+    assert (chosen.config.edit, chosen.config.preset, chosen.preset) == (edit, name, name)
+    over = make_config(kind, {"edit": {**SMALL, "sampling": {"steps": 7}}, "preset": name})
+    assert over.edit.sampling == edit.sampling.model_copy(update={"steps": 7})
+    assert describe_settings(over) == {"preset": name, "base": "small", "changed": {"sampling.steps": 7}}
+
+
+@pytest.mark.parametrize("kind", BENCHMARKS)
+def test_a_benchmark_is_of_the_letter_unless_it_says_another(kind: type[PairedConfig | DatasetConfig]) -> None:
+    plain = make_config(kind, {"edit": SMALL})
+    assert plain.preset == "paper"
+    assert plain.edit == make_config(EditConfig, SMALL, preset="paper")
+    assert make_config(kind) == kind()
+    with pytest.raises(ConfigError, match="best, fast, paper"):
+        make_config(kind, {"preset": "quick"})
+
+
+def test_tables_name_preset_and_base_and_what_differs() -> None:
+    config = make_config(PairedConfig, {"edit": SMALL, "preset": "best", "rate": 10})
+    plain, own = describe_settings(config), {"preset": "paper", "base": "small", "changed": {}}
+    assert list_settings({"a": [plain], "b": [plain, plain]}) == "Preset `best`, base `small`, rate 10.0."
+    both = list_settings({"a": [plain], "b": [own], "truth": [None]})
+    assert both == "Preset `best`, base `small`, rate 10.0 (a); preset `paper`, base `small` (b)."
+    assert list_settings({"truth": [None]}) == "Preset and base not recorded."
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[1]", "{}", '{"config": {}}', '{"config": 3, "origins": {}, "preset": "best"}']
+)
+@pytest.mark.parametrize("name", ["run.json", "scores.json"])
+def test_a_record_of_something_else_says_nothing_of_settings(content: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    assert find_settings(tmp_path / "edited.mp4") is None
 
 
 def test_a_part_of_an_edit_takes_its_part() -> None:

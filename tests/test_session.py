@@ -23,6 +23,7 @@ from edit_your_motion.config import (
     EditConfig,
     PrepareConfig,
     ReferenceConfig,
+    TuneConfig,
     load_config,
     parse_config,
 )
@@ -253,7 +254,6 @@ def test_killed_after_tuning_tunes_no_more_and_ends_the_same(
 ) -> None:
     with pytest.raises(KilledError):
         run_edit(config, copied, KilledAt("sample", 1))
-    (copied / "person/losses.png").unlink()
     (copied / "tuning.safetensors").write_bytes(b"of a process that was killed just before it removed this")
     run_edit(config, copied, SILENT)
     assert_same_files(copied, finished.folder)
@@ -269,8 +269,29 @@ def test_tuning_alone_goes_on_and_leaves_only_the_person(
     person = run_tune(tuning, place, SILENT)
     assert [path.name for path in tmp_path.iterdir()] == ["person"]
     assert_same_person(person, load_person(finished.folder / "person"))
+    record = json.loads((place / "run.json").read_text())
+    assert (record["losses"], record["prompt"], record["preset"]) == (person.losses, person.prompt, None)
+    assert parse_config(TuneConfig, record["config"]) == tuning
+    assert {"tune, stage 2", "invert"} <= record["phases"].keys()
+    assert "scores" not in record
     monkeypatch.setattr(session, "tune_person", None)
     assert_same_person(run_tune(tuning, place, SILENT), person)
+
+
+def test_a_person_is_there_with_their_record_or_not_at_all(
+    config: EditConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(folder: Path, person: Person) -> None:
+        assert folder.name != "person", "the place itself is still empty"
+        raise KilledError
+
+    monkeypatch.setattr(session, "write_losses", fail)
+    with pytest.raises(KilledError):
+        run_tune(config.for_tuning(), tmp_path / "person", SILENT)
+    assert not (tmp_path / "person").exists()
+    monkeypatch.undo()
+    run_tune(config.for_tuning(), tmp_path / "person", SILENT)
+    assert {"losses.png", "run.json", "tuned.safetensors"} <= {path.name for path in (tmp_path / "person").iterdir()}
 
 
 def test_another_base_takes_a_word_and_is_recorded(
@@ -432,8 +453,13 @@ def test_preparing_writes_what_can_be_given_back(source: SyntheticClip, config: 
     clip = run_prepare(preparing(config), tmp_path / "prepared", SILENT)
     names = {path.name for path in (tmp_path / "prepared").iterdir()}
     assert names == {
-        "finding.json", "frames.mp4", "keypoints.json", "masks", "overlay.mp4", "plate", "preview.png", "skeleton.mp4",
+        "finding.json", "frames.mp4", "keypoints.json", "masks", "overlay.mp4", "plate", "preview.png", "run.json",
+        "skeleton.mp4",
     }  # fmt: skip
+    record = json.loads((tmp_path / "prepared" / "run.json").read_text())
+    assert parse_config(PrepareConfig, record["config"]) == preparing(config)
+    assert record["people"]["source"]["found"] == clip.found
+    assert record["phases"].keys() and not {"losses", "prompt", "scores"} & record.keys()
     given_back = config.people.model_copy(
         update={
             "keypoints": tmp_path / "prepared/keypoints.json",

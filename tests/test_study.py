@@ -1,6 +1,7 @@
 """The user study: fair shuffles, answers that survive, honest marks, Eq. 18, and a server that gives nothing away."""
 
 import csv
+import json
 import re
 import shutil
 import sqlite3
@@ -652,6 +653,9 @@ def test_the_commands_from_a_benchmark_to_a_report(
             shutil.copy(place / f"{case}.mp4", benchmark / method / case / "edited.mp4")
     for case in CASES:
         (benchmark / OURS / case / "config.yaml").write_text(f"prompt: a {case}\nedit_prompt: null\n")
+        record = {"preset": "best", "origins": {"sampling.steps": "the command line"},
+                  "config": {"model": {"base": "small"}, "sampling": {"steps": 30}}}  # fmt: skip
+        (benchmark / OURS / case / "run.json").write_text(json.dumps(record))
         (benchmark / "pairs" / case).mkdir(parents=True)
         for name in ("source", "reference"):
             place = getattr(origins, f"{name}s") / f"{case}.mp4"
@@ -678,7 +682,9 @@ def test_the_commands_from_a_benchmark_to_a_report(
     (folder / FILE).unlink()
     assert run("study", "report", folder, "--answers", tmp_path / "answers.csv", "--quiet") == 0
     assert (folder / "report.json").read_text() == first, "the table is enough"
-    assert "| MotionEditor | 100.0 [" in (folder / "report.md").read_text()
+    text = (folder / "report.md").read_text()
+    assert "| MotionEditor | 100.0 [" in text
+    assert f"{OURS}: Preset `best`, base `small`, sampling.steps 30." in text
 
 
 def test_serving_ends_well_on_ctrl_c(made: Path) -> None:

@@ -303,6 +303,7 @@ def test_writing_a_sweep(tmp_path: Path) -> None:
     text = (tmp_path / "sweep.md").read_text()
     assert "| stage 1 \\ stage 2 | 100 | 200 |" in text
     assert "**22." in text
+    assert "Preset and base not recorded." in text
     for name in ("psnr", "lpips"):
         ElementTree.parse(tmp_path / f"surface-{name}.svg")
     document = json.loads((tmp_path / "sweep.json").read_text())

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from edit_your_motion.config import AlignmentConfig, load_config
+from edit_your_motion.config import AlignmentConfig, ApplyConfig, load_config
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.people import preparation
 from edit_your_motion.people.alignment import align_as
@@ -19,7 +20,9 @@ from edit_your_motion.people.formats.keypoints_file import load_keypoints
 from edit_your_motion.people.keypoints import BODY_JOINTS
 from edit_your_motion.people.preparation import PreparedClip, load_prepared, save_prepared
 from edit_your_motion.person import load_person
+from edit_your_motion.presets import Choice
 from edit_your_motion.runtime.progress import SilentProgress
+from edit_your_motion.tuning.checkpoints import save_tensors
 from edit_your_motion.video import write_video
 from edit_your_motion.web.edits import run_job
 from edit_your_motion.web.library import Library
@@ -186,7 +189,8 @@ def test_what_takes_more_than_a_day_is_not_begun_unless_somebody_insists(
     }
     begun: list[bool] = []
 
-    def run(config: object, folder: Path, progress: object, *, force: bool) -> None:
+    def run(config: object, folder: Path, progress: object, *, force: bool, chosen: Choice[object]) -> None:
+        assert (chosen.config, chosen.preset) == (config, "paper")
         begun.append(force)
         write_video(folder / "edited.mp4", film().video.frames, 8)
 
@@ -199,6 +203,37 @@ def test_what_takes_more_than_a_day_is_not_begun_unless_somebody_insists(
     assert begun == [True]
     assert told[0]["tune, stage 1"] > 0
     assert json.loads((tmp_path / "outlook.json").read_text())["frames"] == 4
+
+
+def test_a_motion_takes_the_preset_of_the_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "jobs" / "theirs"
+    save_prepared(tmp_path / "jobs" / "mine" / "inputs" / "reference", film())
+    (home / "person").mkdir(parents=True)
+    save_tensors(home / "person" / "tuned.safetensors", {"a": torch.zeros(1)}, {"preset": "best"})
+    asked = {
+        "kind": "apply",
+        "frames": 4,
+        "prompt": "",
+        "offer": {},
+        "settings": {"sampling": {"steps": 3}},
+        "base": "some/base",
+        "device": "cpu",
+        "person": "theirs",
+    }
+    taken: list[Choice[ApplyConfig]] = []
+
+    def run(
+        person: Path, config: ApplyConfig, folder: Path, *_: object, chosen: Choice[ApplyConfig], **__: object
+    ) -> None:
+        assert chosen.config == config
+        taken.append(chosen)
+        write_video(folder / "edited.mp4", film().video.frames, 8)
+
+    monkeypatch.setattr("edit_your_motion.web.edits.run_apply", run)
+    monkeypatch.setattr("edit_your_motion.web.edits.foresee_job", lambda config, person: None)
+    run_job(tmp_path / "jobs" / "mine", asked, lambda seconds, steps: SilentProgress())
+    assert (taken[0].preset, taken[0].config.sampling.steps) == ("best", 3)
+    assert taken[0].config.sampling.background == "plate"
 
 
 @pytest.mark.slow

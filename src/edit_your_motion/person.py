@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,8 +93,12 @@ class Person:
         for name, value in self.parameters.items():
             expected[name].data.copy_(value)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, add: Callable[[Path], None] | None = None) -> None:
         """Writes the person, whole or not at all; what lies at `folder` is replaced.
+
+        Args:
+            folder: where.
+            add: writes what else is to be there once the person is.
 
         Raises:
             DiskFullError: if there is no room for it.
@@ -119,6 +123,8 @@ class Person:
             save_prepared(part / SOURCE, self.source)
             (part / CONFIG).write_text(dump_config(self.config), encoding="utf-8")
             (part / CARD).write_text(self._card(), encoding="utf-8")
+            if add is not None:
+                add(part)
 
     def _card(self) -> str:
         """A model card."""

@@ -1,6 +1,6 @@
 """The method as a pipeline, with the conventions of diffusers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -11,13 +11,14 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from edit_your_motion.config import ApplyConfig, BaseConfig, RuntimeConfig, TuneConfig, parse_config
+from edit_your_motion.config import AnyConfig, ApplyConfig, BaseConfig, RuntimeConfig, Section, TuneConfig, parse_config
 from edit_your_motion.edit import apply_motion, tune_person
 from edit_your_motion.errors import ConfigError, VideoError
 from edit_your_motion.models.backbone import Backbone, as_pictures
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.preparation import PreparedClip, choose_canvas, foresee, prepare_reference, prepare_source
 from edit_your_motion.person import Person, is_person, load_person
+from edit_your_motion.presets import PresetName, choose_settings
 from edit_your_motion.runtime.progress import Progress, SilentProgress
 from edit_your_motion.tuning.loop import OnTuningStep
 from edit_your_motion.video import Video
@@ -117,7 +118,8 @@ class EditYourMotionPipeline:
         source: Clip,
         prompt: str | None = None,
         *,
-        config: TuneConfig | None = None,
+        preset: PresetName | None = None,
+        config: TuneConfig | Mapping[str, Any] | None = None,
         generator: torch.Generator | None = None,
         checkpoint: Path | None = None,
         progress: Progress | None = None,
@@ -128,16 +130,19 @@ class EditYourMotionPipeline:
         Args:
             source: the person to be edited; all of the clip, unless the configuration says which frames.
             prompt: what the source shows; by default the configuration's.
-            config: everything that can be set.
+            preset: settings under yours; by default what the base recommends, else "paper".
+            config: nested settings over the preset, or all of them as a `TuneConfig`, which takes no preset.
             generator: its seed takes the place of the configuration's.
             checkpoint: file in which an unfinished tuning is kept, to go on with after an interruption.
             progress: is told how far each phase is.
             callback: called after each step of tuning.
 
         Raises:
+            ConfigError: if a setting or preset is unknown, or a preset and a `TuneConfig` are given.
             InputError: if the source cannot be used.
         """
-        config, progress = config or TuneConfig(), progress or SilentProgress()
+        progress = progress or SilentProgress()
+        config, taken = self._choose(TuneConfig, config, preset)
         runtime = config.runtime
         if generator is not None:
             runtime = runtime.model_copy(update={"seed": generator.initial_seed()})
@@ -147,14 +152,16 @@ class EditYourMotionPipeline:
             clip, base = as_source(source), self.backbone.base
             canvas = choose_canvas(clip, config.video, base.side_multiple, base.native_side)
             source = prepare_source(clip, canvas, config.source_clip, config.people, progress)
-        self.person = tune_person(self.backbone, source, config, progress, checkpoint=checkpoint, on_step=callback)
+        person = tune_person(self.backbone, source, config, progress, checkpoint=checkpoint, on_step=callback)
+        self.person = replace(person, preset=taken)
         return self.person
 
     def apply(
         self,
         reference: Clip,
         *,
-        config: ApplyConfig | None = None,
+        preset: PresetName | None = None,
+        config: ApplyConfig | Mapping[str, Any] | None = None,
         num_inference_steps: int | None = None,
         guidance_scale: float | int | None = None,
         negative_prompt: str | None = None,
@@ -166,7 +173,10 @@ class EditYourMotionPipeline:
 
         Args:
             reference: whose motion; all of the clip, unless the configuration says which frames.
-            config: everything that can be set; the arguments below win over it.
+            preset: settings under yours; by default the one that the person was tuned under, else what the base
+                recommends, else "paper".
+            config: nested settings over the preset, or all of them as an `ApplyConfig`, which takes no preset; the
+                arguments below win over it.
             num_inference_steps: DDIM steps.
             guidance_scale: classifier-free guidance; 1 is none.
             negative_prompt: what guidance leads away from.
@@ -175,7 +185,8 @@ class EditYourMotionPipeline:
             callback_on_step_end: called after each step of sampling.
 
         Raises:
-            ConfigError: if nobody has been tuned yet.
+            ConfigError: if nobody has been tuned yet, a setting or preset is unknown, or a preset and an `ApplyConfig`
+                are given.
             InputError: if the reference cannot be used.
         """
         if self.person is None:
@@ -186,7 +197,8 @@ class EditYourMotionPipeline:
             raise ConfigError(
                 f"expected output_type to be one of {', '.join(get_args(OutputType))}, got {output_type!r}"
             )
-        config, progress = config or ApplyConfig(), progress or SilentProgress()
+        progress = progress or SilentProgress()
+        config, _ = self._choose(ApplyConfig, config, preset, self.person.preset)
         given = {"steps": num_inference_steps, "guidance_scale": guidance_scale, "negative_prompt": negative_prompt}
         sampling = {key: value for key, value in given.items() if value is not None}
         config = parse_config(ApplyConfig, config.model_dump(), {"sampling": sampling})
@@ -203,6 +215,24 @@ class EditYourMotionPipeline:
 
         edit = apply_motion(self.backbone, self.person, reference, config, progress, on_step=on_step)
         return EditOutput(_as_type(edit.frames, edit.latents, output_type), edit.skeletons)
+
+    def _choose(
+        self,
+        kind: type[AnyConfig],
+        given: AnyConfig | Mapping[str, Any] | None,
+        preset: str | None,
+        usual: str = "",
+    ) -> tuple[AnyConfig, str]:
+        """The configuration, and the preset under it; "" where all was given."""
+        if isinstance(given, Section):
+            if preset is not None or not isinstance(given, kind):
+                raise ConfigError(
+                    f"expected settings by name, or a whole {kind.__name__} and no preset; got a {type(given).__name__}"
+                    + ("" if preset is None else f" and the preset '{preset}'")
+                )
+            return given, ""
+        chosen = choose_settings(kind, ("given", given or {}), preset=preset or usual or None, base=self.model.base)
+        return chosen.config, chosen.preset
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes the tuned person: only what was tuned, the source's inversion, and the settings.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edit_your_motion.batch.contents import default_cache, localise
 from edit_your_motion.batch.rows import Row
-from edit_your_motion.config import EditConfig, TuneConfig, merge, nest
+from edit_your_motion.config import EditConfig, merge, nest
 from edit_your_motion.errors import EditYourMotionError
 from edit_your_motion.jobs.session import run_apply, run_tune
 from edit_your_motion.person import is_person
@@ -92,7 +92,7 @@ def _make(row: Row, workshop: Workshop, store: Store) -> None:
     progress = SilentProgress()
     finished = json.dumps({"request": row.request}, indent=1, ensure_ascii=False)
     with _workplace(store, workshop, row) as folder, _logged(folder / LOG):
-        person = tune_once(store, workshop, row, chosen.config.for_tuning(), progress)
+        person = tune_once(store, workshop, row, chosen, progress)
         run_apply(
             person,
             chosen.config.for_applying(),
@@ -100,22 +100,22 @@ def _make(row: Row, workshop: Workshop, store: Store) -> None:
             progress,
             truth=truth,
             force=workshop.force,
-            chosen=_of_applying(chosen),
+            chosen=chosen,
         )
         LocalStore(folder).write(DONE, finished.encode())
 
 
-def tune_once(store: Store, workshop: Workshop, row: Row, config: TuneConfig, progress: Progress) -> Path:
+def tune_once(store: Store, workshop: Workshop, row: Row, chosen: Choice[EditConfig], progress: Progress) -> Path:
     """The folder of the row's person on this machine, tuned by whoever needs them first, wherever that is.
 
     Args:
         store: which keeps them.
         workshop: where.
         row: that needs them.
-        config: how they are tuned, where they are not.
+        chosen: how they are tuned, where they are not.
         progress: is told how far that is.
     """
-    name = f"{PERSONS}/{row.person}"
+    name, config = f"{PERSONS}/{row.person}", chosen.config.for_tuning()
     if (found := _find_person(store, workshop, name)) is not None:
         return found
     with leased(store, name):
@@ -123,14 +123,14 @@ def tune_once(store: Store, workshop: Workshop, row: Row, config: TuneConfig, pr
             return found
         if isinstance(store, RemoteStore):
             folder = _kept(workshop, name)
-            run_tune(config, folder, progress)
+            run_tune(config, folder, progress, chosen=chosen)
             logger.info("%s: tuned", name)
             (folder / DONE).write_text("{}", encoding="utf-8")
             store.upload(folder, name, DONE)
             return folder
         place = store.path(name)
         assert place is not None
-        run_tune(config, place, progress)
+        run_tune(config, place, progress, chosen=chosen)
         logger.info("%s: tuned", name)
         return place
 
@@ -190,8 +190,3 @@ def _logged(path: Path) -> Iterator[None]:
         ours.removeHandler(handler)
         ours.setLevel(before)
         handler.close()
-
-
-def _of_applying(chosen: Choice[EditConfig]) -> Choice:
-    """The choice without what was tuned by."""
-    return Choice(chosen.config.for_applying(), chosen.preset, chosen.origins)

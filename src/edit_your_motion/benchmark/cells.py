@@ -65,6 +65,8 @@ class CellRecord:
         seed: of tuning's noise and of sampling from noise.
         created: when, in ISO 8601, UTC.
         notes: what a reader has to know besides (frames that were resized).
+        settings: preset, base and what differs, see `edit_your_motion.benchmark.settings`; None where nothing was
+            edited here, and in cells of older versions.
     """
 
     pair: str
@@ -82,6 +84,7 @@ class CellRecord:
     seed: int | None = None
     created: str | None = None
     notes: tuple[str, ...] = ()
+    settings: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,7 @@ class Cell:
         method: under test.
         config: of the edit, without prompts.
         request: everything that decides the cell's content.
+        settings: what the benchmark's edits are made with, for the tables.
     """
 
     folder: Path
@@ -155,6 +159,7 @@ class Cell:
     method: AnyMethod
     config: EditConfig
     request: Mapping[str, Any]
+    settings: Mapping[str, Any] | None = None
 
     @property
     def finished(self) -> bool:
@@ -298,6 +303,7 @@ def _save(cell: Cell, config: EditConfig, made: _Made, scores: CellScores, scene
         seed=config.runtime.seed,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         notes=(*made.notes, *scores.notes),
+        settings=cell.settings if cell.edits else None,
     )
     write_json(cell.folder / "scores.json", asdict(record))
     (cell.folder / "failure.json").unlink(missing_ok=True)

@@ -54,7 +54,7 @@ def paired(
     from edit_your_motion.benchmark.paired.run import run_paired
     from edit_your_motion.benchmark.paired.summary import format_summary, summarise, write_sheets, write_summary
 
-    resolved = common.resolve(PairedConfig, settings)
+    resolved = common.resolve_benchmark(PairedConfig, settings)
     progress = common.open_progress()
     others, choices = parse_external(external), choose_pairs(pairs or PAIRS)
     varied = load_variants(variants) if variants is not None else ()

@@ -64,7 +64,7 @@ def make_command(kind: str) -> Callable[..., None]:
         common: CommonFlags = COMMON,
         settings: DatasetFlags = None,
     ) -> None:
-        resolved = common.resolve(DatasetConfig, settings)
+        resolved = common.resolve_benchmark(DatasetConfig, settings)
         run_on_data(
             folder, kind, data, resolved, common,
             methods=methods, external=external, only=only, export_clips=export_clips,

@@ -132,7 +132,7 @@ def tune(
 
     progress = common.open_progress()
     _foresee(chosen.config, force, person=None if restart else output, progress=progress)
-    run_tune(chosen.config, output, progress, restart=restart, preset=chosen.preset)
+    run_tune(chosen.config, output, progress, restart=restart, chosen=chosen)
     if not common.quiet:
         show(f"tuned person: {output}    next: eym apply {output} REFERENCE")
 
@@ -222,7 +222,7 @@ def prepare(
         Folder for the results.
     """
     resolved = common.resolve(PrepareConfig, settings, source=source, reference=reference)
-    from edit_your_motion.jobs.output_folder import describe_people
+    from edit_your_motion.jobs.run_record import describe_people
     from edit_your_motion.jobs.session import run_prepare
 
     progress = common.open_progress()

@@ -27,8 +27,8 @@ def evaluate(
 ) -> None:
     """Measure OUTPUTS, whoever made them: a video, a folder of pictures, or a folder of many such clips.
 
-    OUTPUT has report.json and table.md: every number with its convention, and a named gap for each that could not be
-    measured. Clips of a folder go with those of the same name, and may be hours long.
+    OUTPUT has report.json, table.md and run.json: every number with its convention, and a named gap for each that could
+    not be measured. Clips of a folder go with those of the same name, and may be hours long.
 
     Parameters
     ----------
@@ -61,15 +61,18 @@ def evaluate(
     from edit_your_motion.benchmark.evaluation.run import evaluate_subjects
     from edit_your_motion.benchmark.evaluation.subjects import find_subjects, find_subjects_of
     from edit_your_motion.datasets.catalogue import open_dataset
+    from edit_your_motion.jobs.run_record import write_record
+    from edit_your_motion.runtime.profiling import Recorder
 
-    progress = common.open_progress()
+    recorder = Recorder(common.open_progress())
     if dataset is not None and data is not None:
         cases = open_dataset(dataset, data, resolved.cases)
         subjects, split = find_subjects_of(cases, outputs), f"{cases.name}: {cases.split}"
     else:
         subjects, split = find_subjects(outputs, against, source, reference, prompt), ""
-    report = evaluate_subjects(subjects, resolved, progress, metrics=metrics or None, split=split)
+    report = evaluate_subjects(subjects, resolved, recorder, metrics=metrics or None, split=split)
     write_set_report(output, report)
+    write_record(output, resolved, recorder)
     if not common.quiet:
         show(format_set(report))
     for name, why in report.failures.items():

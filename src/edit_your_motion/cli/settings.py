@@ -101,6 +101,14 @@ class Common:
 
         return set_up_output(quiet=self.quiet, verbose=self.verbose)
 
+    def resolve_benchmark(self, kind: type[AnyConfig], flags: Section | None) -> AnyConfig:
+        """The configuration of a benchmark: defaults, under its preset, under the file, under the flags.
+
+        Raises:
+            ConfigError: for an unknown key or a value of the wrong kind.
+        """
+        return choose_settings(kind, *self.list_layers(kind, flags)).config
+
     def resolve(self, kind: type[AnyConfig], flags: Section | None, **given: str | None) -> AnyConfig:
         """The configuration: defaults, under the file, under the flags.
 

@@ -50,7 +50,7 @@ def ablate(
         write_ablation,
     )
 
-    resolved = common.resolve(PairedConfig, settings)
+    resolved = common.resolve_benchmark(PairedConfig, settings)
     progress = common.open_progress()
     chosen = choose_pairs(pairs or PAIRS)
     failures = run_paired(
@@ -93,9 +93,9 @@ def sweep(
     """
     from edit_your_motion.benchmark.paired.pairs import PAIRS, choose_pairs
     from edit_your_motion.benchmark.sweep.run import Grid, published_grid, run_sweep
-    from edit_your_motion.benchmark.sweep.summary import format_sweep, write_sweep
+    from edit_your_motion.benchmark.sweep.summary import SWEEP, write_sweep
 
-    resolved = common.resolve(PairedConfig, settings)
+    resolved = common.resolve_benchmark(PairedConfig, settings)
     progress = common.open_progress()
     paper = published_grid()
     grid = Grid(tuple(sorted({*stage_1})) or paper.motion, tuple(sorted({*stage_2})) or paper.appearance)
@@ -107,8 +107,8 @@ def sweep(
         pairs=choose_pairs(pairs or PAIRS),
         executor=machines.open_if_asked(folder),
     )
-    surfaces = write_sweep(folder)
-    _finish(None if common.quiet else format_sweep(surfaces), failures)
+    write_sweep(folder)
+    _finish(None if common.quiet else (folder / SWEEP).read_text(encoding="utf-8"), failures)
 
 
 def tables(*folders: Path, output: Path = Path("tables"), quiet: Quiet = False) -> None:

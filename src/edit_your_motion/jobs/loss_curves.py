@@ -1,7 +1,7 @@
 """The losses of a tuning as a picture: each step a dot, their running mean a line, a panel for each stage."""
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from math import isfinite, nan
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -16,20 +16,26 @@ _WINDOW = 0.05
 """Share of a stage's steps that the mean runs over."""
 
 
-def draw_losses(stages: Sequence[tuple[str, Sequence[float]]]) -> UInt8[np.ndarray, "h w 3"]:
+def draw_losses(losses: Mapping[int, float], stages: Sequence[int]) -> UInt8[np.ndarray, "h w 3"]:
     """The picture; losses stand on a logarithmic scale that all panels share.
 
     Args:
-        stages: the name of each and the losses of its steps; one of no steps has no panel.
+        losses: by step, from 1, over all stages; those to come, or from before an interruption, may be missing.
+        stages: how many steps each stage has; one of none has no panel.
     """
-    shown = [(name, np.asarray(losses, float)) for name, losses in stages if len(losses)]
-    picture = Image.new("RGB", (WIDTH * max(len(shown), 1), HEIGHT), _PAPER)
-    every = np.concatenate([losses[np.isfinite(losses) & (losses > 0)] for _, losses in shown] or [np.ones(1)])
+    ends = np.cumsum(stages)
+    panels = [(number, count, int(end) - count) for number, (count, end) in enumerate(zip(stages, ends, strict=True), 1)
+              if count]  # fmt: skip
+    picture = Image.new("RGB", (WIDTH * max(len(panels), 1), HEIGHT), _PAPER)
+    every = np.array([loss for loss in losses.values() if isfinite(loss) and loss > 0])
     low, high = (float(every.min()), float(every.max())) if len(every) else (0.1, 1.0)
     if high <= low:
         low, high = low / 2, high * 2
-    for index, (name, losses) in enumerate(shown):
-        _draw_panel(ImageDraw.Draw(picture), index * WIDTH, name, losses, low, high)
+    for index, (number, count, before) in enumerate(panels):
+        known = {
+            step: losses[before + step] for step in range(1, count + 1) if isfinite(losses.get(before + step, nan))
+        }
+        _draw_panel(ImageDraw.Draw(picture), index * WIDTH, f"stage {number}", count, known, low, high)
     return np.asarray(picture)
 
 
@@ -43,29 +49,26 @@ def running_mean(losses: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
 
 
 def _draw_panel(
-    draw: ImageDraw.ImageDraw, left: int, name: str, losses: Float[np.ndarray, " n"], low: float, high: float
+    draw: ImageDraw.ImageDraw, left: int, name: str, count: int, losses: Mapping[int, float], low: float, high: float
 ) -> None:
     font = ImageFont.load_default(13)
     right, bottom = left + WIDTH - _MARGIN, HEIGHT - _TOP
     span = np.log(high / low)
 
     def place(step: int, loss: float) -> tuple[float, float]:
-        across = step / max(len(losses) - 1, 1)
+        across = (step - 1) / max(count - 1, 1)
         up = np.clip(np.log(max(loss, low) / low) / span, 0, 1)
         return left + _LEFT + across * (right - left - _LEFT), bottom - up * (bottom - _TOP)
 
-    draw.text((left + _LEFT, 12), f"{name}: {len(losses)} steps", _INK, font)
+    draw.text((left + _LEFT, 12), f"{name}: {count} steps", _INK, font)
     for level in np.geomspace(low, high, 4).tolist():
-        _, y = place(0, level)
+        _, y = place(1, level)
         draw.line((left + _LEFT, y, right, y), (226, 230, 235))
         draw.text((left + _LEFT - 6, y), f"{level:.2g}", _INK, font, anchor="rm")
     draw.text((left + _LEFT, bottom + 6), "1", _INK, font)
-    draw.text((right, bottom + 6), f"{len(losses)}", _INK, font, anchor="ra")
-    steps = np.flatnonzero(np.isfinite(losses))
-    for step in steps.tolist():
-        x, y = place(step, losses[step])
+    draw.text((right, bottom + 6), f"{count}", _INK, font, anchor="ra")
+    for step, loss in losses.items():
+        x, y = place(step, loss)
         draw.rectangle((x - 1, y - 1, x + 1, y + 1), _DOT)
-    for (before, one), (step, other) in pairwise(
-        zip(steps.tolist(), running_mean(losses[steps]).tolist(), strict=True)
-    ):
-        draw.line((*place(before, one), *place(step, other)), _LINE, 2)
+    smooth = running_mean(np.array(list(losses.values()), float)).tolist()
+    draw.line([place(step, mean) for step, mean in zip(losses, smooth, strict=True)], _LINE, 2)

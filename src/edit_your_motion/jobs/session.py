@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 
 from edit_your_motion.config import (
@@ -30,17 +29,10 @@ from edit_your_motion.jobs.early_checks import (
     check_source,
 )
 from edit_your_motion.jobs.identity import describe_changes, digest_inputs
-from edit_your_motion.jobs.output_folder import (
-    RunRecord,
-    find_sound,
-    write_config,
-    write_edit,
-    write_losses,
-    write_picture,
-    write_record,
-)
+from edit_your_motion.jobs.output_folder import find_sound, write_config, write_edit, write_losses, write_picture
 from edit_your_motion.jobs.previews import preview_sampling
 from edit_your_motion.jobs.rehearsing import describe_job
+from edit_your_motion.jobs.run_record import RECORD, write_record
 from edit_your_motion.jobs.scores import Scores, score_edit
 from edit_your_motion.jobs.seen_before import require_hope, take_prepared, write_aligned, write_motion, write_person
 from edit_your_motion.models.backbone import Backbone
@@ -94,7 +86,7 @@ def run_edit(
     truth: Path | None = None,
     restart: bool = False,
     force: bool = False,
-    chosen: Choice[EditConfig] | None = None,
+    chosen: Choice[Any] | None = None,
 ) -> EditResult:
     """Tunes a person on the source and gives them the reference's motion.
 
@@ -123,7 +115,12 @@ def run_edit(
 
 
 def run_tune(
-    config: TuneConfig, folder: Path, progress: Progress, *, restart: bool = False, preset: str = ""
+    config: TuneConfig,
+    folder: Path,
+    progress: Progress,
+    *,
+    restart: bool = False,
+    chosen: Choice[Any] | None = None,
 ) -> Person:
     """Tunes a person on the source and saves only what was tuned, with the source's inversion.
 
@@ -132,7 +129,7 @@ def run_tune(
         folder: of the person.
         progress: is told how far it is.
         restart: start over: throw away the person, finished or not, that `folder` holds.
-        preset: under whose settings; kept with the person.
+        chosen: the preset, which is kept with the person, and where settings come from, for the record.
 
     Raises:
         ConfigError: if something needed is missing, or `folder` holds a person with other settings.
@@ -143,7 +140,7 @@ def run_tune(
     check_source(config)
     check_folder(folder)
     with held(folder):
-        config, _ = _fit(config)
+        config, plan = _fit(config)
         inputs = digest_inputs(config)
         unfinished = name_beside(folder, f"{folder.name}.unfinished")
         if not restart and (person := _tuned_before(folder, config, inputs)):
@@ -154,7 +151,7 @@ def run_tune(
         recorder = Recorder(progress)
         backbone = _load(config, recorder)
         clip = _prepare(backbone, config, recorder)
-        person = _tune(backbone, clip, config, inputs, unfinished, folder, recorder, restart, preset)
+        person = _tune(backbone, clip, config, inputs, unfinished, folder, recorder, restart, plan, chosen)
         shutil.rmtree(unfinished, ignore_errors=True)
         return person
 
@@ -170,7 +167,7 @@ def run_apply(
     controlnet: str | None = None,
     other_base: bool = False,
     force: bool = False,
-    chosen: Choice[ApplyConfig] | None = None,
+    chosen: Choice[Any] | None = None,
 ) -> EditResult:
     """Gives a tuned person a reference's motion; nothing is tuned.
 
@@ -238,8 +235,10 @@ def run_prepare(config: PrepareConfig, folder: Path, progress: Progress, *, mult
         check_people(people, people.reference_keypoints)
     check_folder(folder)
     with held(folder):
+        (folder / RECORD).unlink(missing_ok=True)
+        recorder = Recorder(progress)
         canvas = choose_canvas(path, video, multiple, native_side=512)
-        clip = prepare_source(path, canvas, config.source_clip, people, progress).with_plate()
+        clip = prepare_source(path, canvas, config.source_clip, people, recorder).with_plate()
         save_prepared(folder, clip)
         write_person(folder, clip)
         frames = clip.video.frames
@@ -253,11 +252,15 @@ def run_prepare(config: PrepareConfig, folder: Path, progress: Progress, *, mult
             ("clean plate", clip.without_person()),
         ]
         write_picture(folder / "preview.png", contact_sheet(rows))
+        clips = {"source": clip}
+        warnings: tuple[str, ...] = ()
         if config.reference.path is not None:
-            motion = prepare_reference(config.reference.path, config.reference_clip, people, progress)
+            motion = prepare_reference(config.reference.path, config.reference_clip, people, recorder)
             write_motion(folder / "reference", motion)
-            foresee(config.alignment, motion, clip)
+            warnings = foresee(config.alignment, motion, clip)
             write_aligned(folder, clip, motion, config.alignment)
+            clips["reference"] = motion
+        write_record(folder, config, recorder, clips=clips, warnings=warnings)
         return clip
 
 
@@ -268,7 +271,7 @@ def _edit(
     truth: Path | None,
     restart: bool,
     force: bool,
-    chosen: Choice[EditConfig] | None,
+    chosen: Choice[Any] | None,
 ) -> EditResult:
     """`run_edit`, once the folder is ours."""
     config, plan = _fit(config)
@@ -288,8 +291,7 @@ def _edit(
     true_frames = _read_truth(truth, reference, config, tuning, clip)
     write_config(folder, config)
     with held(place):  # against a tuning of its own to the same place
-        preset = "" if chosen is None else chosen.preset
-        person = tuned_before or _tune(backbone, clip, tuning, inputs, folder, place, recorder, restart, preset)
+        person = tuned_before or _tune(backbone, clip, tuning, inputs, folder, place, recorder, restart, plan, chosen)
     if tuned_before is None:
         write_person(folder, person.source)
         write_aligned(folder, person.source, reference, config.alignment)
@@ -334,8 +336,6 @@ def _tuned_before(folder: Path, config: TuneConfig, inputs: Mapping[str, str]) -
             f"{folder} holds a person that was tuned with other settings or on something else: {'; '.join(changes)}; "
             "choose another --output, or --restart"
         )
-    if not (folder / "losses.png").exists():  # killed between the person and their picture
-        write_losses(folder, person)
     return person
 
 
@@ -392,7 +392,8 @@ def _tune(
     folder: Path,
     recorder: Recorder,
     restart: bool,
-    preset: str,
+    plan: Plan | None,
+    chosen: Choice[Any] | None,
 ) -> Person:
     """Tunes, keeping an unfinished state in `workplace`, and saves the person to `folder`."""
     checkpoint = workplace / CHECKPOINT
@@ -401,9 +402,13 @@ def _tune(
         if is_person(folder):
             remove_whole(folder)
     person = tune_person(backbone, clip, config, recorder, checkpoint=checkpoint)
-    person = replace(person, inputs=inputs, preset=preset)
-    person.save(folder)
-    write_losses(folder, person)
+    person = replace(person, inputs=inputs, preset="" if chosen is None else chosen.preset)
+
+    def tell(part: Path) -> None:
+        write_losses(part, person)
+        write_record(part, config, recorder, clips={"source": clip}, person=person, plan=plan, chosen=chosen)
+
+    person.save(folder, tell)
     return load_person(folder)  # the frames are compressed there: whoever goes on later sees the same ones
 
 
@@ -427,11 +432,8 @@ def _apply(
     write_edit(folder, person, reference, edit, sound=sound)
     scores = score_edit(edit, person, reference.video.fps, applying.people, truth, recorder)
     clips = {"source": person.source, "reference": reference}
-    warnings += tuple(f"{name}: {warning}" for name, clip in clips.items() for warning in clip.warnings)
-    device = backbone.device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    record = RunRecord(
-        config, name, recorder.phases, scores, warnings, person.losses, person.prompt, person.stages, plan, chosen
-    )
-    write_record(folder, record, clips)
+    write_record(
+        folder, config, recorder,
+        clips=clips, person=person, scores=scores, warnings=warnings, plan=plan, chosen=chosen,
+    )  # fmt: skip
     return EditResult(folder, edit, scores)

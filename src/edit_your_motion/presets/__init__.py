@@ -38,9 +38,10 @@ def choose_settings(
     base; under ``paper`` it plays no part, so that the letter stays the letter.
 
     Args:
-        kind: of configuration; what of preset and recommendation it does not have is left out.
+        kind: of configuration; what of preset and recommendation it does not have is left out. A benchmark's has an
+            edit in its section ``edit``, which they lie under, and ``preset`` as a setting of its own.
         layers: nested settings, each with the name of where it comes from; later ones win.
-        preset: its name; by default what the base recommends, else ``paper``.
+        preset: its name; by default what the base recommends, else ``paper``; of a benchmark its own setting.
         base: whose recommendation counts; by default the one that the layers name.
 
     Raises:
@@ -48,14 +49,19 @@ def choose_settings(
         CheckpointError: what the base recommends cannot be read.
     """
     given = merge(*(values for _, values in layers))
-    model = given.get("model")
+    benchmark = "preset" in kind.model_fields
+    edit = given.get("edit") if benchmark else given
+    model = edit.get("model") if isinstance(edit, Mapping) else None
     named = model.get("base") if isinstance(model, Mapping) else None
     base = base or (named if isinstance(named, str) else BaseConfig().base)
     recommendation = read_recommendation(base, PRESETS)
+    if benchmark:
+        preset = str(given.get("preset", preset or kind.model_fields["preset"].default))
     preset = preset or recommendation.preset or PAPER
     below = [(f"preset {preset}", load_preset(preset))]
     if preset != PAPER:
         below.append((f"recommended by the base {base}", recommendation.over(preset)))
+    below = [(origin, {"edit": values, "preset": preset} if benchmark else values) for origin, values in below]
     known = [(origin, {name: part for name, part in values.items() if name in kind.model_fields})
              for origin, values in below]  # fmt: skip
     stack = (*known, *layers)
@@ -71,7 +77,7 @@ def make_config(
     Example: ``make_config(EditConfig, {"model": {"base": "small"}, "prompt": "a man is dancing"}, preset="best")``.
 
     Args:
-        kind: `EditConfig`, `TuneConfig` or `ApplyConfig`.
+        kind: `EditConfig`, `TuneConfig`, `ApplyConfig`, or the configuration of a benchmark.
         settings: nested settings by name.
         preset: its name; by default what the base recommends, else ``paper``.
 

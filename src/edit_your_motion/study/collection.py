@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edit_your_motion.benchmark.settings import find_settings, list_settings
 from edit_your_motion.config import load_config
 from edit_your_motion.errors import ConfigError, InputError
 from edit_your_motion.runtime.progress import Progress
@@ -127,7 +128,9 @@ def collect_study(folder: Path, origins: Origins, cases: Sequence[str], progress
         for name in names:
             found.append(_collect_case(temporary / CLIPS, origins, name))
             advance()
-        study = parse_study({"ours": origins.ours[0], "cases": found, **settings}, f"{folder / FILE}")
+        used = [find_settings(clip) for name in names if (clip := find_clip(origins.ours[1], name, "edited"))]
+        told = {"settings": list_settings({origins.ours[0]: used})} if any(used) else {}
+        study = parse_study({"ours": origins.ours[0], **told, "cases": found, **settings}, f"{folder / FILE}")
         save_study(temporary, study)
     return study
 

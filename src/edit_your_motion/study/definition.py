@@ -104,6 +104,7 @@ class Study(Section):
         thanks: what they read at the end.
         seed: of every participant's shuffle.
         ours: the method that the others are compared with.
+        settings: that our results were made with: preset and base, for the report; None where nobody knows.
         reference_title: stands over the reference.
         questions: asked of every comparison.
         cases: the edits.
@@ -118,6 +119,7 @@ class Study(Section):
     thanks: str = Field(THANKS, max_length=2000)
     seed: int = Field(33, ge=0, lt=2**63)
     ours: Name
+    settings: str | None = Field(None, max_length=2000)
     reference_title: str = Field("Reference skeletons video", max_length=60)
     questions: tuple[Question, ...] = Field(paper_questions(), min_length=1, max_length=20)
     cases: tuple[Case, ...] = Field(min_length=1, max_length=5000)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edit_your_motion.benchmark.settings import UNKNOWN
 from edit_your_motion.errors import InputError
 from edit_your_motion.metrics.bootstrap import Interval
 from edit_your_motion.metrics.published import load_published
@@ -74,6 +75,7 @@ class StudyReport:
         unmarked: the scores without those that were marked.
         marked: how many participants have each mark.
         confidence: of the intervals.
+        settings: that our results were made with; None where nobody knows.
     """
 
     title: str
@@ -83,6 +85,7 @@ class StudyReport:
     unmarked: Scores
     marked: dict[Mark, int]
     confidence: float
+    settings: str | None
 
 
 def report_study(study: Study, rows: Sequence[Row], confidence: float = 0.95) -> StudyReport:
@@ -112,7 +115,9 @@ def report_study(study: Study, rows: Sequence[Row], confidence: float = 0.95) ->
 
     marked = {mark: len({row.answer.participant for row in rows if mark in row.marks}) for mark in MARKS}
     unmarked = [row for row in rows if not row.marks]
-    return StudyReport(study.title, study.ours, questions, score(rows), score(unmarked), marked, confidence)
+    return StudyReport(
+        study.title, study.ours, questions, score(rows), score(unmarked), marked, confidence, study.settings
+    )
 
 
 def _score(rows: Iterable[Row], method: str, question: str, confidence: float) -> StudyScore:
@@ -153,7 +158,7 @@ def _plain(name: str) -> str:
 
 def to_markdown(report: StudyReport) -> str:
     """The report as Markdown: a table from everybody, and one without the marked where there are any."""
-    lines = [f"# {report.title}", ""]
+    lines = [f"# {report.title}", "", f"{report.ours}: {report.settings or UNKNOWN}", ""]
     lines += [f"- **{name}**: {text}" for name, text in report.questions.items()]
     lines += [
         "",

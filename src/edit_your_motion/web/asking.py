@@ -133,7 +133,7 @@ class Desk:
         configs = []
         for each in wanted:  # all of them before any: a grid is queued whole or not at all
             request, clips = self._read(each)
-            configs.append(resolve(clips, {**request, "device": "cpu"}))
+            configs.append(resolve(clips, {**request, "device": "cpu"}).config)
         self.library.require_room(2 * len(wanted))
         people, jobs = dict[str, str](), list[Job]()
         for each, config in zip(wanted, configs, strict=True):

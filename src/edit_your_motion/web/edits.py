@@ -13,8 +13,8 @@ from edit_your_motion.errors import InputError
 from edit_your_motion.jobs.outlook import Outlook, foresee_job, require_patience
 from edit_your_motion.jobs.phases import count_steps
 from edit_your_motion.jobs.session import CHECKPOINT, run_apply, run_edit, run_tune
-from edit_your_motion.person import CONFIG, PARAMETERS, is_person
-from edit_your_motion.presets import choose_settings
+from edit_your_motion.person import CONFIG, PARAMETERS, is_person, read_preset
+from edit_your_motion.presets import Choice, choose_settings
 from edit_your_motion.runtime.progress import Progress
 from edit_your_motion.storage.files import name_beside, write_text
 from edit_your_motion.tuning.checkpoints import load_metadata, read_losses_so_far
@@ -51,12 +51,13 @@ def inputs_of(folder: Path) -> dict[str, Path]:
     return {role: folder / INPUTS / role for role in ("source", "reference")}
 
 
-def resolve(clips: Mapping[str, Path], job: Mapping[str, Any]) -> TuneConfig | ApplyConfig:
-    """The configuration of a job, from what it asks for and its prepared clips.
+def resolve(clips: Mapping[str, Path], job: Mapping[str, Any], person: Path | None = None) -> Choice[Any]:
+    """The configuration of a job, from what it asks for and its prepared clips, and where its settings come from.
 
     Args:
         clips: folders of source and reference, as `eym prepare` leaves them.
         job: what is asked for.
+        person: folder of the tuned person who is given a motion; theirs is the preset.
 
     Raises:
         ConfigError: a setting is unknown or has no such value.
@@ -75,7 +76,8 @@ def resolve(clips: Mapping[str, Path], job: Mapping[str, Any]) -> TuneConfig | A
     known = {name: value for name, value in layers.items() if name in kind.model_fields}
     machine = {"runtime": {"device": job["device"]}}
     given = (("asked for", known), ("clips", files), ("worker", machine))
-    return choose_settings(kind, *given, base=job["base"]).config
+    preset = read_preset(person) if person is not None and job["kind"] == "apply" else None
+    return choose_settings(kind, *given, base=job["base"], preset=preset)
 
 
 def foresee(clips: Mapping[str, Path], job: Mapping[str, Any]) -> Outlook | None:
@@ -88,11 +90,10 @@ def foresee(clips: Mapping[str, Path], job: Mapping[str, Any]) -> Outlook | None
     Raises:
         InputError: the person who would be given a motion is not tuned yet.
     """
-    config = resolve(clips, job)
     person = find_person(Path(job["home"])) if job["home"] is not None else None
     if person is None and job["kind"] == "apply":
         raise InputError("the person is not tuned yet: what their motion takes can be told once they are")
-    return foresee_job(config, person)
+    return foresee_job(resolve(clips, job, person).config, person)
 
 
 def run_job(folder: Path, job: Mapping[str, Any], report: Report) -> None:
@@ -102,23 +103,25 @@ def run_job(folder: Path, job: Mapping[str, Any], report: Report) -> None:
         ConfigError: it would take more than a day, and nobody insists.
         InputError: the person who is to be given a motion is not there.
     """
-    config, force = resolve(inputs_of(folder), job), bool(job.get("force"))
+    force = bool(job.get("force"))
     home = folder if job["kind"] != "apply" else folder.parent / job["person"]
     person = find_person(home)
     if person is None and job["kind"] == "apply":
         raise InputError("the tuned person is not there: tune them first")
+    chosen = resolve(inputs_of(folder), job, person)
+    config: TuneConfig | ApplyConfig = chosen.config
     outlook = foresee_job(config, person)
     if outlook is not None:
         require_patience(outlook, force=force)
         write_text(folder / OUTLOOK, json.dumps(asdict(outlook)))
     progress = report({} if outlook is None else outlook.seconds, count_steps(config))
     if isinstance(config, EditConfig):
-        run_edit(config, folder / EDIT, progress, force=force)
+        run_edit(config, folder / EDIT, progress, force=force, chosen=chosen)
     elif isinstance(config, TuneConfig):
-        run_tune(config, folder / PERSON, progress)
+        run_tune(config, folder / PERSON, progress, chosen=chosen)
     else:
         assert person is not None
-        run_apply(person, config, folder / EDIT, progress, force=force)
+        run_apply(person, config, folder / EDIT, progress, force=force, chosen=chosen)
     if job["kind"] != "tune":
         write_pictures(folder / PICTURES, read_video(folder / EDIT / "edited.mp4").frames, progress)
 

@@ -4,12 +4,12 @@ from typing import Literal
 
 from pydantic import Field
 
+from edit_your_motion.benchmark.config import BenchmarkConfig
 from edit_your_motion.benchmark.evaluation.config import NetworksConfig
-from edit_your_motion.config import EditConfig, Section
 from edit_your_motion.datasets.config import CasesConfig
 
 
-class DatasetConfig(Section):
+class DatasetConfig(BenchmarkConfig):
     """What is the same for every method and case."""
 
     cases: CasesConfig = CasesConfig()
@@ -22,12 +22,5 @@ class DatasetConfig(Section):
     people: Literal["ready", "detected"] = Field(
         "ready", description="Keypoints and masks: the data set's where it has them, or the people backend's."
     )
-    share: float = Field(
-        1.0, gt=0, le=10, description="Share of every method's tuning iterations; below 1 for a quick look."
-    )
-    rate: float = Field(
-        1.0, gt=0, le=1000, description="Factor of every method's learning rates, which are Stable Diffusion 1.5's."
-    )
     clip_stride: int = Field(1, ge=1, le=1000, description="Frames between the starts of FID-VID's and FVD's clips.")
     networks: NetworksConfig = NetworksConfig()
-    edit: EditConfig = Field(EditConfig(), description="Settings that methods change; clips and prompts come from us.")

@@ -26,6 +26,7 @@ from edit_your_motion.benchmark.datasets.scores import Known, score_frames
 from edit_your_motion.benchmark.exports import export_scene
 from edit_your_motion.benchmark.methods.catalogue import METHODS, Method, group_by_backbone, scale_tuning
 from edit_your_motion.benchmark.methods.external import ExternalMethod
+from edit_your_motion.benchmark.settings import describe_settings
 from edit_your_motion.benchmark.spreading import spread_cases
 from edit_your_motion.config import ClipConfig, EditConfig, PeopleConfig, VideoConfig, parse_config
 from edit_your_motion.datasets.case import Case, CaseList, Dataset
@@ -181,11 +182,12 @@ class _Run:
             "benchmark": self._shared(),
             "config": config.identity(),
         }
-        return Cell(self.folder / method.name / case.name, case.name, method, config, request)
+        place = self.folder / method.name / case.name
+        return Cell(place, case.name, method, config, request, describe_settings(shared))
 
     def _shared(self) -> dict[str, Any]:
         """What is the same in all cells of a table: not the networks of pooled distances, which no cell has."""
-        shared = self.config.model_dump(mode="json", exclude={"edit", "networks", "cases", "clip_stride"})
+        shared = self.config.model_dump(mode="json", exclude={"edit", "preset", "networks", "cases", "clip_stride"})
         side = int(self.config.size) if self.config.size.isdecimal() else self.config.size
         return {
             **shared,

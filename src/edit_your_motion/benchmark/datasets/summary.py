@@ -16,6 +16,7 @@ from edit_your_motion.benchmark.markdown import format_table
 from edit_your_motion.benchmark.methods.catalogue import METHODS
 from edit_your_motion.benchmark.paired.summary import Estimate, estimate_mean, load_failures
 from edit_your_motion.benchmark.pooling import pool_distances
+from edit_your_motion.benchmark.settings import Settings, list_settings
 from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.errors import InputError
 from edit_your_motion.jobs.output_folder import write_picture
@@ -40,6 +41,7 @@ class DatasetMethod:
         pooled: distances between all edits and all truths.
         gaps: how many cases lack a score, by its name and the reason.
         notes: what a reader has to know besides.
+        settings: what its edits were made with.
     """
 
     name: str
@@ -48,6 +50,7 @@ class DatasetMethod:
     pooled: tuple[MetricValue | MetricGap, ...]
     gaps: dict[tuple[str, str], int]
     notes: tuple[str, ...]
+    settings: tuple[Settings | None, ...]
 
 
 def summarise_dataset(folder: Path, config: DatasetConfig, progress: Progress) -> tuple[DatasetMethod, ...]:
@@ -110,7 +113,7 @@ def format_dataset_summary(folder: Path, methods: Sequence[DatasetMethod], split
     titles = [f"{name} {'↑' if METRICS[name].better == 'higher' else '↓'}" for name in names]
     parts = [
         "# Benchmark on a data set",
-        f"{split}\n\n{_describe_edits(folder)}",
+        f"{split}\n\n{_describe_edits(folder)} {list_settings({method.name: method.settings for method in methods})}",
         "Mean [bootstrap interval over cases]; distances are over all cases at once; — is a gap.",
         format_table(["method", "cases", *titles], rows),
         "## Conventions",
@@ -183,7 +186,8 @@ def _summarise(
             gaps[result.name, f"{result.reason} ({result.remedy})"] = len(cells)
     scores = {metric: estimate_mean(of_case, 0.95) for metric, of_case in values.items()}
     notes = tuple(dict.fromkeys(note for cell in cells for note in cell.notes))
-    return DatasetMethod(name, tuple(cell.pair for cell in cells), scores, pooled, gaps, notes)
+    settings = tuple(cell.settings for cell in cells)
+    return DatasetMethod(name, tuple(cell.pair for cell in cells), scores, pooled, gaps, notes, settings)
 
 
 def _pool(

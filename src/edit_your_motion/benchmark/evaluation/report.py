@@ -93,6 +93,7 @@ def write_set_report(folder: Path, report: SetReport) -> None:
     document: dict[str, Any] = {
         "clips": list(report.reports),
         "split": report.split,
+        "settings": report.settings,
         "resolutions": list(_resolutions(report.reports.values())),
         "frames": [each.frames for each in report.reports.values()],
         "summary": [_finite(asdict(value)) for value in summarise_set(report)],
@@ -112,7 +113,11 @@ def format_set(report: SetReport) -> str:
     frames = sorted({each.frames for each in reports.values()})
     counted = f"{frames[0]}" if len(frames) == 1 else f"{frames[0]} to {frames[-1]}"
     clips = f"{len(reports)} clip{'s' if len(reports) > 1 else ''} of {counted} frames"
-    facts = [f"{clips}, {', '.join(_resolutions(reports.values()))}.", f"Split: {report.split or 'not stated'}"]
+    facts = [
+        f"{clips}, {', '.join(_resolutions(reports.values()))}.",
+        f"Split: {report.split or 'not stated'}",
+        report.settings,
+    ]
     rows = [_row(value) for value in summary]
     parts = [
         "# Evaluation",

@@ -12,6 +12,7 @@ from edit_your_motion.benchmark.evaluation.people_in_streams import loop_stream
 from edit_your_motion.benchmark.evaluation.subject_people import SubjectPeople
 from edit_your_motion.benchmark.evaluation.subjects import Subject, fit_stream, stream
 from edit_your_motion.benchmark.pooling import POOLED, pool_distances
+from edit_your_motion.benchmark.settings import find_settings, list_settings
 from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.errors import ConfigError, InputError, MissingExtraError, ModelFileError, VideoError
 from edit_your_motion.metrics import (
@@ -44,12 +45,14 @@ class SetReport:
         pooled: distances between all outputs and all truths; of a single clip they are in its own report.
         failures: why a clip could not be measured, by name.
         split: which clips these are, in words.
+        settings: that the outputs were made with, as far as the records beside them say.
     """
 
     reports: Mapping[str, Report]
     pooled: tuple[MetricValue | MetricGap, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
     split: str = ""
+    settings: str = ""
 
 
 def evaluate_subjects(
@@ -97,7 +100,8 @@ def evaluate_subjects(
         pairs = [(stream(subject.output), judge.truths[subject.name]) for subject in known]
         measured = pool_distances(pairs, judge.networks, config.clip_stride, progress)
         pooled = tuple(result for result in measured if metrics is None or result.name in metrics)
-    return SetReport(reports, pooled, failures, split)
+    used = {subject.name: [find_settings(subject.output.path)] for subject in subjects if subject.name in reports}
+    return SetReport(reports, pooled, failures, split, list_settings(used))
 
 
 class _Judge:

@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from edit_your_motion.config import EditConfig, Section
+from edit_your_motion.benchmark.config import BenchmarkConfig
 
 
-class PairedConfig(Section):
+class PairedConfig(BenchmarkConfig):
     """What is the same for every method and pair."""
 
     frames: int = Field(8, ge=1, le=256, description="Of each clip.")
@@ -22,10 +22,3 @@ class PairedConfig(Section):
     edit_prompt: Literal["truth", "source"] = Field(
         "truth", description="What the truth shows (same person, new motion), or the source's prompt."
     )
-    share: float = Field(
-        1.0, gt=0, le=10, description="Share of every method's tuning iterations; below 1 for a quick look."
-    )
-    rate: float = Field(
-        1.0, gt=0, le=1000, description="Factor of every method's learning rates, which are Stable Diffusion 1.5's."
-    )
-    edit: EditConfig = Field(EditConfig(), description="Settings that methods change; clips and prompts come from us.")

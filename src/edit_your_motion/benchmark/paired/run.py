@@ -33,6 +33,7 @@ from edit_your_motion.benchmark.paired.config import PairedConfig
 from edit_your_motion.benchmark.paired.pairs import PAIRS, PairChoice
 from edit_your_motion.benchmark.paired.scores import Judges, Truth, find_lpips, score_edit
 from edit_your_motion.benchmark.prefix_tuning import KeptTuning, keep_apart
+from edit_your_motion.benchmark.settings import describe_settings
 from edit_your_motion.benchmark.spreading import spread_cases
 from edit_your_motion.config import ClipConfig, EditConfig, VideoConfig, parse_config
 from edit_your_motion.errors import MissingExtraError, ModelFileError
@@ -270,10 +271,10 @@ def _cell(folder: Path, shared: PairedConfig, pair: PairChoice, method: AnyMetho
     request = {
         "pair": asdict(pair),
         "method": describe_method(method, pair.name),
-        "benchmark": shared.model_dump(mode="json", exclude={"edit"}),
+        "benchmark": shared.model_dump(mode="json", exclude={"edit", "preset"}),
         "config": config.identity(),
     }
-    return Cell(folder / method.name / pair.name, pair.name, method, config, request)
+    return Cell(folder / method.name / pair.name, pair.name, method, config, request, describe_settings(shared))
 
 
 def _open_people(config: PairedConfig) -> PeopleBackend | str:

@@ -14,6 +14,7 @@ from edit_your_motion.benchmark.methods.catalogue import METHODS
 from edit_your_motion.benchmark.paired.pairs import PAIRS
 from edit_your_motion.benchmark.paired.run import Failure, load_cell
 from edit_your_motion.benchmark.paired.scores import PAIRED_METRICS
+from edit_your_motion.benchmark.settings import list_settings
 from edit_your_motion.errors import InputError
 from edit_your_motion.jobs.output_folder import write_picture
 from edit_your_motion.metrics import Interval, PairedDifference, bootstrap_mean, compare_paired
@@ -90,12 +91,14 @@ class Summary:
         against: the method that differences are taken to.
         pairs: names of the pairs that any method has.
         failures: cells that could not be made.
+        settings: presets and bases, in a line.
     """
 
     methods: tuple[MethodSummary, ...]
     against: str
     pairs: tuple[str, ...]
     failures: tuple[Failure, ...]
+    settings: str
 
 
 def summarise(folder: Path, against: str = OURS, confidence: float = 0.95) -> Summary:
@@ -144,7 +147,8 @@ def summarise(folder: Path, against: str = OURS, confidence: float = 0.95) -> Su
         for name in order
     )
     pairs = {cell.pair for cell in cells}
-    return Summary(methods, against, tuple(_in_order(pairs)), load_failures(folder))
+    settings = list_settings({name: [cell.settings for cell in cells if cell.method == name] for name in order})
+    return Summary(methods, against, tuple(_in_order(pairs)), load_failures(folder), settings)
 
 
 def write_summary(folder: Path, summary: Summary) -> None:
@@ -174,7 +178,7 @@ def format_summary(summary: Summary) -> str:
     ]
     parts = [
         "# The paired benchmark",
-        f"{len(summary.pairs)} pairs. Mean [bootstrap interval over pairs]; — is a gap.",
+        f"{len(summary.pairs)} pairs. {summary.settings} Mean [bootstrap interval over pairs]; — is a gap.",
         format_table(["method", "pairs", *titles], means),
         "## Pose accuracy as a share of the people backend's own on the truth",
         format_table(["method", *SHARES], shares),

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from edit_your_motion.benchmark.markdown import format_table
 from edit_your_motion.benchmark.paired.scores import PAIRED_METRICS
-from edit_your_motion.benchmark.sweep.run import Counts
+from edit_your_motion.benchmark.settings import list_settings
+from edit_your_motion.benchmark.sweep.run import Counts, name_cell
 from edit_your_motion.benchmark.sweep.surface import RESAMPLES, Surface, load_cells, measured_everywhere, survey
 from edit_your_motion.benchmark.sweep.surface_plot import draw_surface
 from edit_your_motion.storage.files import write_text
 
+SWEEP = "sweep.md"
 SHOWN = ("psnr", "person_psnr", "background_psnr", "lpips", "pck_truth")
 """The scores whose surfaces are drawn; the JSON has all."""
 
@@ -33,19 +35,24 @@ def write_sweep(folder: Path) -> tuple[Surface, ...]:
     Raises:
         InputError: there is nothing to write of.
     """
-    surfaces = survey_folder(folder, tuple(PAIRED_METRICS))
+    cells = load_cells(folder)
+    surfaces = {name: survey(cells, name) for name in measured_everywhere(cells)}
     shown = tuple(surfaces[name] for name in SHOWN if name in surfaces)
     for surface in shown:
         write_text(folder / f"surface-{surface.metric}.svg", draw_surface(surface))
-    write_text(folder / "sweep.md", format_sweep(shown))
-    document = [_document(surface) for surface in surfaces.values()]
+    settings = list_settings({name_cell(counts): [cell.settings for cell in cells[counts]] for counts in cells})
+    write_text(folder / SWEEP, format_sweep(shown, settings))
+    document = [{**_document(surface), "settings": settings} for surface in surfaces.values()]
     write_text(folder / "sweep.json", json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
     return shown
 
 
-def format_sweep(surfaces: Sequence[Surface]) -> str:
-    """The surfaces as Markdown."""
-    parts = ["# Iterations of the two stages", "Mean [bootstrap interval over pairs]; **bold**: the best cell."]
+def format_sweep(surfaces: Sequence[Surface], settings: str) -> str:
+    """The surfaces as Markdown, and what the edits were made with."""
+    parts = [
+        "# Iterations of the two stages",
+        f"{settings} Mean [bootstrap interval over pairs]; **bold**: the best cell.",
+    ]
     for surface in surfaces:
         arrow = "↑" if surface.better == "higher" else "↓"
         titles = ["stage 1 \\ stage 2", *map(str, surface.grid.appearance)]

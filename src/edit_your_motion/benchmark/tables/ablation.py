@@ -58,11 +58,13 @@ class Ablation:
         comparisons: of `PARTS`, then of `DECISIONS`, as far as they were run.
         gaps: the others, with what fills them.
         pairs: names of the pairs.
+        settings: presets and bases, in a line.
     """
 
     comparisons: tuple[Comparison, ...]
     gaps: tuple[MetricGap, ...]
     pairs: tuple[str, ...]
+    settings: str
 
 
 def choose_ablations() -> tuple[Method, ...]:
@@ -84,7 +86,7 @@ def compare_ablations(folder: Path, summary: Summary) -> Ablation:
             comparisons.append(_compare(method))
         else:
             gaps.append(_gap(folder, METHODS[name], found, summary))
-    return Ablation(tuple(comparisons), tuple(gaps), summary.pairs)
+    return Ablation(tuple(comparisons), tuple(gaps), summary.pairs, summary.settings)
 
 
 def _compare(method: MethodSummary) -> Comparison:
@@ -128,8 +130,8 @@ def format_ablation(ablation: Ablation) -> str:
     titles = [f"{name} {'↑' if PAIRED_METRICS[name].better == 'higher' else '↓'}" for name in names]
     parts = [
         "# Ablation",
-        f"Pairs: {len(ablation.pairs)}. Each row minus `{OURS}`, pair by pair, with its bootstrap interval over pairs; "
-        f"**bold** where at least {FEWEST_PAIRS} pairs tell it from 0.",
+        f"Pairs: {len(ablation.pairs)}. {ablation.settings} Each row minus `{OURS}`, pair by pair, with its "
+        f"bootstrap interval over pairs; **bold** where at least {FEWEST_PAIRS} pairs tell it from 0.",
     ]
     for heading, chosen in (
         ("The paper's parts (Table IV, Fig. 9)", PARTS),

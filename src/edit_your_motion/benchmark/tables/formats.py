@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edit_your_motion.benchmark.markdown import format_table
+from edit_your_motion.benchmark.settings import name_settings
 from edit_your_motion.benchmark.tables.measured import Run
 from edit_your_motion.benchmark.tables.tables import Cell, Group, Number, Printed, Row, Table, find_best, find_gaps
 from edit_your_motion.metrics import Interval, MetricGap
@@ -112,13 +113,14 @@ def trace_to_markdown(tables: Sequence[Table], folder: Path) -> str:
 
 
 def _trace_table(row: Row, folder: Path) -> str:
-    rows = [["all", link(report, folder), *("" for _ in range(5))] for report in find_reports(row)]
+    rows = [["all", link(report, folder), *("" for _ in range(6))] for report in find_reports(row)]
     for run in find_runs(row):
         config = NOTHING if run.config is None else link(run.config, folder)
         seed = NOTHING if run.seed is None else str(run.seed)
-        rows.append([run.clip, link(run.folder, folder), config, seed, run.commit or NOTHING, run.created or NOTHING,
-                     f"{run.device}, version {run.version}"])  # fmt: skip
-    return format_table(["clip", "folder", "configuration", "seed", "commit", "made", "by"], rows)
+        settings = NOTHING if run.settings is None else name_settings(run.settings)
+        rows.append([run.clip, link(run.folder, folder), config, settings, seed, run.commit or NOTHING,
+                     run.created or NOTHING, f"{run.device}, version {run.version}"])  # fmt: skip
+    return format_table(["clip", "folder", "configuration", "settings", "seed", "commit", "made", "by"], rows)
 
 
 def find_runs(row: Row) -> tuple[Run, ...]:

@@ -10,6 +10,7 @@ from edit_your_motion.benchmark.methods.catalogue import METHODS
 from edit_your_motion.benchmark.paired.run import CellRecord, load_cell
 from edit_your_motion.benchmark.paired.scores import PAIRED_METRICS
 from edit_your_motion.benchmark.paired.summary import Failure, load_failures
+from edit_your_motion.benchmark.settings import Settings
 from edit_your_motion.benchmark.tables.further_scores import Distance, FurtherScores, read_further
 from edit_your_motion.errors import InputError
 from edit_your_motion.metrics import METRICS
@@ -38,6 +39,7 @@ class Run:
         version: of this package.
         device: what computed.
         base: digest of the base.
+        settings: preset, base and what differs; None where they were not recorded.
     """
 
     folder: Path
@@ -49,6 +51,7 @@ class Run:
     version: str
     device: str
     base: str
+    settings: Settings | None
 
 
 @dataclass(frozen=True)
@@ -237,6 +240,7 @@ def _read_run(folder: Path, cell: CellRecord) -> Run:
         version=cell.version,
         device=cell.device,
         base=cell.base,
+        settings=cell.settings,
     )
 
 

@@ -34,6 +34,7 @@ class StudyScores:
         participants: who answered anything.
         marked: how many of them were marked as doubtful; their answers count here as everybody's do.
         scores: by method, by name of the question.
+        settings: that our edits were made with; None where nobody said.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class StudyScores:
     participants: int
     marked: int
     scores: Mapping[str, Mapping[str, Preference]]
+    settings: str | None
 
 
 def read_study(path: Path) -> StudyScores:
@@ -59,7 +61,8 @@ def read_study(path: Path) -> StudyScores:
                 of_method[str(each["question"])] = Preference(float(each["score"]), interval, int(each["participants"]))
         participants = int(content["everybody"]["participants"])
         marked = max(0, participants - int(content["unmarked"]["participants"]))
-        return StudyScores(path, str(content["title"]), participants, marked, scores)
+        settings = content.get("settings")
+        return StudyScores(path, str(content["title"]), participants, marked, scores, settings and str(settings))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"expected a report of 'eym study report' at {path}, got {error!r}") from error
 

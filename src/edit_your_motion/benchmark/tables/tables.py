@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from edit_your_motion.benchmark.methods.catalogue import METHODS
 from edit_your_motion.benchmark.paired.summary import FEWEST_PAIRS, estimate_mean
+from edit_your_motion.benchmark.settings import list_settings
 from edit_your_motion.benchmark.tables import remedies
 from edit_your_motion.benchmark.tables.ablation import BOUNDS, DECISIONS, PARTS
 from edit_your_motion.benchmark.tables.measured import (
@@ -335,6 +336,7 @@ def _ask(table: PublishedTable, study: StudyScores) -> Group:
         for method in study.scores
     )
     detail = f"{study.participants} participants, {study.marked} of them marked as doubtful and counted all the same"
+    detail += f"; ours: {study.settings}" if study.settings else ""
     notes = ("share of answers for ours against the row's method, %, Eq. 18; interval over participants",)
     return Group(f"Here: {study.title}", detail, rows, False, notes, study.path.parent)
 
@@ -351,8 +353,10 @@ def describe_data(measured: Measured) -> str:
     frames = "frames differ" if measured.frames is None else f"{measured.frames} frames"
     size = "sizes differ" if measured.size is None else f"{measured.size[1]}x{measured.size[0]}"
     base = {run.base for method in measured.methods.values() for run in method.runs.values() if run.base}
+    settings = {name: [run.settings for run in method.runs.values()] for name, method in measured.methods.items()}
+    used = list_settings(settings).rstrip(".")
     clips = f"{len(measured.clips)} clip{'' if len(measured.clips) == 1 else 's'}"
-    return f"{clips}, {frames}, {size}; split: {measured.split}; base {' '.join(sorted(base)) or 'unknown'}"
+    return f"{clips}, {frames}, {size}; split: {measured.split}; base {' '.join(sorted(base)) or 'unknown'}; {used}"
 
 
 def _describe_intervals(clips: int) -> str:

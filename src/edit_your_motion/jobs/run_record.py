@@ -1,0 +1,108 @@
+"""How something was made, as ``run.json`` beside it says: settings, versions, machine, seconds, memory, warnings."""
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from math import isfinite
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from edit_your_motion.config import Section, TuneConfig
+from edit_your_motion.jobs.scores import Scores
+from edit_your_motion.people.preparation import PreparedClip
+from edit_your_motion.people.tracking.smoothing import jitter
+from edit_your_motion.person import Person
+from edit_your_motion.presets import Choice
+from edit_your_motion.runtime.memory_plan import Plan
+from edit_your_motion.runtime.profiling import Recorder
+from edit_your_motion.storage.files import write_text
+
+RECORD = "run.json"
+PACKAGES = ("edit-your-motion", "torch", "diffusers", "transformers", "numpy", "av")
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+def write_record(
+    folder: Path,
+    config: Section,
+    recorder: Recorder,
+    *,
+    clips: Mapping[str, PreparedClip] = NOTHING,
+    person: Person | None = None,
+    scores: Scores | None = None,
+    warnings: tuple[str, ...] = (),
+    plan: Plan | None = None,
+    chosen: Choice[Any] | None = None,
+) -> None:
+    """Writes ``run.json``; the last file of a result, so that its presence means that the result is complete.
+
+    Args:
+        folder: where.
+        config: the full configuration.
+        recorder: has what computed, and seconds, peak memory and steps of each phase.
+        clips: source and reference, whose people are described and whose warnings told.
+        person: who was tuned; None where nobody was.
+        scores: whatever was measured.
+        warnings: what else a user should be told.
+        plan: what was done to fit into the memory asked for; None where nothing was asked.
+        chosen: the preset, and where each setting that is laid over the defaults comes from; None where nobody said.
+    """
+    settings = config.model_dump(mode="json")
+    if isinstance(config, TuneConfig):
+        settings["model"]["controlnet"] = config.model.used_controlnet
+    device = recorder.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    content: dict[str, Any] = {
+        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "versions": {"python": platform.python_version(), **{package: _version(package) for package in PACKAGES}},
+        "machine": {"device": name, "processors": os.cpu_count(), "threads": torch.get_num_threads()},
+        "preset": None if chosen is None else chosen.preset,
+        "origins": {} if chosen is None else dict(chosen.origins),
+        "config": settings,
+        "people": {name: describe_people(clip) for name, clip in clips.items()},
+        "phases": {name: asdict(phase) for name, phase in recorder.phases.items()},
+        "warnings": [*warnings, *(f"{name}: {warning}" for name, clip in clips.items() for warning in clip.warnings)],
+        "memory": None if plan is None else plan.record(),
+    }
+    if person is not None:
+        content["prompt"], content["losses"] = person.prompt, person.losses
+        content["stages"] = [stage.model_dump(mode="json") for stage in person.stages]
+    if scores is not None:
+        content["scores"] = {
+            name: {key: _finite(value) for key, value in part.items()} for name, part in scores.items()
+        }
+    write_text(folder / RECORD, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def describe_people(clip: PreparedClip) -> dict[str, float | int]:
+    """Share of frames with the person, mean share of the picture that the mask covers, jitter of the keypoints (px)."""
+    return {
+        "frames": len(clip),
+        "found": clip.found,
+        "mask_area": float(clip.masks.mean()),
+        "jitter": jitter(clip.keypoints),
+        "jitter_before_smoothing": clip.raw_jitter,
+    }
+
+
+def _finite(value: float) -> float | None:
+    """The value as JSON can have it: the PSNR of equal frames is infinite."""
+    return value if isfinite(value) else None
+
+
+def _version(package: str) -> str | None:
+    if package == "torch":
+        return str(torch.__version__)  # says for which device it was built, which the metadata may leave out
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
