@@ -459,7 +459,8 @@ def test_preparing_writes_what_can_be_given_back(source: SyntheticClip, config: 
     record = json.loads((tmp_path / "prepared" / "run.json").read_text())
     assert parse_config(PrepareConfig, record["config"]) == preparing(config)
     assert record["people"]["source"]["found"] == clip.found
-    assert record["phases"].keys() and not {"losses", "prompt", "scores"} & record.keys()
+    assert record["phases"].keys()
+    assert not {"losses", "prompt", "scores"} & record.keys()
     given_back = config.people.model_copy(
         update={
             "keypoints": tmp_path / "prepared/keypoints.json",
