@@ -10,6 +10,7 @@ from edit_your_motion.config import OPENPOSE_CONTROLNET, STABLE_DIFFUSION
 from edit_your_motion.errors import CheckpointError, InputError
 from edit_your_motion.models.shipped import SMALL
 from edit_your_motion.person import is_person
+from edit_your_motion.storage.names import is_reserved
 
 FOLDER = "edit_your_motion"
 DEFAULT = "default"
@@ -81,7 +82,7 @@ def check_name(name: str) -> str:
     Raises:
         InputError: it is none.
     """
-    if not re.fullmatch(r"[\w][\w .-]{0,79}(?<![ .])", name):
+    if not re.fullmatch(r"[\w][\w .-]{0,79}", name) or is_reserved(name):
         raise InputError(f"expected a name of letters, digits, spaces, dots, - and _, got {name!r:.60}")
     return name
 

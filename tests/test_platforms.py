@@ -10,12 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import fsspec
 import pytest
 
 import edit_your_motion
-from edit_your_motion.errors import FolderInUseError
+from edit_your_motion.batch.contents import localise
+from edit_your_motion.datasets.case import check_name
+from edit_your_motion.errors import FolderInUseError, InputError
 from edit_your_motion.runtime import profiling
 from edit_your_motion.storage import locking
+from edit_your_motion.storage.names import as_name, is_reserved
 
 PACKAGE = Path(edit_your_motion.__file__).parent
 OF_ONE_SYSTEM = {"fcntl", "grp", "msvcrt", "pwd", "resource", "termios", "winreg"}
@@ -181,3 +185,31 @@ def test_the_peak_of_memory_is_in_bytes_on_every_system(monkeypatch: pytest.Monk
         psutil, "Process", lambda: SimpleNamespace(memory_info=lambda: SimpleNamespace(peak_wset=7 * 2**20))
     )
     assert used("win32") == 7 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("anna-dance", "anna-dance"), ("Jürgen_2.b", "Jürgen_2.b"), ("a: b?", "a-b"), ("con", "_con"),
+        ("LPT1.mp4", "_LPT1.mp4"), ("nul.tar.gz", "_nul.tar.gz"), ("console", "console"), ("com10", "com10"),
+        ("end. ", "end"), ("x" * 119 + ".y", "x" * 119),
+        ("..", ""), ("a\\b/c", "a-b-c"),
+    ],
+)  # fmt: skip
+def test_names_are_such_as_every_system_takes(text: str, name: str) -> None:
+    assert as_name(text) == as_name(name) == name
+    assert not is_reserved(name)
+
+
+@pytest.mark.parametrize("name", ["con", "Aux.mp4", "com1", "nul .txt", "a.", "COM².x"])
+def test_names_that_windows_takes_for_something_else_are_refused(name: str) -> None:
+    assert is_reserved(name)
+    with pytest.raises(InputError, match="rename it"):
+        check_name(name)
+
+
+def test_what_is_brought_from_elsewhere_gets_a_name_that_every_system_takes(tmp_path: Path) -> None:
+    files, long = fsspec.filesystem("memory"), "y" * 200
+    for key, local in (("take: 1.mp4", "take-1.mp4"), ("aux.mp4", "_aux.mp4"), (f"{long}.json", f"{'y' * 120}.json")):
+        files.pipe_file(f"/names/{key}", b"x")
+        assert Path(localise(f"memory://names/{key}", "t", tmp_path)).name == local

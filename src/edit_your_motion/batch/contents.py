@@ -4,13 +4,14 @@ import hashlib
 import json
 import os
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
 from edit_your_motion.errors import InputError
 from edit_your_motion.jobs.identity import digest_content
 from edit_your_motion.storage.locking import held
+from edit_your_motion.storage.names import as_name
 from edit_your_motion.storage.stores import bring, is_url, open_filesystem, reached
 
 FILES = (
@@ -79,8 +80,9 @@ def localise(place: str, tag: str, cache: Path) -> str:
     """
     if not is_url(place):
         return place
-    name = os.path.basename(urlsplit(place).path.rstrip("/")) or "input"
-    local = cache / "inputs" / tag[:32] / name
+    name = PurePosixPath(urlsplit(place).path)
+    suffix = f".{as_name(name.suffix)}" if name.suffix else ""
+    local = cache / "inputs" / tag[:32] / f"{as_name(name.stem) or 'input'}{suffix}"
     with held(local, wait=True):
         if not local.exists():
             files, path = open_filesystem(place)

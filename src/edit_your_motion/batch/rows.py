@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from glob import glob, has_magic
@@ -15,6 +14,7 @@ from edit_your_motion.batch.manifest import Entry
 from edit_your_motion.config import EditConfig, flatten, merge, nest
 from edit_your_motion.errors import ConfigError, EditYourMotionError, InputError
 from edit_your_motion.presets import PRESETS, Choice, choose_settings
+from edit_your_motion.storage.names import as_name
 from edit_your_motion.storage.stores import MARK, is_url, open_filesystem, reached
 
 NETWORKS = ("model.base", "model.controlnet", "model.motion_adapter", "model.vae", "model.tokenizer")
@@ -100,7 +100,7 @@ def _unfold(entry: Entry, folder: Path, below: Mapping[str, Any], preset: str | 
     truth = entry.own.get("truth")
     truth = None if truth is None else _anchor(truth, folder)
     name = entry.own.get("name")
-    if name is not None and name != clean(name):
+    if name is not None and name != as_name(name):
         raise ConfigError(
             f"{entry.where}, column name: expected letters, digits, '.', '-' and '_' as a folder's name, got '{name}'"
         )
@@ -210,12 +210,7 @@ def _anchor(place: str, folder: Path) -> str:
 
 def stem_of(place: str) -> str:
     """The name of a file or folder at a path or URL without its suffix, as a part of a name of ours."""
-    return clean(PurePosixPath(place.replace("\\", "/").rstrip("/")).stem)[:LONGEST_STEM] or "clip"
-
-
-def clean(text: str) -> str:
-    """The text as the name of a folder on any system."""
-    return re.sub(r"[^\w.-]+", "-", text).strip("-. ")[:120]
+    return as_name(PurePosixPath(place.replace("\\", "/").rstrip("/")).stem)[:LONGEST_STEM] or "clip"
 
 
 def _digest(content: Any) -> str:

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.errors import InputError
+from edit_your_motion.storage.names import is_reserved
 
 _NAME = re.compile(r"[\w][\w.+-]*")
 
@@ -109,6 +110,6 @@ def check_name(name: str) -> str:
     Raises:
         InputError: it cannot.
     """
-    if not _NAME.fullmatch(name) or len(name) > 200:
-        raise InputError(f"expected a name of letters, digits and _ . + - (not first), got {name!r}: rename it")
+    if not _NAME.fullmatch(name) or len(name) > 200 or is_reserved(name):
+        raise InputError(f"expected a name of letters, digits and _ . + -, for any system, got {name!r}: rename it")
     return name

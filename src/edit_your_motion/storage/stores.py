@@ -86,11 +86,10 @@ class LocalStore:
         with explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)  # also on NFS
+                with path.open("xb") as file:  # one alone, also on NFS
+                    file.write(content)
             except FileExistsError:
                 return False
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
         return True
 
     def remove(self, name: str) -> None:
