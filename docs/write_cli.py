@@ -8,6 +8,7 @@ from edit_your_motion.cli import app
 from edit_your_motion.cli.help import Flag, list_commands, list_flags
 from edit_your_motion.cli.settings import SHORT_FORMS
 
+EDIT = ("edit",)
 PAGE = Path(__file__).with_name("cli.md")
 INTRODUCTION = """# Command line
 
@@ -40,15 +41,11 @@ def render() -> str:
         new = [flag for flag in own if homes[_tell(flag)] == path]
         parts += [_list(new)] if new else []
         notes = [f"{', '.join(names)} of {_link(home)}" for home, names in known.items()]
-        same = next(
-            (
-                other
-                for other in commands[: commands.index(path)]
-                if len(links[path]) > 9 and links[other] == links[path]
-            ),
-            None,
-        )
-        told_settings = links[path] if same is None else [f"all settings of {_link(same)}"]
+        whole = links[EDIT]
+        others = [link for link in whole if link not in links[path]]
+        told_settings = links[path]
+        if path != EDIT and len(others) < len(whole) / 2 and set(links[path]) <= set(whole):
+            told_settings = [f"the settings of {_link(EDIT)}" + (f" but {', '.join(others)}" if others else "")]
         notes += [", ".join([*(f"`{flag.names[0]}`" for flag in flags[path] if flag.shared), *told_settings])]
         parts += [f"Also {'; '.join(filter(None, notes))}."] if any(notes) else []
     parts += ["## In common", _list(common.values()), "## Settings"]
@@ -79,7 +76,7 @@ def _collect_sections(
                 by_name.setdefault(flag.path[0], []).append(flag)
         for name, members in by_name.items():
             if name == "edit":
-                links[path].append(f"all of {_link(('edit',))} as `--edit.…`")
+                links[path].append(f"all of {_link(EDIT)} as `--edit.…`")
                 continue
             known = sections.setdefault(name, members)
             assert known == members, f"the settings '{name}' are not the same everywhere"
