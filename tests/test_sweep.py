@@ -21,7 +21,7 @@ from edit_your_motion.benchmark.paired.run import load_cell, run_paired
 from edit_your_motion.benchmark.prefix_tuning import PrefixTuning
 from edit_your_motion.benchmark.sweep.run import Grid, name_cell, published_grid, run_sweep
 from edit_your_motion.benchmark.sweep.summary import describe_optimum, write_sweep
-from edit_your_motion.benchmark.sweep.surface import load_cells, measured_everywhere, survey
+from edit_your_motion.benchmark.sweep.surface import load_grid, measured_everywhere, survey
 from edit_your_motion.benchmark.sweep.surface_plot import _ticks, draw_surface
 from edit_your_motion.config import EditConfig, merge, parse_config
 from edit_your_motion.edit import tune_person
@@ -216,7 +216,7 @@ MEANS = {"100-100": 20.0, "100-200": 21.0, "200-100": 22.5, "200-200": 22.4}
 
 def test_the_optimum_is_found_by_pairs(tmp_path: Path) -> None:
     write_grid(tmp_path, MEANS, spread=0.3)
-    surface = survey(load_cells(tmp_path))
+    surface = survey(load_grid(tmp_path))
     assert surface.grid == Grid((100, 200), (100, 200))
     assert surface.best == (200, 100)
     assert len(surface.pairs) == 9
@@ -225,7 +225,7 @@ def test_the_optimum_is_found_by_pairs(tmp_path: Path) -> None:
     assert surface.best_shares[100, 100] == 0
     assert set(surface.as_good) == {(200, 100), (200, 200)}
     behind = surface.behind_best[100, 200]
-    values = {counts: [cell.scores["psnr"] for cell in cells] for counts, cells in load_cells(tmp_path).items()}
+    values = {counts: [cell.scores["psnr"] for cell in cells] for counts, cells in load_grid(tmp_path).items()}
     assert behind.difference == pytest.approx(np.mean(values[100, 200]) - np.mean(values[200, 100]))
     assert behind.interval.high < 0
     assert surface.cells[100, 100].interval.high - surface.cells[100, 100].interval.low > 10, "pairs differ far more"
@@ -239,7 +239,7 @@ def test_lower_is_better_where_it_is(tmp_path: Path) -> None:
     for cell, value in (("1-1", 0.4), ("1-2", 0.2)):
         for pair in ("a", "b"):
             write_cell(tmp_path, cell, pair, lpips=value)
-    surface = survey(load_cells(tmp_path), "lpips")
+    surface = survey(load_grid(tmp_path), "lpips")
     assert surface.best == (1, 2)
     assert surface.best_shares == {(1, 1): 0.0, (1, 2): 1.0}
 
@@ -248,29 +248,29 @@ def test_unfinished_grids_are_surveyed_over_what_they_share(tmp_path: Path) -> N
     write_grid(tmp_path, MEANS, pairs=4)
     shutil.rmtree(tmp_path / "200-200")
     shutil.rmtree(tmp_path / "100-100" / "pair3")
-    surface = survey(load_cells(tmp_path))
+    surface = survey(load_grid(tmp_path))
     assert surface.pairs == ("pair0", "pair1", "pair2")
     assert (200, 200) not in surface.cells
-    assert measured_everywhere(load_cells(tmp_path)) == ["psnr", "lpips"]
+    assert measured_everywhere(load_grid(tmp_path)) == ["psnr", "lpips"]
     with pytest.raises(ConfigError, match="out of psnr, lpips; got 'ssim'"):
-        survey(load_cells(tmp_path), "ssim")
+        survey(load_grid(tmp_path), "ssim")
     ElementTree.fromstring(draw_surface(surface))
 
 
 def test_no_sweep_and_a_mixed_one_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="eym sweep"):
-        load_cells(tmp_path)
+    with pytest.raises(InputError, match="found none"):
+        load_grid(tmp_path)
     write_grid(tmp_path, MEANS, pairs=2)
     path = tmp_path / "100-100" / "pair0" / "scores.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "base": "another"}))
-    with pytest.raises(InputError, match="sweep it again"):
-        load_cells(tmp_path)
+    with pytest.raises(InputError, match="got several"):
+        load_grid(tmp_path)
 
 
 def test_the_plot_shows_every_cell(tmp_path: Path) -> None:
     write_grid(tmp_path, MEANS, spread=0.3)
-    surface = survey(load_cells(tmp_path))
+    surface = survey(load_grid(tmp_path))
     root = ElementTree.fromstring(draw_surface(surface))
     space = "{http://www.w3.org/2000/svg}"
     texts = [element.text for element in root.iter(f"{space}text")]

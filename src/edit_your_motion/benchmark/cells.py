@@ -6,6 +6,7 @@ presence means that the cell is complete. A failure is kept as ``failure.json``,
 
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
@@ -32,7 +33,7 @@ from edit_your_motion.person import Person
 from edit_your_motion.runtime.profiling import PhaseRecord, Recorder
 from edit_your_motion.runtime.progress import Advance, Progress
 from edit_your_motion.runtime.random import Draws
-from edit_your_motion.storage.files import write_text
+from edit_your_motion.storage.files import write_json, write_text
 from edit_your_motion.storage.parsing import parse_json
 from edit_your_motion.video import write_video
 
@@ -332,6 +333,28 @@ def load_cell(folder: Path) -> CellRecord:
         raise InputError(f"expected the scores of a benchmark's cell at {path}, got {error!r}: delete it") from error
 
 
+def load_cells(folder: Path, methods: str = ".*") -> dict[Path, CellRecord]:
+    """The cells of a benchmark by their folders.
+
+    Args:
+        folder: of the benchmark.
+        methods: a pattern of the names of those that count.
+
+    Raises:
+        InputError: there are none, one is damaged, or they are of several bases or settings of the benchmark.
+    """
+    places = [path.parent for path in sorted(folder.glob("*/*/scores.json"))]
+    cells = {place: load_cell(place) for place in places if re.fullmatch(methods, place.parent.name)}
+    if not cells:
+        raise InputError(f"expected METHOD/CASE/scores.json in {folder}, found none: run a benchmark there first")
+    if len({json.dumps([cell.base, cell.request.get("benchmark")], sort_keys=True) for cell in cells.values()}) > 1:
+        raise InputError(
+            f"expected cells of one base and one setting of the benchmark in {folder}, got several: run the older "
+            "methods and cases again, or remove their folders"
+        )
+    return cells
+
+
 @contextmanager
 def reported(case: str, cells: Sequence[Cell], failures: list[Failure]) -> Iterator[None]:
     """Notes an error that belongs to these cells of a case alone, so that the others go on."""
@@ -347,11 +370,6 @@ def reported(case: str, cells: Sequence[Cell], failures: list[Failure]) -> Itera
             write_json(cell.folder / "failure.json", asdict(failures[-1]))
         if not cells:
             failures.append(Failure(case, "its clips", str(error)))
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes strict JSON, whole or not at all."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def without_ready_people(people: PeopleConfig) -> PeopleConfig:

@@ -1,6 +1,5 @@
 """How something was made, as ``run.json`` beside it says: settings, versions, machine, seconds, memory, warnings."""
 
-import json
 import os
 import platform
 import sys
@@ -23,7 +22,7 @@ from edit_your_motion.person import Person
 from edit_your_motion.presets import Choice
 from edit_your_motion.runtime.memory_plan import Plan
 from edit_your_motion.runtime.profiling import Recorder
-from edit_your_motion.storage.files import write_text
+from edit_your_motion.storage.files import write_json
 
 RECORD = "run.json"
 PACKAGES = ("edit-your-motion", "torch", "diffusers", "transformers", "numpy", "av")
@@ -80,7 +79,7 @@ def write_record(
         content["scores"] = {
             name: {key: _finite(value) for key, value in part.items()} for name, part in scores.items()
         }
-    write_text(folder / RECORD, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+    write_json(folder / RECORD, content)
 
 
 def describe_people(clip: PreparedClip) -> dict[str, float | int]:

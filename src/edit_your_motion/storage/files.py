@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psutil
@@ -155,6 +157,16 @@ def write_text(path: Path, text: str) -> None:
     """
     with written_whole(path) as temporary:
         temporary.write_bytes(text.encode("utf-8", "backslashreplace"))  # line ends are the same on every system
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes strict JSON, whole or not at all.
+
+    Raises:
+        DiskFullError: no room was left.
+        InputError: the place cannot be written to.
+    """
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 @contextmanager

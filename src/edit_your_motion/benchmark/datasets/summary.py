@@ -1,6 +1,5 @@
 """What the cells of a data set's benchmark say together: means over cases, pooled distances, tables and sheets."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,22 +7,21 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from edit_your_motion.benchmark.cells import CellRecord, load_cell, write_json
+from edit_your_motion.benchmark.cells import CellRecord, load_cells
 from edit_your_motion.benchmark.datasets.config import DatasetConfig
 from edit_your_motion.benchmark.evaluation.report import format_value
 from edit_your_motion.benchmark.evaluation.subjects import stream
 from edit_your_motion.benchmark.markdown import format_table
-from edit_your_motion.benchmark.methods.catalogue import METHODS
+from edit_your_motion.benchmark.methods.catalogue import in_order
 from edit_your_motion.benchmark.paired.summary import Estimate, estimate_mean, load_failures
 from edit_your_motion.benchmark.pooling import pool_distances
 from edit_your_motion.benchmark.settings import Settings, list_settings
 from edit_your_motion.datasets.clip import Clip
-from edit_your_motion.errors import InputError
 from edit_your_motion.jobs.output_folder import write_picture
 from edit_your_motion.metrics import METRICS, FeatureNetworks, MetricGap, MetricValue
 from edit_your_motion.people.preview import contact_sheet
 from edit_your_motion.runtime.progress import Progress
-from edit_your_motion.storage.files import write_text
+from edit_your_motion.storage.files import write_json, write_text
 from edit_your_motion.video import probe, read_video
 
 POOLED = "pooled.json"
@@ -65,23 +63,9 @@ def summarise_dataset(folder: Path, config: DatasetConfig, progress: Progress) -
         InputError: there are no cells, one is damaged, or they are of several bases or settings of the benchmark.
     """
     cells: dict[str, list[CellRecord]] = {}
-    for path in sorted(folder.glob("*/*/scores.json")):
-        cell = load_cell(path.parent)
+    for cell in load_cells(folder).values():
         cells.setdefault(cell.method, []).append(cell)
-    if not cells:
-        raise InputError(f"expected METHOD/CASE/scores.json in {folder}, found none: see what failed")
-    settings = {
-        json.dumps([cell.base, cell.request.get("benchmark")], sort_keys=True)
-        for of_method in cells.values()
-        for cell in of_method
-    }
-    if len(settings) > 1:
-        raise InputError(
-            f"expected cells of one base and one setting of the benchmark in {folder}, got several: run the older "
-            "methods and cases again, or remove their folders"
-        )
-    order = [*(name for name in METHODS if name in cells), *(name for name in cells if name not in METHODS)]
-    return tuple(_summarise(folder, name, cells[name], config, progress) for name in order)
+    return tuple(_summarise(folder, name, cells[name], config, progress) for name in in_order(cells))
 
 
 def write_dataset_summary(folder: Path, methods: Sequence[DatasetMethod], split: str) -> None:
@@ -162,8 +146,7 @@ def write_dataset_sheets(folder: Path, *, columns: int = 8, cell_height: int = 1
     for case in sorted({path.parent.name for path in folder.glob("*/*/scores.json")}):
         clips = [(name, folder / "cases" / case / f"{name}.mp4") for name in ("source", "reference", "truth")]
         edits = {path.parent.parent.name: path for path in sorted(folder.glob(f"*/{case}/edited.mp4"))}
-        ordered = [name for name in (*METHODS, *edits.keys() - METHODS.keys()) if name in edits]
-        clips += [(name, edits[name]) for name in ordered if name not in ("source", "truth")]
+        clips += [(name, edits[name]) for name in in_order(edits) if name not in ("source", "truth")]
         rows: list[tuple[str, UInt8[np.ndarray, "_ _ _ 3"]]] = [
             (name, read_video(path).frames) for name, path in clips if path.is_file()
         ]

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 
 from edit_your_motion import __version__
-from edit_your_motion.benchmark.cells import write_json
 from edit_your_motion.benchmark.evaluation.run import SetReport
 from edit_your_motion.benchmark.markdown import format_table
 from edit_your_motion.benchmark.provenance import commit_of_package
 from edit_your_motion.metrics import METRICS, Interval, MetricGap, MetricValue, Report, bootstrap_mean
 from edit_your_motion.metrics.report import Better
-from edit_your_motion.storage.files import write_text
+from edit_your_motion.storage.files import write_json, write_text
 
 
 @dataclass(frozen=True)

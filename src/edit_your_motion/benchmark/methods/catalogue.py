@@ -92,6 +92,12 @@ def choose_methods(names: Iterable[str]) -> tuple[Method, ...]:
     return choose(METHODS, names, "methods")
 
 
+def in_order(names: Iterable[str]) -> list[str]:
+    """Names of methods in the order of the tables: ours as they stand in `METHODS`, others after them as they come."""
+    names = list(names)
+    return [*(name for name in METHODS if name in names), *(name for name in names if name not in METHODS)]
+
+
 def group_by_backbone(
     methods: Iterable[Method], config: EditConfig
 ) -> tuple[tuple[EditConfig, tuple[Method, ...]], ...]:

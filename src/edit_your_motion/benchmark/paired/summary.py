@@ -1,6 +1,5 @@
 """What the cells of a paired benchmark say together: means, intervals, differences; tables and sheets."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,10 +8,11 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from edit_your_motion.benchmark.cells import load_cells
 from edit_your_motion.benchmark.markdown import format_table
-from edit_your_motion.benchmark.methods.catalogue import METHODS
+from edit_your_motion.benchmark.methods.catalogue import METHODS, in_order
 from edit_your_motion.benchmark.paired.pairs import PAIRS
-from edit_your_motion.benchmark.paired.run import Failure, load_cell
+from edit_your_motion.benchmark.paired.run import Failure
 from edit_your_motion.benchmark.paired.scores import PAIRED_METRICS
 from edit_your_motion.benchmark.settings import list_settings
 from edit_your_motion.errors import InputError
@@ -20,7 +20,7 @@ from edit_your_motion.jobs.output_folder import write_picture
 from edit_your_motion.metrics import Interval, PairedDifference, bootstrap_mean, compare_paired
 from edit_your_motion.metrics.bootstrap import draw_samples
 from edit_your_motion.people.preview import contact_sheet
-from edit_your_motion.storage.files import write_text
+from edit_your_motion.storage.files import write_json, write_text
 from edit_your_motion.storage.parsing import parse_json
 from edit_your_motion.video import Fit, fit_frame, read_video
 
@@ -112,14 +112,7 @@ def summarise(folder: Path, against: str = OURS, confidence: float = 0.95) -> Su
     Raises:
         InputError: there are no cells, one is damaged, or they are of several bases or settings of the benchmark.
     """
-    cells = [load_cell(path.parent) for path in sorted(folder.glob("*/*/scores.json"))]
-    if not cells:
-        raise InputError(f"expected METHOD/PAIR/scores.json in {folder}, found none: run the paired benchmark first")
-    if len({json.dumps([cell.base, cell.request.get("benchmark")], sort_keys=True) for cell in cells}) > 1:
-        raise InputError(
-            f"expected cells of one base and one setting of the benchmark in {folder}, got several: run the older "
-            "methods and pairs again, or remove their folders"
-        )
+    cells = list(load_cells(folder).values())
     values: dict[str, dict[str, dict[str, float]]] = {}
     gaps: dict[str, dict[str, int]] = {}
     for cell in cells:
@@ -129,7 +122,7 @@ def summarise(folder: Path, against: str = OURS, confidence: float = 0.95) -> Su
         missing = gaps.setdefault(cell.method, {})
         for name in cell.gaps:
             missing[name] = missing.get(name, 0) + 1
-    order = [*(name for name in METHODS if name in values), *(name for name in values if name not in METHODS)]
+    order = in_order(values)
     backend = values.get("truth", {}).get("pck_truth", {})
     methods = tuple(
         MethodSummary(
@@ -155,7 +148,7 @@ def write_summary(folder: Path, summary: Summary) -> None:
     """Writes ``table.md`` and ``table.json``."""
     write_text(folder / "table.md", format_summary(summary))
     document = {**asdict(summary), "conventions": {name: asdict(metric) for name, metric in PAIRED_METRICS.items()}}
-    write_text(folder / "table.json", json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    write_json(folder / "table.json", document)
 
 
 def format_summary(summary: Summary) -> str:
@@ -212,9 +205,7 @@ def write_sheets(folder: Path, *, columns: int = 8, cell_height: int = 128) -> N
     Raises:
         InputError: there are no cells.
     """
-    pairs = _in_order({path.parent.name for path in folder.glob("*/*/scores.json")})
-    if not pairs:
-        raise InputError(f"expected METHOD/PAIR/scores.json in {folder}, found none: run the paired benchmark first")
+    pairs = _in_order({place.name for place in load_cells(folder)})
     middles: dict[str, dict[str, UInt8[np.ndarray, "h w 3"]]] = {}
     for pair in pairs:
         rows = _rows(folder, pair)

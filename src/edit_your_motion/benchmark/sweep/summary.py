@@ -1,6 +1,5 @@
 """What a sweep found, as Markdown, JSON and plots."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,9 +8,9 @@ from edit_your_motion.benchmark.markdown import format_table
 from edit_your_motion.benchmark.paired.scores import PAIRED_METRICS
 from edit_your_motion.benchmark.settings import list_settings
 from edit_your_motion.benchmark.sweep.run import Counts, name_cell
-from edit_your_motion.benchmark.sweep.surface import RESAMPLES, Surface, load_cells, measured_everywhere, survey
+from edit_your_motion.benchmark.sweep.surface import RESAMPLES, Surface, load_grid, measured_everywhere, survey
 from edit_your_motion.benchmark.sweep.surface_plot import draw_surface
-from edit_your_motion.storage.files import write_text
+from edit_your_motion.storage.files import write_json, write_text
 
 SWEEP = "sweep.md"
 SHOWN = ("psnr", "person_psnr", "background_psnr", "lpips", "pck_truth")
@@ -24,7 +23,7 @@ def survey_folder(folder: Path, metrics: Sequence[str] = SHOWN) -> dict[str, Sur
     Raises:
         InputError: there are no cells, or they do not belong together.
     """
-    cells = load_cells(folder)
+    cells = load_grid(folder)
     there = measured_everywhere(cells)
     return {name: survey(cells, name) for name in metrics if name in there}
 
@@ -35,7 +34,7 @@ def write_sweep(folder: Path) -> tuple[Surface, ...]:
     Raises:
         InputError: there is nothing to write of.
     """
-    cells = load_cells(folder)
+    cells = load_grid(folder)
     surfaces = {name: survey(cells, name) for name in measured_everywhere(cells)}
     shown = tuple(surfaces[name] for name in SHOWN if name in surfaces)
     for surface in shown:
@@ -43,7 +42,7 @@ def write_sweep(folder: Path) -> tuple[Surface, ...]:
     settings = list_settings({name_cell(counts): [cell.settings for cell in cells[counts]] for counts in cells})
     write_text(folder / SWEEP, format_sweep(shown, settings))
     document = [{**_document(surface), "settings": settings} for surface in surfaces.values()]
-    write_text(folder / "sweep.json", json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    write_json(folder / "sweep.json", document)
     return shown
 
 

@@ -1,7 +1,5 @@
 """One score over the grid of a sweep, and where its optimum lies."""
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from edit_your_motion.benchmark.paired.run import CellRecord, load_cell
+from edit_your_motion.benchmark.cells import CellRecord, load_cells
 from edit_your_motion.benchmark.paired.scores import PAIRED_METRICS
 from edit_your_motion.benchmark.paired.summary import Estimate, estimate_mean
 from edit_your_motion.benchmark.sweep.run import Counts, Grid
-from edit_your_motion.errors import ConfigError, InputError
+from edit_your_motion.errors import ConfigError
 from edit_your_motion.metrics import PairedDifference, compare_paired
 from edit_your_motion.metrics.bootstrap import draw_samples
 from edit_your_motion.metrics.report import Better
@@ -52,25 +50,16 @@ class Surface:
         return tuple(sorted({self.best, *near}))
 
 
-def load_cells(folder: Path) -> dict[Counts, list[CellRecord]]:
+def load_grid(folder: Path) -> dict[Counts, list[CellRecord]]:
     """The cells of a sweep by their counts, ascending.
 
     Raises:
         InputError: there are none, one is damaged, or they are of several bases or settings.
     """
     found: dict[Counts, list[CellRecord]] = {}
-    for path in sorted(folder.glob("*/*/scores.json")):
-        if (match := re.fullmatch(r"([1-9]\d*)-([1-9]\d*)", path.parent.parent.name)) is not None:
-            found.setdefault((int(match[1]), int(match[2])), []).append(load_cell(path.parent))
-    if not found:
-        raise InputError(f"expected STAGE1-STAGE2/PAIR/scores.json in {folder}, found none: run 'eym sweep {folder}'")
-    settings = {
-        json.dumps([cell.base, cell.request.get("benchmark")], sort_keys=True)
-        for cells in found.values()
-        for cell in cells
-    }
-    if len(settings) > 1:
-        raise InputError(f"expected cells of one base and one setting in {folder}, got {len(settings)}: sweep it again")
+    for place, cell in load_cells(folder, r"[1-9]\d*-[1-9]\d*").items():
+        first, second = place.parent.name.split("-")
+        found.setdefault((int(first), int(second)), []).append(cell)
     return dict(sorted(found.items()))
 
 
@@ -90,7 +79,7 @@ def survey(cells: Mapping[Counts, Sequence[CellRecord]], metric: str = "psnr", c
     The pairs are the same in all cells, so resamples draw pairs: what makes a pair hard for all cells cancels.
 
     Args:
-        cells: from `load_cells`.
+        cells: from `load_grid`.
         metric: out of `measured_everywhere`.
         confidence: of the intervals, in (0, 1).
 

@@ -1,6 +1,5 @@
 """The ablation study (Table IV, Fig. 9): the full method against itself without a part, or decided otherwise."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from edit_your_motion.benchmark.paired.scores import PAIRED_METRICS
 from edit_your_motion.benchmark.paired.summary import FEWEST_PAIRS, OURS, MethodSummary, Summary, format_difference
 from edit_your_motion.metrics import MetricGap, PairedDifference
 from edit_your_motion.metrics.published import load_published
-from edit_your_motion.storage.files import write_text, written_whole
+from edit_your_motion.storage.files import write_json, write_text
 
 PARTS = ("without-rca", "without-ma", "without-stl", "without-prompt", "animatediff")
 """Table IV's rows and Fig. 9's: what the paper takes away or exchanges."""
@@ -119,9 +118,7 @@ def _gap(folder: Path, method: Method, found: dict[str, MethodSummary], summary:
 def write_ablation(folder: Path, ablation: Ablation) -> None:
     """Writes ``ablation.md`` and ``ablation.json``."""
     write_text(folder / "ablation.md", format_ablation(ablation))
-    with written_whole(folder / "ablation.json") as temporary:
-        text = json.dumps(asdict(ablation), indent=2, ensure_ascii=False, allow_nan=False)
-        temporary.write_text(text, encoding="utf-8")
+    write_json(folder / "ablation.json", asdict(ablation))
 
 
 def format_ablation(ablation: Ablation) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from edit_your_motion.benchmark.methods.catalogue import METHODS
-from edit_your_motion.benchmark.paired.run import CellRecord, load_cell
+from edit_your_motion.benchmark.cells import CellRecord, load_cells
+from edit_your_motion.benchmark.methods.catalogue import in_order
 from edit_your_motion.benchmark.paired.scores import PAIRED_METRICS
 from edit_your_motion.benchmark.paired.summary import Failure, load_failures
 from edit_your_motion.benchmark.settings import Settings
@@ -133,16 +133,9 @@ def read_measured(folder: Path) -> Measured:
     Raises:
         InputError: there are no cells, one is damaged, or they are of several bases or settings.
     """
-    cells = {path.parent: load_cell(path.parent) for path in sorted(folder.glob("*/*/scores.json"))}
-    if not cells:
-        raise InputError(f"expected METHOD/CLIP/scores.json in {folder}, found none: run a benchmark there first")
-    shared = [cell.request.get("benchmark") for cell in cells.values()]
-    if any(each != shared[0] for each in shared) or len({cell.base for cell in cells.values() if cell.base}) > 1:
-        raise InputError(
-            f"expected cells of one base and one setting of the benchmark in {folder}, got several: run the older "
-            "methods again, or remove their folders"
-        )
-    settings = shared[0] if isinstance(shared[0], dict) else {}
+    cells = load_cells(folder)
+    shared = next(iter(cells.values())).request.get("benchmark")
+    settings = shared if isinstance(shared, dict) else {}
     kind = _kind_of(cells.values(), settings)
     size = _read_size(settings.get("size"))
     return Measured(
@@ -192,9 +185,9 @@ def _describe_split(kind: Kind, settings: Mapping[str, Any], count: int) -> str:
 
 def _gather_methods(cells: Mapping[Path, CellRecord], side: int | None) -> dict[str, MeasuredMethod]:
     names = {cell.method for cell in cells.values()}
-    order = [*(name for name in METHODS if name in names), *sorted(names - METHODS.keys(), key=_by_number)]
     return {
-        name: _gather(name, {at: cell for at, cell in cells.items() if cell.method == name}, side) for name in order
+        name: _gather(name, {at: cell for at, cell in cells.items() if cell.method == name}, side)
+        for name in in_order(sorted(names, key=_by_number))
     }
 
 
