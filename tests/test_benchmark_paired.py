@@ -487,7 +487,7 @@ def test_a_difference_is_bold_where_enough_pairs_agree(tmp_path: Path) -> None:
 
 def test_nothing_to_summarise_and_damage_are_named(tmp_path: Path) -> None:
     for work in (summarise, write_sheets):
-        with pytest.raises(InputError, match="run the paired benchmark first"):
+        with pytest.raises(InputError, match="found none: run a benchmark"):
             work(tmp_path)
     write_cell(tmp_path, "source", "a", psnr=1.0)
     (tmp_path / "source" / "a" / "scores.json").write_text('{"scores": 3}')

@@ -100,7 +100,7 @@ def test_edit_then_apply(run: Run, walk: SyntheticClip, config: EditConfig, file
 def test_a_person_keeps_the_preset(run: Run, walk: SyntheticClip, file: Path, tmp_path: Path) -> None:
     assert run("tune", "--config", file, "--preset", "best", "--output", tmp_path / "person", "--quiet")[0] == 0
     record = json.loads((tmp_path / "person" / "run.json").read_text())
-    assert (record["preset"], record["origins"]["network.frame_attention"]) == ("best", "preset best")
+    assert (record["preset"], record["origins"]["tuning.motion.iterations"]) == ("best", str(file))
     settings = tmp_path / "apply.yaml"
     settings.write_text("sampling: {steps: 1}")
     apply = ("apply", tmp_path / "person", walk.video, "--config", settings, "--frames", 2, "--quiet")

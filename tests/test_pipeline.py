@@ -336,8 +336,6 @@ def test_a_preset_does_not_go_with_settings_that_are_complete(
 ) -> None:
     with pytest.raises(ConfigError, match="a TuneConfig and the preset 'best'"):
         pipeline.tune(walk.prepared, preset="best", config=TuneConfig())
-    with pytest.raises(ConfigError, match="whole ApplyConfig and no preset; got a TuneConfig"):
-        pipeline.apply(walk.prepared, config=TuneConfig())
     with pytest.raises(ConfigError, match="stepz"):
         pipeline.apply(walk.prepared, config={"sampling": {"stepz": 1}})
 

@@ -56,7 +56,7 @@ class EditOutput:
 class EditYourMotionPipeline:
     """Tunes Stable Diffusion on a video of a person, and gives that person other people's motions.
 
-    Example::
+    For example:
 
         pipeline = EditYourMotionPipeline.from_pretrained(
             "stable-diffusion-v1-5/stable-diffusion-v1-5", controlnet="lllyasviel/sd-controlnet-openpose"
