@@ -26,18 +26,25 @@ DATA = (
     "demo/source.mp4",
     "demo/truth.mp4",
     "metrics/published.yaml",
+    "models/small/base/recommended.yaml",
     "models/small/base/model_index.json",
     "models/small/base/text_encoder/model.safetensors",
     "models/small/base/tokenizer/tokenizer.json",
     "models/small/base/unet/diffusion_pytorch_model.safetensors",
     "models/small/base/vae/diffusion_pytorch_model.safetensors",
     "models/small/controlnet/diffusion_pytorch_model.safetensors",
+    "presets/best.yaml",
+    "presets/fast.yaml",
+    "presets/paper.yaml",
     "py.typed",
     "stage/data/body.npz",
     "stage/data/motions.npz",
     "study/page/study.css",
     "study/page/study.html",
     "study/page/study.js",
+    "web/page/index.html",
+    "web/page/main.js",
+    "web/page/web.css",
 )
 """Of the package's files that are no modules, those that it does not run without."""
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -78,6 +85,10 @@ def imported() -> dict[str, set[str]]:
 def test_versions_agree() -> None:
     version = edit_your_motion.__version__
     assert f'\nversion = "{version}"\n' in PROJECT
+    pack = (ROOT / "comfyui" / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'\nversion = "{version}"\n' in pack
+    assert f'"edit-your-motion>={version}"' in pack
+    assert (ROOT / "comfyui" / "requirements.txt").read_text(encoding="utf-8") == f"edit-your-motion>={version}\n"
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == version
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
