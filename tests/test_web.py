@@ -1,5 +1,6 @@
 """The web app without a browser: its queue survives what ends, its files stay those of the CLI, it lets nobody in."""
 
+import errno
 import io
 import json
 import os
@@ -94,6 +95,7 @@ def test_the_queue_is_bounded_and_clips_do_not_wait_in_it(tmp_path: Path) -> Non
     with pytest.raises(InputError, match="2 jobs wait already"):
         library.add_job("edit", "three", {})
     clip = library.add_clip("clip.mp4", "source", 5)
+    library.original(clip).write_bytes(b"12345")
     library.complete_clip(clip)
     assert library.take_job("clips") is not None
 
@@ -108,6 +110,17 @@ def test_folders_of_what_a_killed_server_was_removing_or_beginning_go(library: L
     library.recover()
     assert [path.name for path in (library.folder / "jobs").iterdir()] == [job.id]
     assert [path.name for path in (library.folder / "clips").iterdir()] == [clip.id]
+
+
+def test_a_clip_is_announced_only_once_it_has_a_place(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left", str(path))
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr(Path, "mkdir", stop)
+        with pytest.raises(OSError, match="no space"):
+            library.add_clip("a.mp4", "source", 5)
+    assert Library(library.folder).clips() == []
 
 
 def test_a_process_that_dies_again_and_again_is_given_up(library: Library) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import trying
+from asking import ask
 from edit_your_motion.batch.making import Workshop
 from edit_your_motion.batch.manifest import read_manifest
 from edit_your_motion.batch.rows import plan_rows
@@ -32,7 +33,11 @@ from edit_your_motion.storage.files import write_text
 from edit_your_motion.storage.locking import held
 from edit_your_motion.study.answers import AnswerBook
 from edit_your_motion.web import edits, worker
+from edit_your_motion.web.access import Access
+from edit_your_motion.web.crew import Crew
 from edit_your_motion.web.library import Library
+from edit_your_motion.web.offers import gather_offers
+from edit_your_motion.web.server import make_app
 from imagined_study import answer_all, imagine, prefer_ours
 from synthetic_clip import SyntheticClip, film, ready_people, short_edit, write_clip
 from test_benchmark_paired import Upright, short_config
@@ -163,6 +168,89 @@ def queue_result(folder: Path) -> Any:
     return [[job.name, job.state, (library.job_folder(job) / "edited").read_text()] for job in library.jobs()], folders
 
 
+PARTS = 3
+"""Of each file that is brought."""
+CORRECTED = [3.0, 4.0, 1.0]
+"""Where somebody puts a nose."""
+
+
+def server(folder: Path, tell: Callable[[str], None]) -> None:
+    """A server that is asked for all that it keeps; what it has answered to is told."""
+    library = Library(folder / "library")
+    library.recover()
+    offers = gather_offers([inputs() / "tiny.yaml"])
+    app = make_app(library, Crew(library, ["cpu"]), offers, Access(None), {})
+
+    def asked(method: str, path: str, content: Any = b"", kind: str = "") -> Any:
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        status, answer = ask(app, method, path, body, kind)
+        assert status == 200, (method, path, status, answer[:200])
+        return json.loads(answer)
+
+    shown = asked("GET", "/api/library")
+    clips = {clip["name"]: clip for clip in shown["clips"]}
+    whole = (inputs() / "source/video.mp4").read_bytes()
+    part = -(-len(whole) // PARTS)
+    for name in ("brought.mp4", "left.mp4", "unwanted.mp4"):
+        if name == "unwanted.mp4" and (folder / "library/removed").exists():
+            continue
+        announced = {"name": name, "role": "source", "size": len(whole)}
+        clip = clips.get(name) or asked("POST", "/api/clips", announced)
+        tell(f"{name} 0")
+        end = part if name == "left.mp4" else len(whole)
+        for offset in range(clip["received"], end, part):
+            path = f"/api/clips/{clip['id']}/content?offset={offset}"
+            got = asked("PUT", path, whole[offset : offset + part], "application/octet-stream")
+            tell(f"{name} {got['received']}")
+        if name == "unwanted.mp4":
+            asked("DELETE", f"/api/clips/{clip['id']}")
+    write_text(folder / "library/removed", "")
+    source, reference = (clips[name]["id"] for name in ("source.mp4", "reference.mp4"))
+    rows = asked("GET", f"/api/clips/{source}/keypoints")["frames"]
+    rows[0]["body"]["nose"] = CORRECTED
+    asked("PATCH", f"/api/clips/{source}/keypoints", {"frames": {"0": rows[0]}})
+    tell("corrected")
+    edit = {"kind": "edit", "source": source, "reference": reference, "prompt": PROMPT, "offer": "tiny"}
+    there = {job["name"] for job in shown["jobs"]}
+    for name in sorted({"first", "second"} - there):
+        asked("POST", "/api/jobs", {**edit, "name": name})
+        tell(f"{name} waits")
+
+
+def server_keeps(folder: Path, told: set[str]) -> bool:
+    """Whether every answer still holds."""
+    kept = server_result(folder)
+    lines = [line.split() for line in sorted(told)]
+    received = all(
+        kept["clips"].get(name, [0])[0] >= int(count)
+        for name, count in (line for line in lines if line[-1].isdigit())
+        if name != "unwanted.mp4"
+    )
+    waiting = {line[0] for line in lines if line[-1] == "waits"} <= kept["jobs"].keys()
+    removed = not (folder / "library/removed").exists() or "unwanted.mp4" not in kept["clips"]
+    return received and waiting and removed and ("corrected" not in told or kept["corrected"])
+
+
+def server_result(folder: Path) -> Any:
+    """What a server has: of each clip how much and which content, of each job its state and its inputs."""
+    library = Library(folder / "library")
+    library.recover()
+    clips = {}
+    for clip in library.clips():
+        path = library.original(clip)
+        content = path.read_bytes() if path.exists() else b""
+        clips[clip.name] = [len(content), hashlib.sha256(content).hexdigest(), clip.complete]
+    source = next(clip for clip in library.clips() if clip.name == "source.mp4")
+    rows = json.loads((library.clip_folder(source) / "prepared/keypoints.json").read_text())["frames"]
+    jobs = {job.name: [job.state, digest(library.job_folder(job))] for job in library.jobs()}
+    return {
+        "clips": clips,
+        "corrected": rows[0]["body"]["nose"] == CORRECTED,
+        "jobs": jobs,
+        "folders": len([*(folder / "library/jobs").iterdir(), *(folder / "library/clips").iterdir()]),
+    }
+
+
 def answer(folder: Path, tell: Callable[[str], None]) -> None:
     """Somebody takes part in a study."""
     book = AnswerBook(folder / "answers.sqlite", imagine(2, 1), make=True)
@@ -215,6 +303,13 @@ COMMANDS: dict[str, Command] = {
     "prepare": Command(prepare),
     "job": Command(work, lambda folder: shutil.copytree(inputs() / "job", folder), kills=3),
     "queue": Command(queue, keeps=queue_keeps, result=queue_result),
+    "server": Command(
+        server,
+        lambda folder: shutil.copytree(inputs() / "library", folder / "library"),
+        keeps=server_keeps,
+        result=server_result,
+        kills=3,
+    ),
     "study": Command(
         answer,
         keeps=lambda folder, told: not told or count_answers(folder) > 0,

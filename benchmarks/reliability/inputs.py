@@ -5,7 +5,6 @@ with a bound of memory.
 """
 
 import argparse
-import asyncio
 import json
 import shutil
 import sys
@@ -19,6 +18,7 @@ import paths  # noqa: F401 (first, as it says where the others are)
 import test_fuzz
 import test_single_file
 import trying
+from asking import ask
 from commands import inputs, scratch
 from edit_your_motion.models.tiny import make_motion_adapter
 from edit_your_motion.web.access import Access
@@ -117,47 +117,13 @@ def try_requests(samples: object, name: str, numbers: range, place: Path) -> lis
         if rng.random() < 0.2:
             path = damage(path.encode(), ".txt", rng, [b"/api/../.."]).decode("latin-1")
         try:
-            status = asyncio.run(ask(app, method, path, content))
+            status, _ = ask(app, method, path, content)
         except BaseException as error:
             wrong.append(f"case {number}, {method} {path!r}: {error!r:.300}")
         else:
             if status >= 500:
                 wrong.append(f"case {number}, {method} {path!r}: status {status}")
     return wrong
-
-
-async def ask(app: Any, method: str, path: str, content: bytes) -> int:
-    """One request to a server's application, and the status of its answer."""
-    place, _, query = path.partition("?")
-    headers = [
-        (b"host", b"127.0.0.1:80"),
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(content)),
-    ]
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": place,
-        "raw_path": place.encode("latin-1", "replace"),
-        "query_string": query.encode("latin-1", "replace"),
-        "headers": headers,
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 80),
-    }
-    sent: list[dict[str, Any]] = []
-    waiting = [{"type": "http.request", "body": content, "more_body": False}]
-
-    async def receive() -> dict[str, Any]:
-        return waiting.pop() if waiting else {"type": "http.disconnect"}
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    await asyncio.wait_for(app(scope, receive, send), 60)
-    return int(next(message["status"] for message in sent if message["type"] == "http.response.start"))
 
 
 if __name__ == "__main__":

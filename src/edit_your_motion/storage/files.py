@@ -66,7 +66,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         if not _OWN.isdisjoint(path.parts):  # whatever this is a part of waits for the disk once
             _take_place(temporary, path)
         else:
-            _flush(temporary)
+            flush(temporary)
             _take_place(temporary, path)
             _flush_folder(path.parent)
 
@@ -116,7 +116,7 @@ def _is_left(name: str) -> bool:
     return int(found[2]) == os.getpid() or not psutil.pid_exists(int(found[2]))
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Waits until a file, or a folder with all its files, is on the disk: what fails only there fails here."""
     if not path.is_dir():
         with path.open("r+b") as file:
@@ -124,7 +124,7 @@ def _flush(path: Path) -> None:
         return
     for folder, _, names in os.walk(path):
         for name in names:
-            _flush(Path(folder, name))
+            flush(Path(folder, name))
         _flush_folder(Path(folder))
 
 

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from weakref import finalize
 
 from edit_your_motion.errors import DiskFullError, InputError, counted
-from edit_your_motion.storage.files import is_full
+from edit_your_motion.storage.files import flush, is_full
 
 FILE = "library.sqlite"
 LAYOUT = 1
@@ -189,11 +189,12 @@ class Library:
                 "INSERT INTO clips VALUES (?, ?, ?, ?, ?, ?, 0)",
                 (clip.id, clip.name, clip.role, clip.size, clip.suffix, clip.created),
             )
-        self.clip_folder(clip).mkdir()
+            self.clip_folder(clip).mkdir()  # before the row is there for good: a folder without one is cleared away
         return clip
 
     def complete_clip(self, clip: Clip) -> None:
-        """Says that all bytes of a clip are there, and has it probed."""
+        """Says that all bytes of a clip are there, and has it probed; they are on the disk before it is said."""
+        flush(self.original(clip))
         with self._transaction() as database:
             database.execute("UPDATE clips SET complete = 1 WHERE id = ?", (clip.id,))
             self._insert_job(database, make_id(), "probe", clip.name, self.describe_original(clip), clip.id)
