@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from edit_your_motion.config import EditConfig
-from edit_your_motion.errors import ConfigError, InputError
+from edit_your_motion.errors import ConfigError, DiskFullError, InputError
 from edit_your_motion.jobs.seen_before import take_prepared
 from edit_your_motion.people.formats.keypoints_file import load_keypoints
 from edit_your_motion.people.preparation import load_prepared, prepare_reference
@@ -118,7 +118,7 @@ def test_a_clip_is_announced_only_once_it_has_a_place(library: Library, monkeypa
 
     with monkeypatch.context() as stopped:
         stopped.setattr(Path, "mkdir", stop)
-        with pytest.raises(OSError, match="no space"):
+        with pytest.raises(DiskFullError):
             library.add_clip("a.mp4", "source", 5)
     assert Library(library.folder).clips() == []
 
