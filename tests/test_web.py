@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from edit_your_motion.config import EditConfig
-from edit_your_motion.errors import ConfigError, DiskFullError, InputError
+from edit_your_motion.errors import ConfigError, InputError
 from edit_your_motion.jobs.seen_before import take_prepared
 from edit_your_motion.people.formats.keypoints_file import load_keypoints
 from edit_your_motion.people.preparation import load_prepared, prepare_reference
@@ -114,11 +114,11 @@ def test_folders_of_what_a_killed_server_was_removing_or_beginning_go(library: L
 
 def test_a_clip_is_announced_only_once_it_has_a_place(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(path: Path, *_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "no space left", str(path))
+        raise OSError(errno.EACCES, "not allowed", str(path))
 
     with monkeypatch.context() as stopped:
         stopped.setattr(Path, "mkdir", stop)
-        with pytest.raises(DiskFullError):
+        with pytest.raises(InputError, match="not allowed"):
             library.add_clip("a.mp4", "source", 5)
     assert Library(library.folder).clips() == []
 
