@@ -22,8 +22,9 @@ from edit_your_motion.batch.summary import Result, gather_results, to_page, writ
 from edit_your_motion.cli import main
 from edit_your_motion.errors import ConfigError, InputError, ModelFileError
 from edit_your_motion.executors.here import Here
-from edit_your_motion.person import read_preset
+from edit_your_motion.person import is_person, read_preset
 from edit_your_motion.runtime.progress import SilentProgress
+from edit_your_motion.storage.machines import name_machine
 from edit_your_motion.storage.stores import LocalStore, RemoteStore, open_store
 from synthetic_clip import film, write_clip
 
@@ -342,6 +343,29 @@ def test_what_is_missing_is_made_and_the_person_is_still_known(
     assert tunings == []
     ours, theirs = (place / "edits" / "b" / "edited.mp4" for place in (again, output))
     assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_what_a_killed_worker_left_beside_a_person_goes(
+    batch: tuple[list[Row], Path], tmp_path: Path, tunings: list[Path]
+) -> None:
+    """It was killed when the person was there, and its unfinished state, its lock and its lease still were."""
+    planned, output = batch
+    copy = tmp_path / "copy"
+    shutil.copytree(output, copy)
+    persons = copy / "persons"
+    there = sorted(path.name for path in persons.iterdir())
+    person = next(path for path in persons.iterdir() if is_person(path))
+    state = persons / f"{person.name}.unfinished"
+    state.mkdir()
+    (state / "tuning.safetensors").write_bytes(b"much")
+    (persons / f".{person.name}.lock").touch()
+    gone = {"machine": name_machine(), "process": 1 << 22, "started": 0.0}
+    (persons / f"{person.name}.lease-000001").write_text(json.dumps(gone))
+    for path in (copy / "edits").iterdir():
+        (path / "row.json").unlink(missing_ok=True)
+    assert list(make(planned, copy, tmp_path / "cache")) == ["gone"]
+    assert sorted(path.name for path in persons.iterdir()) == there
+    assert tunings == []
 
 
 def test_a_row_of_other_settings_under_the_same_name_is_made_anew(

@@ -17,6 +17,7 @@ from edit_your_motion.jobs.session import run_apply, run_tune
 from edit_your_motion.person import is_person
 from edit_your_motion.presets import Choice
 from edit_your_motion.runtime.progress import Progress, SilentProgress
+from edit_your_motion.storage.files import name_beside
 from edit_your_motion.storage.leases import leased
 from edit_your_motion.storage.locking import held
 from edit_your_motion.storage.parsing import parse_json
@@ -116,10 +117,11 @@ def tune_once(store: Store, workshop: Workshop, row: Row, chosen: Choice[EditCon
         progress: is told how far that is.
     """
     name, config = f"{PERSONS}/{row.person}", chosen.config.for_tuning()
-    if (found := _find_person(store, workshop, name)) is not None:
+    if (found := _find_person(store, workshop, name)) is not None and not store.find(f"{name}.lease-"):
         return found
     with leased(store, name):
         if (found := _find_person(store, workshop, name)) is not None:
+            _clear_up(found)
             return found
         if isinstance(store, RemoteStore):
             folder = _kept(workshop, name)
@@ -147,6 +149,12 @@ def _find_person(store: Store, workshop: Workshop, name: str) -> Path | None:
         if not (folder / DONE).is_file():
             store.download(name, folder)
     return folder
+
+
+def _clear_up(person: Path) -> None:
+    """Removes what somebody left beside a person who was killed just before they were done with it."""
+    with held(person, wait=True):
+        shutil.rmtree(name_beside(person, f"{person.name}.unfinished"), ignore_errors=True)
 
 
 def _kept(workshop: Workshop, name: str) -> Path:
