@@ -1,14 +1,18 @@
 """Two layers: the camera's motion, the clean plate, what fills its holes, and the matte of the edited person."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, gaussian_filter
 
-from edit_your_motion.compositing.camera_motion import align_frames, follow_camera, stands_still, warp
-from edit_your_motion.compositing.clean_plate import Plate, make_plate
+from edit_your_motion.compositing.camera_motion import align_frames, follow_camera, scaled, stands_still, warp
+from edit_your_motion.compositing.clean_plate import Plate, make_plate, take_median
 from edit_your_motion.compositing.inpainting import fill_smoothly, fill_with_patches
 from edit_your_motion.compositing.matte import composite, make_matte
 from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.runtime.progress import Advance
 
 SIDE = 96
 
@@ -47,35 +51,89 @@ def walking(frames: int = 8, speed: float = 9.0, still: bool = True) -> tuple[np
 def test_a_camera_s_motion_is_found(truth: np.ndarray) -> None:
     second = texture()
     first = warp(second, truth)
-    known = np.isfinite(first)
-    found = align_frames(np.nan_to_num(first), second, known, np.ones_like(known), np.eye(3))
+    found = align_frames(first, second, np.eye(3))
     corners = np.array([[10, 10, 1], [85, 10, 1], [10, 85, 1], [85, 85, 1.0]]).T
     expected, got = truth @ corners, found @ corners
     np.testing.assert_allclose(got[:2] / got[2], expected[:2] / expected[2], atol=0.2)
 
 
+def place_alone(frames: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    return np.where(masks, np.nan, frames.mean(axis=-1))
+
+
 def test_what_moves_before_the_camera_does_not_move_it() -> None:
     frames, masks, _ = walking()
-    found = follow_camera(frames.mean(axis=-1), ~masks, 4)
-    assert stands_still(frames.mean(axis=-1), ~masks, found, 4)
+    place = place_alone(frames, masks)
+    assert stands_still(place, follow_camera(place, 4), 4)
     frames, masks, _ = walking(still=False, speed=6)
-    found = follow_camera(frames.mean(axis=-1), ~masks, 4)
-    assert not stands_still(frames.mean(axis=-1), ~masks, found, 4)
+    place = place_alone(frames, masks)
+    found = follow_camera(place, 4)
+    assert not stands_still(place, found, 4)
     np.testing.assert_allclose(found[:, 0, 2], -3 * (np.arange(8) - 4), atol=0.5)
+
+
+def test_homographies_go_with_the_size_of_the_frames() -> None:
+    """The middle of a picture's every other pixel lies between two of the whole picture's."""
+    turned = shifted(3.4, -2.2, turn=0.3)
+    small = scaled(turned, (SIDE, SIDE), (SIDE // 2, SIDE // 2))
+    spots = np.array([[4.0, 7, 1], [20, 31, 1]]).T
+    whole = turned @ (spots * [[2], [2], [1]] + [[0.5], [0.5], [0]])
+    np.testing.assert_allclose((small @ spots)[:2] * 2 + 0.5, whole[:2], atol=1e-9)
 
 
 def test_a_camera_before_a_bare_wall_stands_still() -> None:
     frames = (200 + np.random.default_rng(0).normal(size=(6, SIDE, SIDE))).astype(np.float32)
-    free = np.ones(frames.shape, bool)
-    assert stands_still(frames, free, follow_camera(frames, free, 3), 3)
+    assert stands_still(frames, follow_camera(frames, 3), 3)
 
 
 def test_a_wall_of_one_colour_is_aligned_without_a_word() -> None:
     """Levels that differ by rounding alone, far from 0: nothing to fit a line to."""
     frames = np.full((4, SIDE, SIDE), 128, np.float32)
     frames[:, ::2] += 1e-4
-    free = np.ones(frames.shape, bool)
-    assert np.isfinite(follow_camera(frames, free, 2)).all()
+    assert np.isfinite(follow_camera(frames, 2)).all()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 24])
+def test_the_median_is_that_of_the_pictures_that_show_a_pixel(count: int) -> None:
+    rng = np.random.default_rng(count)
+    pictures = rng.integers(0, 256, (count, 9, 11, 3), dtype=np.uint8)
+    visible = rng.random((count, 9, 11)) < 0.6
+    median, seen = take_median(list(pictures), list(visible))
+    np.testing.assert_array_equal(seen, visible.any(axis=0))
+    for y, x in np.argwhere(seen):
+        np.testing.assert_array_equal(median[y, x], np.median(pictures[visible[:, y, x], y, x], axis=0))
+
+
+def test_a_place_that_few_frames_show_is_in_the_plate() -> None:
+    """Somebody stands for two hundred frames and steps aside for four of them."""
+    place = np.stack([texture(seed=seed) for seed in range(3)], axis=-1).round().astype(np.uint8)
+    masks = np.zeros((200, SIDE, SIDE), bool)
+    masks[:, 30:80, 20:34] = True
+    masks[101:105] = np.roll(masks[101:105], 40, axis=2)
+    plate = make_plate(np.where(masks[..., None], np.uint8(9), place), masks)
+    assert plate.share_seen == 1
+    assert np.abs(plate.places[0].astype(int) - place).max() == 0
+
+
+def test_a_plate_says_how_far_it_is() -> None:
+    class Bars:
+        def __init__(self) -> None:
+            self.steps: dict[str, list[int]] = {}
+
+        @contextmanager
+        def phase(self, name: str, total: int) -> Iterator[Advance]:
+            self.steps[name] = [0, total]
+
+            def advance() -> None:
+                self.steps[name][0] += 1
+
+            yield advance
+
+    frames, masks, _ = walking(still=False, speed=6)
+    bars = Bars()
+    make_plate(frames, masks, bars)
+    assert len(bars.steps) == 4
+    assert all(done == total for done, total in bars.steps.values())
 
 
 @pytest.mark.parametrize("still", [True, False])

@@ -9,17 +9,27 @@ import numpy as np
 import pytest
 
 from edit_your_motion import EditYourMotionPipeline
-from edit_your_motion.config import ClipConfig, EditConfig, PeopleConfig, TuneConfig, load_config, parse_config
+from edit_your_motion.config import (
+    ClipConfig,
+    EditConfig,
+    PeopleConfig,
+    PrepareConfig,
+    TuneConfig,
+    load_config,
+    parse_config,
+)
 from edit_your_motion.edit import follow_source, loop_frames
-from edit_your_motion.errors import ConfigError, VideoError
+from edit_your_motion.errors import ConfigError, PersonError, VideoError
 from edit_your_motion.jobs import rehearsing
 from edit_your_motion.jobs.early_checks import check_clip
 from edit_your_motion.jobs.outlook import foresee_finding, foresee_job, is_short, plan_edit, require_patience
-from edit_your_motion.jobs.session import run_edit
+from edit_your_motion.jobs.session import run_edit, run_prepare
+from edit_your_motion.people.preparation import PreparedClip
+from edit_your_motion.people.skeleton import DRAWN
 from edit_your_motion.presets import make_config
 from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.video import Video, read_video, write_video
-from synthetic_clip import SyntheticClip, film, short_edit, write_clip
+from synthetic_clip import SyntheticClip, film, ready_people, short_edit, write_clip
 
 SILENT = SilentProgress()
 WHOLE = {"video": {"frames": None, "size": "64"}}
@@ -57,6 +67,37 @@ def test_a_fast_reference_is_edited_at_30_frames_a_second(
     person = pipeline.tune(clip.video, "a box walks", config=config.for_tuning())
     assert (len(person.source), person.source.video.fps) == (kept, rate)
     assert len(pipeline.apply(clip.video, config=config.for_applying()).frames) == kept
+
+
+def test_somebody_leaves_and_comes_back(checkpoints: Path, tmp_path: Path) -> None:
+    """The edit's person goes as the reference's does; of a source, the frames that show them are asked for."""
+    gone, there = slice(3, 6), [True] * 3 + [False] * 3 + [True] * 3
+    clip = film(9, speed=0.5)
+    masks, body = clip.masks.copy(), clip.keypoints.body.copy()
+    masks[gone], body[gone] = False, 0
+    left = PreparedClip(clip.video, replace(clip.keypoints, body=body), masks)
+    for name in ("source", "reference"):
+        (tmp_path / name).mkdir()
+    source, reference = write_clip(tmp_path / "source", clip), write_clip(tmp_path / "reference", left)
+    edit = run_edit(short_edit(checkpoints, source, reference, **WHOLE), tmp_path / "edit", SILENT).edit
+    assert edit.skeletons.visible(DRAWN).any(axis=1).tolist() == there
+    assert len(edit.frames) == 9
+    with pytest.raises(PersonError, match=r"got empty ones in frames 4, 5, 6; .*--source.start 0 --source.frames 3"):
+        run_edit(short_edit(checkpoints, reference, source, **WHOLE), tmp_path / "none", SILENT)
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_the_shortest_clips_are_prepared(tmp_path: Path, frames: int) -> None:
+    """A single picture is repeated; two frames are two."""
+    files = write_clip(tmp_path, film(frames))
+    people = ready_people(files)
+    config = PrepareConfig.model_validate(
+        {"source": {"path": str(files.video)}, "video": {"size": "64"}, "people": people.model_dump()}
+    )
+    clip = run_prepare(config, tmp_path / "prepared", SILENT)
+    assert len(clip) == (8 if frames == 1 else 2)
+    for name in ("frames.mp4", "overlay.mp4", "skeleton.mp4"):
+        assert len(read_video(tmp_path / "prepared" / name).frames) == len(clip)
 
 
 def test_the_source_s_place_moves_at_its_true_speed() -> None:

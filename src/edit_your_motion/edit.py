@@ -77,7 +77,7 @@ def tune_person(
     with explain_memory(backbone.device):
         predictor = backbone.inflate(config.network, config.runtime.seed)
         if config.inversion.of == "plate":
-            source = source.with_plate()
+            source = source.with_plate(progress)
         frames = source.video.frames
         completed = describe_source(config, source)
         prompt = config.prompt if completed is None else completed

@@ -1,16 +1,20 @@
 """The clean plate: the place without its person, from the source's own frames."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
-from einops import reduce
-from jaxtyping import Bool, Float, Int, UInt8
+from einops import rearrange
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 from PIL import Image
+from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter
 
-from edit_your_motion.compositing.camera_motion import follow_camera, stands_still
+from edit_your_motion.compositing.camera_motion import follow_camera, scaled, stands_still
 from edit_your_motion.compositing.inpainting import fill_smoothly, fill_with_patches
-from edit_your_motion.sampling.kept_background import distances_to_regions
+from edit_your_motion.runtime.progress import Advance, Progress, SilentProgress
+from edit_your_motion.runtime.side_by_side import side_by_side
 
 GROWN = 0.03
 """What a person's mask grows by before pixels count as the place's, as a share of the picture's short side: hair, the
@@ -18,10 +22,37 @@ blur of motion, and contact shadows lie just outside of masks."""
 
 NEAR = 0.12
 """From this far of the person on the frame's own pixels stay, as a share of the picture's short side: what moves in the
-place moves on. Nearer, the median of all frames is free of shadows that went along."""
+place moves on. Nearer, the median of many frames is free of shadows that went along."""
 
-MOST_FRAMES = 48
-"""Frames that a plate is made of, at most, evenly spaced: more see hardly more of the place."""
+VIEWS = 24
+"""Frames that a median is taken over, at most."""
+
+ENOUGH = 7
+"""Frames that should show a place, for their median to be free of what only passes by."""
+
+APART = 0.25
+"""How far the camera turns between two frames whose places are put together, as a share of the picture's short side;
+those between are laid out of the two."""
+
+LONGEST = 32
+"""Frames between two such ones, at most."""
+
+FOLLOWED = 128
+"""The shortest side of the pictures in which the camera is followed, pixels: motion is found to a small part of a
+pixel, and what is finer costs much and adds little."""
+
+SMOOTHED = 1.5
+"""How much these are smoothed, pixels: a slope that is a pixel wide is taken along other than it is as it moves."""
+
+CELLS = 32
+"""Parts of a picture, across and down, for which it is known who sees them."""
+
+
+MOST_CANDIDATES = 600
+"""Frames that may be chosen for a median; of more, every so many-th."""
+
+_Window: TypeAlias = tuple[slice, slice]
+"""Rows and columns of a picture, which may lie outside of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,102 +80,297 @@ class Plate:
             frames: of the source, as many as the plate is for.
             masks: the person's pixels in them.
         """
-        share = _share_of_plate(masks)[..., None]
-        return (frames + share * (self.places.astype(np.float32) - frames)).round().astype(np.uint8)
+        without = frames.copy()
+        places = np.broadcast_to(self.places, frames.shape)
+        for index in np.flatnonzero(masks.any(axis=(1, 2))):
+            window, share = _share_of_plate(masks[index])
+            own = frames[index][window]
+            without[index][window] = (own + share[..., None] * (places[index][window] - own.astype(np.float32))).round()
+        return without
 
 
-def make_plate(frames: UInt8[np.ndarray, "f h w 3"], masks: Bool[np.ndarray, "f h w"]) -> Plate:
+def make_plate(
+    frames: UInt8[np.ndarray, "f h w 3"], masks: Bool[np.ndarray, "f h w"], progress: Progress | None = None
+) -> Plate:
     """The place of a clip without the person in it.
 
-    Each pixel is the median over the frames that see it, brought together by the camera's homographies where it moves;
+    Each pixel is the median over frames that see it, brought together by the camera's homographies where it moves;
     what no frame sees is made of patches of what stands around.
 
     Args:
         frames: of the source.
         masks: the person's pixels.
+        progress: is told how far it is.
     """
-    free = ~grow(masks, GROWN)
-    chosen = np.unique(np.linspace(0, len(frames) - 1, MOST_FRAMES).round().astype(int))
-    # Whether the camera stands still is seen in the chosen frames; only one that moves is followed through all.
-    some, middle = _brightness(frames[chosen]), len(chosen) // 2
-    if stands_still(some, free[chosen], follow_camera(some, free[chosen], middle), middle):
-        median, seen = _median(frames[chosen].astype(np.float32), free[chosen])
-        places = fill_with_patches(median, ~seen)[None]
-        return Plate(_as_bytes(places), float(seen.mean()))
+    progress, shape = progress or SilentProgress(), frames.shape[1:3]
+    chosen = _spread(np.arange(len(frames)), VIEWS)
+    # Whether the camera stands still is seen in some frames; only one that moves is followed through all.
+    with progress.phase("see whether the camera moves", len(chosen)) as advance:
+        some, middle = _brightness(frames[chosen], masks[chosen]), len(chosen) // 2
+        still = stands_still(some, follow_camera(some, middle, advance), middle)
     anchor = len(frames) // 2
-    view = _View(frames, free, follow_camera(_brightness(frames), free, anchor), chosen)
-    whole = (slice(0, frames.shape[1]), slice(0, frames.shape[2]))
-    median, seen = view.seen_from(anchor, whole)
-    # What no frame sees is made up once and moves with the camera, or it would flicker.
-    made_up = _with_alpha(_as_bytes(fill_with_patches(median, ~seen)), np.ones(seen.shape, bool))
-    places, share, total = frames.copy(), _share_of_plate(masks), float(seen.mean())
-    for index in np.flatnonzero(masks.any(axis=(1, 2))):
-        near = _bounds(share[index] > 0)
-        median, seen = view.seen_from(index, near)
-        moved, inside = _look(made_up, np.linalg.inv(view.homographies[index]), near)
-        places[index][near] = _as_bytes(fill_smoothly(np.where(seen[..., None], median, moved), ~seen & ~inside))
-    return Plate(places, total)
-
-
-def _bounds(region: Bool[np.ndarray, "h w"]) -> tuple[slice, slice]:
-    """The smallest box about a region, rows and columns."""
-    rows, columns = (np.flatnonzero(region.any(axis=axis)) for axis in (1, 0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-
-
-def _brightness(frames: UInt8[np.ndarray, "f h w 3"]) -> Float[np.ndarray, "f h w"]:
-    return np.stack([reduce(frame.astype(np.float32), "h w c -> h w", "mean") for frame in frames])
+    if still:
+        homographies = np.tile(np.eye(3), (len(frames), 1, 1))
+    else:
+        with progress.phase("follow the camera", len(frames)) as advance:
+            small = _brightness(frames, masks)
+            homographies = scaled(follow_camera(small, anchor, advance), small.shape[1:], shape)
+    film = _Film(frames, masks, homographies)
+    with progress.phase("fill what no frame shows", 1) as advance:
+        median, seen = film.seen_from(anchor, (slice(0, shape[0]), slice(0, shape[1])))
+        whole, share_seen = _as_bytes(fill_with_patches(median, ~seen)), float(seen.mean())
+        advance()
+    if still:
+        return Plate(whole[None], share_seen)
+    stations, places = _Stations(film, anchor, whole), frames.copy()
+    with progress.phase("lay the clean plate", len(stations.at) + len(stations.windows)) as advance:
+        stations.paint(advance)
+        for index, laid in zip(stations.windows, side_by_side(stations.lay, stations.windows), strict=True):
+            places[index][stations.windows[index]] = laid
+            advance()
+    return Plate(places, share_seen)
 
 
 def grow(masks: Bool[np.ndarray, "f h w"], share: float) -> Bool[np.ndarray, "f h w"]:
     """The masks grown by a share of the picture's short side, a pixel at least."""
-    radius = max(1.0, share * min(masks.shape[1:]))
-    return distances_to_regions(masks) <= radius
-
-
-def _share_of_plate(masks: Bool[np.ndarray, "f h w"]) -> Float[np.ndarray, "f h w"]:
-    """1 where the person is and near it, passing to 0 farther away."""
-    short_side = min(masks.shape[1:])
-    far, wide = NEAR * short_side, (NEAR - GROWN) * short_side / 2
-    return np.clip((far - distances_to_regions(masks)) / wide, 0, 1)
+    grown = np.zeros_like(masks)
+    for index in np.flatnonzero(masks.any(axis=(1, 2))):
+        window = _window_near(masks[index], share)
+        grown[index][window] = distance_transform_edt(~masks[index][window]) <= _pixels(masks.shape[1:], share)
+    return grown
 
 
 @dataclass(frozen=True, eq=False)
-class _View:
-    """Frames of one place, what of it each shows, where each looks, and those that medians are taken over."""
+class _Film:
+    """Frames of one place with somebody in it, and where each looks."""
 
     frames: UInt8[np.ndarray, "f h w 3"]
-    free: Bool[np.ndarray, "f h w"]
+    masks: Bool[np.ndarray, "f h w"]
     homographies: Float[np.ndarray, "f 3 3"]
-    chosen: Int[np.ndarray, " n"]
 
     @cached_property
-    def pictures(self) -> dict[int, Image.Image]:
-        """The chosen frames; what of them is the place is opaque."""
-        return {index: _with_alpha(self.frames[index], self.free[index]) for index in self.chosen.tolist()}
+    def free(self) -> Bool[np.ndarray, "f n n"]:
+        """Which cells of each frame show nothing but the place."""
+        height, width = self.masks.shape[1:]
+        down, across = (np.arange(CELLS) * side // CELLS for side in (height, width))
+        there = np.stack(
+            [np.maximum.reduceat(np.maximum.reduceat(mask, down, axis=0), across, axis=1) for mask in self.masks]
+        )
+        return ~np.stack([binary_dilation(cells, np.ones((3, 3), bool)) for cells in there])
 
-    def seen_from(
-        self, index: int | np.integer, window: tuple[slice, slice]
-    ) -> tuple[Float[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
-        """A window of the place as frame `index` looks at it, from the chosen frames; and what they see of it."""
+    def seen_from(self, index: int, window: _Window) -> tuple[Float32[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
+        """A window of the place as frame `index` looks at it, by the median of some frames; and what they see of it."""
         here = np.linalg.inv(self.homographies[index])
-        own = {int(index): _with_alpha(self.frames[index], self.free[index])}
-        seen = [_look(picture, self.homographies[of] @ here, window) for of, picture in (self.pictures | own).items()]
-        return _median(np.stack([picture for picture, _ in seen]), np.stack([there for _, there in seen]))
+        views = self._choose(here, window) or [index]
+        seen = [_look(self._opaque(view), self.homographies[view] @ here, window) for view in views]
+        return take_median([picture for picture, _ in seen], [there for _, there in seen])
+
+    def _choose(self, here: Float[np.ndarray, "3 3"], window: _Window) -> list[int]:
+        """The frames that a window's median is taken over: half of them evenly spread in time, half by what is rare."""
+        candidates = _spread(np.arange(len(self.frames)), MOST_CANDIDATES)
+        visible = self._sees(candidates, here, window)
+        overlapping = np.flatnonzero(visible.any(axis=1))
+        taken = _spread(overlapping, VIEWS // 2).tolist()
+        while len(taken) < VIEWS:
+            rare = visible[taken].sum(axis=0) < ENOUGH
+            gained = visible[:, rare].sum(axis=1)
+            gained[taken] = 0
+            if not gained.any():
+                break
+            taken.append(int(gained.argmax()))
+        others = np.setdiff1d(overlapping, taken)
+        return candidates[[*taken, *_spread(others, VIEWS - len(taken))]].tolist()
+
+    def _sees(
+        self, candidates: Int[np.ndarray, " g"], here: Float[np.ndarray, "3 3"], window: _Window
+    ) -> Bool[np.ndarray, "g n"]:
+        """Which cells of a window each of some frames shows."""
+        height, width = self.masks.shape[1:]
+        y, x = (np.linspace(part.start, part.stop, 2 * CELLS + 1)[1::2] - 0.5 for part in window)
+        centres = np.stack([*(axis.ravel() for axis in np.meshgrid(x, y)), np.ones(CELLS**2)])
+        across, down, depth = rearrange(self.homographies[candidates] @ here @ centres, "g c n -> c g n")
+        depth = np.where(depth > 1e-6, depth, np.nan)
+        column, row = (np.nan_to_num((place / depth + 0.5) / side * CELLS, nan=-1.0)
+                       for place, side in ((across, width), (down, height)))  # fmt: skip
+        inside = (column >= 0) & (column < CELLS) & (row >= 0) & (row < CELLS)
+        column, row = (np.where(inside, part, 0).astype(int) for part in (column, row))
+        return inside & self.free[candidates[:, None], row, column]
+
+    def _opaque(self, index: int) -> Image.Image:
+        """A frame; what of it is the place is opaque."""
+        return _with_alpha(self.frames[index], ~grow(self.masks[index][None], GROWN)[0])
 
 
-def _median(
-    pictures: Float[np.ndarray, "f h w 3"], visible: Bool[np.ndarray, "f h w"]
-) -> tuple[Float[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
+class _Stations:
+    """The place as some frames along a film look at it, of which that of each frame is laid.
+
+    Args:
+        film: all frames.
+        anchor: frame that the homographies refer to.
+        whole: the place as that frame looks at it. What no frame sees is made up once, in it, and moves with the
+            camera, or it would flicker.
+    """
+
+    def __init__(self, film: _Film, anchor: int, whole: UInt8[np.ndarray, "h w 3"]) -> None:
+        self.film = film
+        self.whole = _with_alpha(whole, np.ones(whole.shape[:2], bool))
+        self.windows = {int(index): _window_near(film.masks[index], NEAR)
+                        for index in np.flatnonzero(film.masks.any(axis=(1, 2)))}  # fmt: skip
+        self.at = self._place()
+        self.painted: dict[int, tuple[_Window, Image.Image]] = {}
+
+    def paint(self, advance: Advance) -> None:
+        """Makes the stations' pictures, and tells of each."""
+        for station, painted in zip(self.at, side_by_side(self._paint, self.at), strict=True):
+            self.painted[station] = painted
+            advance()
+
+    def lay(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
+        """The place in a frame's window: between two stations as both have it, by how far each is away."""
+        after = int(np.searchsorted(self.at, index))
+        later, earlier = self.at[after], self.at[max(after - 1, 0)]
+        if later == index or earlier == later:
+            return self._see(later, index)
+        share = (index - earlier) / (later - earlier)
+        one, other = (self._see(station, index).astype(np.float32) for station in (earlier, later))
+        return _as_bytes(one + share * (other - one))
+
+    def _see(self, station: int, index: int) -> UInt8[np.ndarray, "h w 3"]:
+        """What a station shows of the place in a frame's window."""
+        (rows, columns), picture = self.painted[station]
+        # The station's picture begins where its window does.
+        moved = _moved(-float(columns.start), -float(rows.start)) @ self._between(index, station)
+        return _look(picture, moved, self.windows[index])[0]
+
+    def _between(self, one: int, other: int) -> Float[np.ndarray, "3 3"]:
+        """From where one frame shows something to where another does."""
+        return self.film.homographies[other] @ np.linalg.inv(self.film.homographies[one])
+
+    def _place(self) -> list[int]:
+        """The stations: the first and the last frame with somebody, and between them wherever the camera has turned."""
+        if not self.windows:
+            return []
+        first, *others = self.windows
+        at = [first]
+        height, width = self.film.masks.shape[1:]
+        corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1.0]]).T
+        for index in others:
+            across, down, depth = self._between(at[-1], index) @ corners
+            apart = np.hypot(across / depth - corners[0], down / depth - corners[1]).max()
+            if index - at[-1] >= LONGEST or apart > APART * min(height, width) or index == others[-1]:
+                at.append(index)
+        return at
+
+    def _paint(self, station: int) -> tuple[_Window, Image.Image]:
+        """A station's picture, of all that the frames about it need of it."""
+        window = self._span(station)
+        median, seen = self.film.seen_from(station, window)
+        moved, inside = _look(self.whole, np.linalg.inv(self.film.homographies[station]), window)
+        filled = fill_smoothly(np.where(seen[..., None], median, moved), ~seen & ~inside)
+        return window, _with_alpha(_as_bytes(filled), np.ones(seen.shape, bool))
+
+    def _span(self, station: int) -> _Window:
+        """The box about all windows of the frames between a station's neighbours, as it sees them."""
+        place, sides = self.at.index(station), self.film.masks.shape[1:]
+        before, after = self.at[max(place - 1, 0)], self.at[min(place + 1, len(self.at) - 1)]
+        ends = []
+        for index in range(before, after + 1):
+            if index in self.windows:
+                rows, columns = self.windows[index]
+                corners = np.array(
+                    [[x, y, 1.0] for x in (columns.start, columns.stop) for y in (rows.start, rows.stop)]
+                )
+                across, down, depth = self._between(index, station) @ corners.T
+                ends.append(np.stack([down, across])[:, depth > 0] / depth[depth > 0])
+        spots = np.concatenate(ends, axis=1)
+        low, high = spots.min(axis=1) - 2, spots.max(axis=1) + 2
+        # A frame that shows the place quite otherwise would want a picture without end.
+        rows, columns = (slice(int(max(start, -side)), int(min(stop, 2 * side)))
+                         for start, stop, side in zip(low, high, sides, strict=True))  # fmt: skip
+        return rows, columns
+
+
+def _spread(items: Int[np.ndarray, " n"], count: int) -> Int[np.ndarray, " m"]:
+    """Of some items at most so many, evenly spaced."""
+    if len(items) <= count:
+        return items
+    return items[np.linspace(0, len(items) - 1, count).round().astype(int)]
+
+
+def _brightness(
+    frames: UInt8[np.ndarray, "f h w 3"], masks: Bool[np.ndarray, "f h w"]
+) -> Float32[np.ndarray, "f h2 w2"]:
+    """Frames in which the camera is followed: the brightness of the place, NaN where somebody is."""
+    height, width = frames.shape[1:3]
+    scale = min(1.0, FOLLOWED / min(height, width))
+    size = round(width * scale), round(height * scale)
+
+    def shrink(index: int) -> Float32[np.ndarray, "h2 w2"]:
+        grey = Image.fromarray(frames[index]).convert("L").resize(size, Image.Resampling.BOX)
+        mask = Image.fromarray(masks[index].astype(np.uint8) * 255).resize(size, Image.Resampling.BOX)
+        somebody = grow(np.asarray(mask)[None] > 0, GROWN)[0]
+        shares = gaussian_filter((~somebody).astype(np.float32), SMOOTHED)
+        smooth = gaussian_filter(np.where(somebody, 0, np.asarray(grey, np.float32)), SMOOTHED)
+        return np.where(somebody, np.float32(np.nan), smooth / np.maximum(shares, np.float32(1e-3)))
+
+    return np.stack(list(side_by_side(shrink, range(len(frames)))))
+
+
+def _pixels(shape: tuple[int, ...], share: float) -> float:
+    """A share of a picture's short side, pixels; one at least."""
+    return max(1.0, share * min(shape))
+
+
+def _window_near(mask: Bool[np.ndarray, "h w"], share: float) -> _Window:
+    """The box about all that lies so near the person, rows and columns."""
+    reach = math.ceil(_pixels(mask.shape, share)) + 1
+    lines = [np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0)]
+    rows, columns = (slice(max(int(part[0]) - reach, 0), min(int(part[-1]) + reach + 1, side))
+                     for part, side in zip(lines, mask.shape, strict=True))  # fmt: skip
+    return rows, columns
+
+
+def _share_of_plate(mask: Bool[np.ndarray, "h w"]) -> tuple[_Window, Float32[np.ndarray, "h2 w2"]]:
+    """Where the person is near: which rows and columns, and there 1 where they are, passing to 0 farther away."""
+    window = _window_near(mask, NEAR)
+    far, wide = NEAR * min(mask.shape), (NEAR - GROWN) * min(mask.shape) / 2
+    return window, np.clip((far - distance_transform_edt(~mask[window])) / wide, 0, 1).astype(np.float32)
+
+
+def take_median(
+    pictures: list[UInt8[np.ndarray, "h w 3"]], visible: list[Bool[np.ndarray, "h w"]]
+) -> tuple[Float32[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
     """The median of each pixel over the pictures that show it, 0 where none does; and where one does."""
-    count = visible.sum(axis=0)
-    # Each pixel's values side by side, in which order they are sorted fast.
-    values = np.ascontiguousarray(np.moveaxis(np.where(visible[..., None], pictures, np.float32(np.inf)), 0, -1))
-    values.sort(axis=-1)
-    ordered = np.moveaxis(values, -1, 0)
-    middle = [np.maximum(count - 1, 0) // 2, np.maximum(count, 1) // 2]
-    lower, upper = (np.take_along_axis(ordered, part[None, ..., None], axis=0)[0] for part in middle)
-    return np.where(count[..., None] > 0, (lower + upper) / 2, 0).astype(np.float32), count > 0
+    planes = [
+        np.where(there[..., None], picture, np.uint8(255)) for picture, there in zip(pictures, visible, strict=True)
+    ]
+    count = np.stack(visible).sum(axis=0)
+    _sort_planes(planes)
+    # What is not seen is last: the others' middle is that of the first `count`.
+    total = np.zeros(planes[0].shape, np.float32)
+    for rank, plane in enumerate(planes):
+        for middle in (np.maximum(count - 1, 0) // 2, np.maximum(count, 1) // 2):
+            total += np.where((middle == rank)[..., None], plane, np.uint8(0))
+    return np.where(count[..., None] > 0, total / 2, np.float32(0)), count > 0
+
+
+def _sort_planes(planes: list[UInt8[np.ndarray, "h w 3"]]) -> None:
+    """Sorts each pixel through the planes, in place: a network of comparisons of whole planes.
+
+    Batcher's merge exchange, Knuth, The Art of Computer Programming, 5.2.2, algorithm M.
+    """
+    count = len(planes)
+    top = 1 << max(count - 1, 0).bit_length() >> 1
+    step = top
+    while step > 0:
+        jump, rest, distance = top, 0, step
+        while distance > 0:
+            for low in range(count - distance):
+                if low & step == rest:
+                    one, other = planes[low], planes[low + distance]
+                    planes[low], planes[low + distance] = np.minimum(one, other), np.maximum(one, other)
+            distance, jump, rest = jump - step, jump >> 1, step
+        step >>= 1
 
 
 def _with_alpha(frame: UInt8[np.ndarray, "h w 3"], opaque: Bool[np.ndarray, "h w"]) -> Image.Image:
@@ -152,17 +378,16 @@ def _with_alpha(frame: UInt8[np.ndarray, "h w 3"], opaque: Bool[np.ndarray, "h w
 
 
 def _look(
-    picture: Image.Image, homography: Float[np.ndarray, "3 3"], window: tuple[slice, slice]
-) -> tuple[Float[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
+    picture: Image.Image, homography: Float[np.ndarray, "3 3"], window: _Window
+) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
     """A window of the picture along a homography; and where it is opaque there."""
     rows, columns = window
     # Pillow counts from pixels' corners, homographies from their middles.
-    corner, start = _moved(0.5, 0.5), _moved(columns.start - 0.5, rows.start - 0.5)
-    matrix = corner @ homography @ start
+    matrix = _moved(0.5, 0.5) @ homography @ _moved(columns.start - 0.5, rows.start - 0.5)
     size = (columns.stop - columns.start, rows.stop - rows.start)
     numbers = (matrix / matrix[2, 2]).ravel()[:8].tolist()
     seen = np.asarray(picture.transform(size, Image.Transform.PERSPECTIVE, numbers, Image.Resampling.BILINEAR))
-    return seen[..., :3].astype(np.float32), seen[..., 3] >= 253
+    return seen[..., :3], seen[..., 3] >= 253
 
 
 def _moved(across: float, down: float) -> Float[np.ndarray, "3 3"]:

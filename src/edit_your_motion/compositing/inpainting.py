@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.ndimage import binary_dilation, gaussian_filter, zoom
 from scipy.sparse import coo_matrix
-from scipy.sparse.linalg import spsolve
+from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
 PATCH = 7
@@ -55,7 +55,7 @@ def fill_smoothly(picture: Float[np.ndarray, "h w 3"], hole: Bool[np.ndarray, "h
     places = np.concatenate(rows), np.concatenate(columns)
     laplacian = coo_matrix((np.concatenate([neighbours, *entries]), places)).tocsc()
     filled = picture.copy()
-    filled[hole] = np.stack([spsolve(laplacian, right[:, channel]) for channel in range(3)], axis=-1)
+    filled[hole] = splu(laplacian).solve(right)
     return filled
 
 
@@ -115,7 +115,7 @@ def _sweep(picture: Float[np.ndarray, "h w 3"], hole: Bool[np.ndarray, "h w"]) -
     tree = cKDTree(np.concatenate([(content - mean) @ directions, whole * weight], axis=1))
     for _ in range(_SWEEPS):
         asked = np.concatenate([(_patches(picture, wanted) - mean) @ directions, wanted * weight], axis=1)
-        distances, nearest = tree.query(asked, eps=SLACK)
+        distances, nearest = tree.query(asked, eps=SLACK, workers=-1)
         trust = np.exp(-0.5 * (distances / max(float(np.quantile(distances, 0.75)), 1e-6)) ** 2) + 1e-3
         picture = _vote(picture, hole, wanted, content[nearest], trust)
     return picture

@@ -6,6 +6,9 @@ The folders that are written here may be corrected by hand, and given in the pla
 from pathlib import Path
 from typing import TypeVar, cast
 
+import numpy as np
+from jaxtyping import UInt8
+
 from edit_your_motion.config import AlignmentConfig, ApplyConfig, ClipConfig, TuneConfig
 from edit_your_motion.edit import follow_source
 from edit_your_motion.errors import PersonError
@@ -13,7 +16,9 @@ from edit_your_motion.people.alignment import align_as
 from edit_your_motion.people.clip_warnings import describe_hopeless
 from edit_your_motion.people.formats.keypoints_file import save_keypoints
 from edit_your_motion.people.preparation import PreparedClip
-from edit_your_motion.people.preview import mark_person, overlay_skeleton
+from edit_your_motion.people.preview import contact_sheet, mark_person, overlay_skeleton, spread_evenly
+from edit_your_motion.people.skeleton import draw_skeleton
+from edit_your_motion.runtime.progress import Progress, SilentProgress
 from edit_your_motion.video import write_video
 
 FRAMES, KEYPOINTS, MASKS = "frames.mp4", "keypoints.json", "masks"
@@ -47,16 +52,47 @@ def take_prepared(config: AnyJob) -> AnyJob:
     return cast(AnyJob, config.model_copy(update={**changes, "people": people}))
 
 
-def write_person(folder: Path, clip: PreparedClip) -> None:
+def write_person(folder: Path, clip: PreparedClip, progress: Progress | None = None) -> None:
     """Writes ``overlay.mp4``: every frame with the skeleton, the outline of the mask, and the joints' confidence."""
-    write_video(folder / "overlay.mp4", mark_person(clip.video.frames, clip.keypoints, clip.masks), clip.video.fps)
+
+    def draw(index: int) -> UInt8[np.ndarray, "h w 3"]:
+        here = slice(index, index + 1)
+        keypoints = clip.keypoints.take(np.array([index]))
+        return mark_person(clip.video.frames[here], keypoints, clip.masks[here], index + 1)[0]
+
+    with (progress or SilentProgress()).phase("write the overlay", len(clip)) as advance:
+        film = clip.video
+        write_video(folder / "overlay.mp4", film.frames, film.fps, quick=True, draw=draw, on_frame=lambda _: advance())
 
 
-def write_motion(folder: Path, reference: PreparedClip) -> None:
+def write_skeletons(folder: Path, clip: PreparedClip) -> None:
+    """Writes ``skeleton.mp4``: the skeletons alone, as they guide an edit."""
+
+    def draw(index: int) -> UInt8[np.ndarray, "h w 3"]:
+        return draw_skeleton(clip.keypoints.take(np.array([index])))[0]
+
+    write_video(folder / "skeleton.mp4", clip.video.frames, clip.video.fps, quick=True, draw=draw)
+
+
+def show_person(clip: PreparedClip) -> UInt8[np.ndarray, "height width 3"]:
+    """A sheet of what was found in some frames: keypoints, mask, and the place alone."""
+    numbers = spread_evenly(len(clip))
+    shown = clip.take(numbers)
+    frames = shown.video.frames
+    rows = [
+        ("frames", frames),
+        ("keypoints", overlay_skeleton(frames, shown.keypoints)),
+        ("mask", frames * shown.masks[..., None]),
+        ("clean plate", shown.without_person()),
+    ]
+    return contact_sheet(rows, numbers=numbers)
+
+
+def write_motion(folder: Path, reference: PreparedClip, progress: Progress | None = None) -> None:
     """Writes what there is of a reference, to correct and to give back: frames, keypoints, overlay."""
     save_keypoints(folder / KEYPOINTS, reference.keypoints)
     write_video(folder / FRAMES, reference.video.frames, reference.video.fps, crf=8, sound=reference.video)
-    write_person(folder, reference)
+    write_person(folder, reference, progress)
 
 
 def write_aligned(folder: Path, source: PreparedClip, reference: PreparedClip, config: AlignmentConfig) -> None:
@@ -70,7 +106,12 @@ def write_aligned(folder: Path, source: PreparedClip, reference: PreparedClip, c
     """
     aligned = align_as(config, reference.keypoints, source.keypoints)
     shown = follow_source(source, len(reference), reference.video.fps)
-    write_video(folder / "aligned.mp4", overlay_skeleton(source.video.frames[shown], aligned), reference.video.fps)
+    frames = source.video.frames[shown]
+
+    def draw(index: int) -> UInt8[np.ndarray, "h w 3"]:
+        return overlay_skeleton(frames[index : index + 1], aligned.take(np.array([index])))[0]
+
+    write_video(folder / "aligned.mp4", frames, reference.video.fps, quick=True, draw=draw)
 
 
 def require_hope(source: PreparedClip, reference: PreparedClip, config: AlignmentConfig, *, force: bool) -> None:

@@ -34,7 +34,15 @@ from edit_your_motion.jobs.previews import preview_sampling
 from edit_your_motion.jobs.rehearsing import describe_job
 from edit_your_motion.jobs.run_record import RECORD, write_record
 from edit_your_motion.jobs.scores import Scores, score_edit
-from edit_your_motion.jobs.seen_before import require_hope, take_prepared, write_aligned, write_motion, write_person
+from edit_your_motion.jobs.seen_before import (
+    require_hope,
+    show_person,
+    take_prepared,
+    write_aligned,
+    write_motion,
+    write_person,
+    write_skeletons,
+)
 from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.people.preparation import (
     PreparedClip,
@@ -45,8 +53,6 @@ from edit_your_motion.people.preparation import (
     prepare_source,
     save_prepared,
 )
-from edit_your_motion.people.preview import contact_sheet, overlay_skeleton
-from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.person import Person, check_place, is_person, load_person
 from edit_your_motion.presets import Choice
 from edit_your_motion.runtime.memory_plan import Plan, follow, make_plan
@@ -54,7 +60,7 @@ from edit_your_motion.runtime.profiling import Recorder
 from edit_your_motion.runtime.progress import Progress
 from edit_your_motion.storage.files import name_beside, remove_whole
 from edit_your_motion.storage.locking import held
-from edit_your_motion.video import Fit, probe, read_video, select, write_video
+from edit_your_motion.video import Fit, probe, read_video, select
 
 logger = logging.getLogger(__name__)
 
@@ -238,25 +244,16 @@ def run_prepare(config: PrepareConfig, folder: Path, progress: Progress, *, mult
         (folder / RECORD).unlink(missing_ok=True)
         recorder = Recorder(progress)
         canvas = choose_canvas(path, video, multiple, native_side=512)
-        clip = prepare_source(path, canvas, config.source_clip, people, recorder).with_plate()
-        save_prepared(folder, clip)
-        write_person(folder, clip)
-        frames = clip.video.frames
-        skeletons = draw_skeleton(clip.keypoints)
-        write_video(folder / "skeleton.mp4", skeletons, clip.video.fps)
-        masked = frames * clip.masks[..., None]
-        rows = [
-            ("frames", frames),
-            ("keypoints", overlay_skeleton(frames, clip.keypoints)),
-            ("mask", masked),
-            ("clean plate", clip.without_person()),
-        ]
-        write_picture(folder / "preview.png", contact_sheet(rows))
+        clip = prepare_source(path, canvas, config.source_clip, people, recorder).with_plate(recorder)
+        save_prepared(folder, clip, recorder)
+        write_person(folder, clip, recorder)
+        write_skeletons(folder, clip)
+        write_picture(folder / "preview.png", show_person(clip))
         clips = {"source": clip}
         warnings: tuple[str, ...] = ()
         if config.reference.path is not None:
             motion = prepare_reference(config.reference.path, config.reference_clip, people, recorder)
-            write_motion(folder / "reference", motion)
+            write_motion(folder / "reference", motion, recorder)
             warnings = foresee(config.alignment, motion, clip)
             write_aligned(folder, clip, motion, config.alignment)
             clips["reference"] = motion
@@ -282,7 +279,7 @@ def _edit(
     # All clips first: whatever is wrong with them should come out before the long part.
     clip = tuned_before.source if tuned_before else _prepare(backbone, tuning, recorder)
     if config.sampling.background == "plate":
-        clip = clip.with_plate()
+        clip = clip.with_plate(recorder)
     reference = _read_reference(config, recorder)
     warnings = foresee(config.alignment, reference, clip)
     write_person(folder, clip)

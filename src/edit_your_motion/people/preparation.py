@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -52,7 +53,8 @@ from edit_your_motion.people.tracking.smoothing import (
     steady_keypoints,
 )
 from edit_your_motion.people.tracking.tracker import MAX_GAP, Gathering, Track, follow_person
-from edit_your_motion.runtime.progress import Progress
+from edit_your_motion.runtime.progress import Progress, SilentProgress
+from edit_your_motion.runtime.side_by_side import side_by_side
 from edit_your_motion.storage.files import write_text, written_whole
 from edit_your_motion.video import (
     Fit,
@@ -122,9 +124,11 @@ class PreparedClip:
         plate = None if self.plate is None else self.plate.take(frames)
         return replace(self, video=video, keypoints=self.keypoints.take(frames), masks=self.masks[frames], plate=plate)
 
-    def with_plate(self) -> "PreparedClip":
+    def with_plate(self, progress: Progress | None = None) -> "PreparedClip":
         """The same with its clean plate, made from the frames unless it is there."""
-        return self if self.plate is not None else replace(self, plate=make_plate(self.video.frames, self.masks))
+        if self.plate is not None:
+            return self
+        return replace(self, plate=make_plate(self.video.frames, self.masks, progress))
 
     def without_person(self) -> UInt8[np.ndarray, "f h w 3"]:
         """The frames without the person."""
@@ -318,13 +322,14 @@ def foresee(config: AlignmentConfig, reference: PreparedClip, source: PreparedCl
     return warnings
 
 
-def save_prepared(folder: Path, clip: PreparedClip) -> None:
+def save_prepared(folder: Path, clip: PreparedClip, progress: Progress | None = None) -> None:
     """Writes keypoints, masks and frames of a clip, to look at, correct by hand, and give back."""
     save_keypoints(folder / "keypoints.json", clip.keypoints)
     save_masks(folder / "masks", clip.masks)
     finding = {"found": clip.found, "raw_jitter": clip.raw_jitter, "warnings": clip.warnings, "place": clip.place}
     write_text(folder / FINDING, json.dumps(finding, indent=2))
-    write_video(folder / "frames.mp4", clip.video.frames, clip.video.fps, crf=8)
+    with (progress or SilentProgress()).phase("write the frames", len(clip)) as advance:
+        write_video(folder / "frames.mp4", clip.video.frames, clip.video.fps, crf=8, on_frame=lambda _: advance())
     if clip.plate is not None:
         _save_pictures(folder / PLATE, clip.plate.places)
 
@@ -337,8 +342,12 @@ def save_masks(folder: Path, masks: Bool[np.ndarray, "f h w"]) -> None:
 def _save_pictures(folder: Path, pictures: UInt8[np.ndarray, "f h w *c"]) -> None:
     with written_whole(folder) as part:
         part.mkdir()
-        for index, picture in enumerate(pictures):
-            Image.fromarray(picture).save(part / f"{index:05d}.png")
+
+        def save(index: int) -> None:
+            # The least compression: it takes a fifth of the time, and a tenth more room.
+            Image.fromarray(pictures[index]).save(part / f"{index:05d}.png", compress_level=1)
+
+        deque(side_by_side(save, range(len(pictures))), maxlen=0)
 
 
 def load_plate(path: Path, fit: Fit, frames: int) -> Plate:

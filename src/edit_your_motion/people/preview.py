@@ -10,6 +10,9 @@ from edit_your_motion.errors import VideoError
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.skeleton import DRAWN, draw_skeleton
 
+COLUMNS = 8
+"""The most frames in a row of a sheet."""
+
 _BACKGROUND = (24, 24, 24)
 _INK = (235, 235, 235)
 _GAP = 4
@@ -68,16 +71,24 @@ def overlay_skeleton(frames: UInt8[np.ndarray, "f h w 3"], keypoints: Keypoints)
         )
     drawn = np.empty_like(frames)
     for index, skeleton in enumerate(draw_skeleton(keypoints)):
-        # The brightest channel of a drawn pixel is at least a limb's intensity: this is 1 on shapes and 0 beside them.
-        cover = np.minimum(skeleton.max(axis=-1, keepdims=True) / 128, 1)
-        drawn[index] = np.rint(frames[index] * _DIM * (1 - cover) + skeleton * cover).clip(0, 255)
+        # The brightest channel of a drawn pixel is at least a limb's intensity: this is whole on shapes, 0 beside them.
+        bright = np.maximum(np.maximum(skeleton[..., 0], skeleton[..., 1]), skeleton[..., 2])
+        cover = Image.fromarray(np.minimum(bright, 127) * 2 + (bright > 127))
+        dim = Image.fromarray(frames[index]).point([round(level * _DIM) for level in range(256)] * 3)
+        drawn[index] = np.asarray(Image.composite(Image.fromarray(skeleton), dim, cover))
     return drawn
 
 
 def mark_person(
-    frames: UInt8[np.ndarray, "f h w 3"], keypoints: Keypoints, masks: Bool[np.ndarray, "f h w"]
+    frames: UInt8[np.ndarray, "f h w 3"], keypoints: Keypoints, masks: Bool[np.ndarray, "f h w"], first: int = 1
 ) -> UInt8[np.ndarray, "f h w 3"]:
     """The frames with all that is known of the person: skeleton, outline of the mask, the seen joints' mean confidence.
+
+    Args:
+        frames: with them.
+        keypoints: of the person.
+        masks: the person's pixels.
+        first: the number of the first frame, which stands on it.
 
     Raises:
         VideoError: other counts or sizes than the keypoints'.
@@ -92,7 +103,7 @@ def mark_person(
         inside[:, :-1] &= mask[:, 1:]
         marked[index][mask & ~inside] = _OUTLINE
         sure = keypoints.body[index, seen[index], 2]
-        label = f"{index + 1}: confidence {sure.mean():.2f}" if len(sure) else f"{index + 1}: nobody"
+        label = f"{first + index}: confidence {sure.mean():.2f}" if len(sure) else f"{first + index}: nobody"
         picture = Image.fromarray(marked[index])
         ImageDraw.Draw(picture).text((_GAP, _GAP), label, _INK, _font(bar), stroke_width=2, stroke_fill=(0, 0, 0))
         marked[index] = np.asarray(picture)
@@ -100,7 +111,11 @@ def mark_person(
 
 
 def contact_sheet(
-    rows: Sequence[tuple[str, UInt8[np.ndarray, "_ _ _ 3"]]], columns: int = 8, *, cell_height: int = 192
+    rows: Sequence[tuple[str, UInt8[np.ndarray, "_ _ _ 3"]]],
+    columns: int = COLUMNS,
+    *,
+    cell_height: int = 192,
+    numbers: Int[np.ndarray, " f"] | None = None,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """One picture with a labelled row of evenly spread frames for each clip.
 
@@ -108,12 +123,13 @@ def contact_sheet(
         rows: label and frames; lengths and sizes may differ from row to row.
         columns: the most frames in a row.
         cell_height: of each shown frame, pixels; its width follows from the frame.
+        numbers: of the frames, where they are not all of a clip.
 
     Raises:
         VideoError: no rows, or a row without frames.
     """
     _check_clips(rows)
-    strips = [_strip(label, frames, columns, cell_height) for label, frames in rows]
+    strips = [_strip(label, frames, columns, cell_height, numbers) for label, frames in rows]
     sheet = Image.new("RGB", (max(strip.width for strip in strips), sum(strip.height for strip in strips)), _BACKGROUND)
     top = 0
     for strip in strips:
@@ -161,8 +177,19 @@ def _check_clips(clips: Sequence[tuple[str, np.ndarray]]) -> None:
             raise VideoError(f"expected frames to show as {label!r}, got none")
 
 
-def _strip(label: str, frames: UInt8[np.ndarray, "f h w 3"], columns: int, cell_height: int) -> Image.Image:
-    chosen = np.unique(np.linspace(0, len(frames) - 1, min(columns, len(frames))).round().astype(int))
+def spread_evenly(frames: int, columns: int = COLUMNS) -> Int[np.ndarray, " n"]:
+    """Which of so many frames stand in a row of a sheet."""
+    return np.unique(np.linspace(0, frames - 1, min(columns, frames)).round().astype(int))
+
+
+def _strip(
+    label: str,
+    frames: UInt8[np.ndarray, "f h w 3"],
+    columns: int,
+    cell_height: int,
+    numbers: Int[np.ndarray, " f"] | None,
+) -> Image.Image:
+    chosen = spread_evenly(len(frames), columns)
     cells = [_scaled(frames[index], cell_height) for index in chosen]
     bar = max(18, cell_height // 9)
     # A label is shown whole, however narrow the one frame under it.
@@ -175,7 +202,13 @@ def _strip(label: str, frames: UInt8[np.ndarray, "f h w 3"], columns: int, cell_
         strip.paste(cell, (left, bar + _GAP))
         corner = (left + _GAP, bar + _GAP + cell_height - _GAP)
         ImageDraw.Draw(strip).text(
-            corner, f"{index}", _INK, _font(bar), anchor="ls", stroke_width=2, stroke_fill=(0, 0, 0)
+            corner,
+            f"{index if numbers is None else numbers[index]}",
+            _INK,
+            _font(bar),
+            anchor="ls",
+            stroke_width=2,
+            stroke_fill=(0, 0, 0),
         )
         left += cell.width + _GAP
     return strip

@@ -1,7 +1,7 @@
 """Write a clip: an mp4 that browsers play, an animated picture or a folder of pictures."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from edit_your_motion.errors import ConfigError
+from edit_your_motion.runtime.side_by_side import side_by_side
 from edit_your_motion.storage.files import written_whole
 from edit_your_motion.video.clip import LONGEST, Video
 from edit_your_motion.video.pictures import is_picture
@@ -23,6 +24,7 @@ CONTAINERS = frozenset({".mp4", ".mov", ".m4v", ".mkv"})
 ANIMATED = {".gif": 50, ".webp": 90}
 BT709 = 1  # the same number names the primaries, the transfer curve and the matrix
 AAC_BIT_RATE = 192_000
+QUICK = {"preset": "veryfast"}
 # x264's macroblock tree reads memory that nobody wrote, unless both sides are multiples of 128 pixels, and the number
 # of threads decides how frames are coded: with these two the same frames give the same file in every run.
 REPEATABLE = {"mbtree": "0", "threads": "4"}
@@ -35,6 +37,8 @@ def write_video(
     *,
     sound: Video | None = None,
     crf: int = 18,
+    quick: bool = False,
+    draw: Callable[[int], UInt8[np.ndarray, "h w 3"]] | None = None,
     on_frame: Callable[[int], None] | None = None,
 ) -> None:
     """Writes the frames to a file or folder, whole or not at all; the ending of its name decides the format.
@@ -50,6 +54,9 @@ def write_video(
         sound: the clip whose source's sound goes along, from its start on for as long as the frames last; a clip
             without a sound track, and a format without sound, leave it out.
         crf: H.264 quality, 0 (lossless) to 51; 18 is hardly told from the original.
+        quick: H.264 is coded in a third of the time, for a film to look at once; the file is a little larger.
+        draw: makes what is written in the place of a frame, of its size, from its index; called in threads, so that no
+            second clip is held.
         on_frame: called after each frame with how many are written.
 
     Raises:
@@ -69,20 +76,22 @@ def write_video(
             f"a clip lasts up to a day, got {len(frames)} frames at {fps} frames per second: raise the rate"
         )
     report = on_frame or (lambda count: None)
+    pictures = frames if draw is None else side_by_side(draw, range(len(frames)))
+    size = (frames.shape[1], frames.shape[2])
     if suffix in CONTAINERS:
         track = _sound_of(sound, len(frames) / rate)
         with written_whole(path) as temporary:
-            _encode(temporary, frames, rate, track, crf, report)
+            _encode(temporary, pictures, size, rate, track, {"crf": str(crf), **(QUICK if quick else {})}, report)
     elif suffix in ANIMATED:
         if rate > ANIMATED[suffix]:
             raise ConfigError(f"{suffix} plays up to {ANIMATED[suffix]} frames per second, got {fps}: write .mp4")
         with written_whole(path) as temporary:
-            _animate(temporary, frames, rate, report)
+            _animate(temporary, pictures, len(frames), rate, report)
     elif not suffix:
         if path.exists() and not (path.is_dir() and not any(path.iterdir())):
             raise ConfigError(f"{path} exists already: expected a new or an empty folder, or a name ending in .mp4")
         with written_whole(path) as temporary:
-            _save_pictures(temporary, frames, report)
+            _save_pictures(temporary, pictures, report)
     else:
         endings = ", ".join(sorted(CONTAINERS | ANIMATED.keys()))
         raise ConfigError(f"a clip is written to {endings} or a folder (a name without ending), got {path.name!r}")
@@ -96,16 +105,17 @@ def _sound_of(video: Video | None, duration: Fraction) -> Sound | None:
 
 def _encode(
     path: Path,
-    frames: UInt8[np.ndarray, "f h w 3"],
+    frames: Iterable[UInt8[np.ndarray, "h w 3"]],
+    size: tuple[int, int],
     rate: Fraction,
     sound: Sound | None,
-    crf: int,
+    quality: dict[str, str],
     report: Callable[[int], None],
 ) -> None:
-    height, width = (side + side % 2 for side in frames.shape[1:3])
+    height, width = (side + side % 2 for side in size)
     options = {} if path.suffix.lower() == ".mkv" else {"movflags": "+faststart"}
     with av.open(f"file:{path}", "w", options=options) as container:
-        pictures = container.add_stream("libx264", rate=rate, options={"crf": str(crf), **REPEATABLE})
+        pictures = container.add_stream("libx264", rate=rate, options={**quality, **REPEATABLE})
         pictures.width, pictures.height, pictures.pix_fmt = width, height, "yuv420p"
         codec = pictures.codec_context
         codec.time_base = 1 / rate
@@ -140,9 +150,15 @@ def _delays(count: int, rate: Fraction, unit: int) -> list[int]:
     return [later - earlier for earlier, later in pairwise(ends)]
 
 
-def _animate(path: Path, frames: UInt8[np.ndarray, "f h w 3"], rate: Fraction, report: Callable[[int], None]) -> None:
+def _animate(
+    path: Path,
+    frames: Iterable[UInt8[np.ndarray, "h w 3"]],
+    count: int,
+    rate: Fraction,
+    report: Callable[[int], None],
+) -> None:
     is_gif = path.suffix.lower() == ".gif"
-    delays = _delays(len(frames), rate, 10 if is_gif else 1)
+    delays = _delays(count, rate, 10 if is_gif else 1)
 
     def pictures() -> Iterator[Image.Image]:
         for index, pixels in enumerate(frames):
@@ -154,7 +170,7 @@ def _animate(path: Path, frames: UInt8[np.ndarray, "f h w 3"], rate: Fraction, r
     first.save(path, save_all=True, append_images=rest, duration=delays, loop=0, quality=90)
 
 
-def _save_pictures(folder: Path, frames: UInt8[np.ndarray, "f h w 3"], report: Callable[[int], None]) -> None:
+def _save_pictures(folder: Path, frames: Iterable[UInt8[np.ndarray, "h w 3"]], report: Callable[[int], None]) -> None:
     folder.mkdir()
     for index, pixels in enumerate(frames):
         Image.fromarray(pixels).save(folder / f"frame{index:05d}.png")
