@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,7 +28,9 @@ from edit_your_motion.jobs.session import run_edit, run_prepare
 from edit_your_motion.people.preparation import PreparedClip
 from edit_your_motion.people.skeleton import DRAWN
 from edit_your_motion.presets import make_config
+from edit_your_motion.runtime import other_programs
 from edit_your_motion.runtime.progress import SilentProgress
+from edit_your_motion.runtime.time_plan import StepSeconds
 from edit_your_motion.video import Video, read_video, write_video
 from synthetic_clip import SyntheticClip, film, ready_people, short_edit, write_clip
 
@@ -186,6 +189,7 @@ def test_of_a_tuned_person_only_the_motion_takes_time(checkpoints: Path, tmp_pat
 
 def test_what_was_measured_is_measured_once(checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EYM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(rehearsing.OtherPrograms, "share", 0.0)
     clips = write(tmp_path / "source", 2, 8), write(tmp_path / "reference", 3, 8)
     config = short_edit(checkpoints, *clips)
     job = rehearsing.describe_job(config)
@@ -214,6 +218,39 @@ def test_what_was_measured_is_measured_once(checkpoints: Path, tmp_path: Path, m
     monkeypatch.setattr(rehearsing, "time_steps", fail)
     with pytest.raises(AssertionError, match="measured again"):
         rehearsing.measure(job, afresh=True)
+
+
+def test_what_is_measured_on_a_busy_machine_is_not_kept(
+    checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("EYM_CACHE", str(tmp_path / "cache"))
+    clips = write(tmp_path / "source", 2, 8), write(tmp_path / "reference", 3, 8)
+    steps = StepSeconds(1.0, (2.0, 2.0), 0.1, 0.1)
+    monkeypatch.setattr(rehearsing, "time_steps", lambda *given: steps)
+    job = rehearsing.describe_job(short_edit(checkpoints, *clips))
+    monkeypatch.setattr(rehearsing.OtherPrograms, "share", 0.8)
+    assert rehearsing.measure(job).steps == steps
+    assert not (tmp_path / "cache" / "measured").exists()
+    assert "other programs take 80%" in caplog.text
+    monkeypatch.setattr(rehearsing.OtherPrograms, "share", 0.1)
+    rehearsing.measure(job)
+    assert len(list((tmp_path / "cache" / "measured").iterdir())) == 1
+
+
+def test_other_programs_are_not_oneself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine of four, of which we take one and others two, over two seconds."""
+    moments = iter([10.0, 12.0])
+    spent = iter([(3.0, 1.0), (7.0, 3.0)])
+    own = iter([5.0, 7.0])
+    monkeypatch.setattr(other_programs.time, "perf_counter", lambda: next(moments))
+    monkeypatch.setattr(other_programs.time, "process_time", lambda: next(own))
+    monkeypatch.setattr(other_programs.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(
+        other_programs.psutil,
+        "cpu_times",
+        lambda: SimpleNamespace(**dict(zip(("user", "system"), next(spent), strict=True))),
+    )
+    assert other_programs.OtherPrograms().share == 0.5
 
 
 def test_a_few_steps_of_small_networks_are_not_foreseen(checkpoints: Path, tmp_path: Path) -> None:

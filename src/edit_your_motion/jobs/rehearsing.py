@@ -22,6 +22,7 @@ from edit_your_motion.models.loading import Architecture, load_architecture
 from edit_your_motion.people.preparation import STILL, choose_canvas, prepare_skeletons
 from edit_your_motion.person import Person
 from edit_your_motion.runtime.memory_plan import Rehearsal, make_plan, means_of
+from edit_your_motion.runtime.other_programs import BUSY, OtherPrograms
 from edit_your_motion.runtime.time_plan import StepSeconds, time_steps
 from edit_your_motion.storage.files import write_text
 from edit_your_motion.video import probe
@@ -154,6 +155,8 @@ def count_edited(config: ApplyConfig) -> int:
 def measure(job: Job, *, afresh: bool = False) -> Measured:
     """What the job's steps take on this machine: as measured in the last days, or now.
 
+    What is measured while other programs keep the machine busy is not kept.
+
     Args:
         job: of which steps are timed, on networks whose weights are nothing.
         afresh: measure now, whatever was measured before.
@@ -167,12 +170,16 @@ def measure(job: Job, *, afresh: bool = False) -> Measured:
     rehearsal, config = job.rehearse(), job.config
     plan = None if config.runtime.memory is None else make_plan(rehearsal, config.windows, config.runtime)
     means = means_of(rehearsal, config.windows, config.runtime) if plan is None else plan.means
+    others = OtherPrograms()
     found = Measured(
         time_steps(rehearsal, means),
         means.window,
         rehearsal.needed(means),
         rehearsal.count_trained(rehearsal.stages()),
     )
+    if (share := others.share) > BUSY:
+        logger.warning("other programs take %.0f%% of the processors: without them it takes less long", 100 * share)
+        return found
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         write_text(place, json.dumps(asdict(found)))
