@@ -99,7 +99,7 @@ def finished(config: DatasetConfig, dancers: CaseList, tmp_path_factory: pytest.
     """Two cases by three methods; left as it is."""
     folder = tmp_path_factory.mktemp("benchmark")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dataset, "open_backend", lambda people: Standing())
+        patch.setattr(cells, "open_backend", lambda people: Standing())
         patch.setenv("EYM_CACHE", str(folder / "cache"))
         assert run(folder, dancers, config, ["truth", "source", "edit-your-motion"]) == []
     return folder
@@ -107,7 +107,7 @@ def finished(config: DatasetConfig, dancers: CaseList, tmp_path_factory: pytest.
 
 @pytest.fixture
 def upright(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (dataset, paired, preparation):
+    for module in (cells, preparation):
         monkeypatch.setattr(module, "open_backend", lambda people: Standing())
 
 
@@ -250,7 +250,7 @@ def test_without_a_backend_ready_people_are_enough_and_poses_are_gaps(
     def refuse(people: object) -> None:
         raise ModelFileError("no model files")
 
-    monkeypatch.setattr(dataset, "open_backend", refuse)
+    monkeypatch.setattr(cells, "open_backend", refuse)
     assert run(tmp_path, dancers, config, ["source"]) == []
     cell = load_cell(tmp_path / "source" / "00001")
     assert {name for name, why in cell.gaps.items() if why == "no model files"} == {

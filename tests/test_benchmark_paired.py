@@ -90,7 +90,7 @@ def benchmark(config: PairedConfig, tmp_path_factory: pytest.TempPathFactory) ->
     """Two pairs by five methods; left as it is."""
     folder = tmp_path_factory.mktemp("paired")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paired, "open_backend", lambda people: Upright())
+        patch.setattr(cells, "open_backend", lambda people: Upright())
         assert run(folder, config) == []
     return folder
 
@@ -98,7 +98,7 @@ def benchmark(config: PairedConfig, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(autouse=True)
 def upright(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if "people_models" not in request.fixturenames:
-        monkeypatch.setattr(paired, "open_backend", lambda people: Upright())
+        monkeypatch.setattr(cells, "open_backend", lambda people: Upright())
 
 
 def test_the_pairs_are_what_their_table_says() -> None:
@@ -303,7 +303,7 @@ def test_without_a_backend_poses_are_named_gaps_but_detection_is_refused(
     def refuse(people: object) -> None:
         raise ModelFileError("no model files")
 
-    monkeypatch.setattr(paired, "open_backend", refuse)
+    monkeypatch.setattr(cells, "open_backend", refuse)
     assert run(tmp_path, config, ["source"], TWO[:1]) == []
     cell = load_cell(tmp_path / "source" / TWO[0].name)
     assert {name for name, reason in cell.gaps.items() if reason == "no model files"} == {

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from edit_your_motion.benchmark import prefix_tuning
-from edit_your_motion.benchmark.paired import run as paired
+from edit_your_motion.benchmark import cells, prefix_tuning
 from edit_your_motion.benchmark.paired.config import PairedConfig
 from edit_your_motion.benchmark.paired.pairs import PAIRS
 from edit_your_motion.benchmark.paired.run import load_cell, run_paired
@@ -60,7 +59,7 @@ class Counting:
 
 @pytest.fixture(autouse=True)
 def upright(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paired, "open_backend", lambda people: Upright())
+    monkeypatch.setattr(cells, "open_backend", lambda people: Upright())
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +79,7 @@ def sweep(config: PairedConfig, tmp_path_factory: pytest.TempPathFactory) -> tup
     """The whole grid on one pair; left as it is."""
     folder, counting = tmp_path_factory.mktemp("sweep"), Counting()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paired, "open_backend", lambda people: Upright())
+        patch.setattr(cells, "open_backend", lambda people: Upright())
         assert run(folder, config, counting) == []
     return folder, counting
 

@@ -18,17 +18,20 @@ import numpy as np
 from jaxtyping import UInt8
 
 from edit_your_motion import __version__
-from edit_your_motion.benchmark.methods.catalogue import Method
+from edit_your_motion.benchmark.config import BenchmarkConfig
+from edit_your_motion.benchmark.methods.catalogue import Method, scale_tuning
 from edit_your_motion.benchmark.methods.external import ExternalMethod
 from edit_your_motion.benchmark.methods.motion_editor import apply_in_two_branches
 from edit_your_motion.benchmark.provenance import commit_of_package
-from edit_your_motion.config import EditConfig, PeopleConfig, TuneConfig, dump_config, parse_config
+from edit_your_motion.benchmark.settings import describe_settings
+from edit_your_motion.config import EditConfig, PeopleConfig, TuneConfig, VideoConfig, dump_config, parse_config
 from edit_your_motion.edit import apply_motion, loop_frames, tune_person
-from edit_your_motion.errors import DiskFullError, EditYourMotionError, InputError
+from edit_your_motion.errors import DiskFullError, EditYourMotionError, InputError, MissingExtraError, ModelFileError
 from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.people.alignment import align_as
+from edit_your_motion.people.finders.contract import PeopleBackend
 from edit_your_motion.people.keypoints import Keypoints
-from edit_your_motion.people.preparation import PreparedClip
+from edit_your_motion.people.preparation import PreparedClip, open_backend
 from edit_your_motion.person import Person
 from edit_your_motion.runtime.profiling import PhaseRecord, Recorder
 from edit_your_motion.runtime.progress import Advance, Progress
@@ -192,6 +195,47 @@ def describe_method(method: AnyMethod, case: str) -> dict[str, Any]:
     # Later fields stand there only where they are set, so that cells from before them stay valid.
     usual = {field.name: field.default for field in fields(method)}
     return {name: value for name, value in told.items() if name in always or value != usual[name]}
+
+
+def plan_cell(
+    folder: Path,
+    shared: BenchmarkConfig,
+    case: str,
+    method: AnyMethod,
+    clips: Path,
+    video: VideoConfig,
+    request: Mapping[str, Any],
+) -> Cell:
+    """What is asked for of one method on one case.
+
+    Args:
+        folder: of the benchmark.
+        shared: what its cells have in common.
+        case: its name.
+        method: under test.
+        clips: the folder of the case's clips, below `folder`.
+        video: of the edit.
+        request: what decides the content besides method and configuration.
+    """
+    ours: dict[str, Any] = {
+        "source": str(clips / "source.mp4"),
+        "reference": str(clips / "reference.mp4"),
+        "video": video.model_dump(),
+        "people": without_ready_people(shared.edit.people).model_dump(),
+    }
+    config = parse_config(EditConfig, shared.edit.model_dump(), ours)
+    if isinstance(method, Method):
+        config = scale_tuning(method.configure(config), shared.share, shared.rate)
+    asked = {**request, "method": describe_method(method, case), "config": config.identity()}
+    return Cell(folder / method.name / case, case, method, config, asked, describe_settings(shared))
+
+
+def open_people(people: PeopleConfig) -> PeopleBackend | ModelFileError | MissingExtraError:
+    """The people backend; why it cannot be had, where only scores may need it."""
+    try:
+        return open_backend(people.of_bodies())
+    except (ModelFileError, MissingExtraError) as error:
+        return error
 
 
 def make_cells(

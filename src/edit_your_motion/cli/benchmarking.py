@@ -1,6 +1,5 @@
 """The commands that compare methods: benchmark."""
 
-import sys
 from pathlib import Path
 
 from cyclopts import App
@@ -8,7 +7,7 @@ from cyclopts import App
 from edit_your_motion.benchmark.paired.config import PairedConfig
 from edit_your_motion.cli.benchmarking_data import SUMMARIES, MethodNames, make_command
 from edit_your_motion.cli.machines import MACHINE, MachineFlags
-from edit_your_motion.cli.printing import show
+from edit_your_motion.cli.printing import finish
 from edit_your_motion.cli.settings import COMMON, CommonFlags, PairedFlags
 
 benchmark = App(name="benchmark", help="Compare methods on data with known answers.")
@@ -54,7 +53,7 @@ def paired(
     from edit_your_motion.benchmark.paired.run import run_paired
     from edit_your_motion.benchmark.paired.summary import format_summary, summarise, write_sheets, write_summary
 
-    resolved = common.resolve_benchmark(PairedConfig, settings)
+    resolved = common.resolve(PairedConfig, settings)
     progress = common.open_progress()
     others, choices = parse_external(external), choose_pairs(pairs or PAIRS)
     varied = load_variants(variants) if variants is not None else ()
@@ -69,13 +68,10 @@ def paired(
         export=export_clips,
         executor=machines.open_if_asked(folder),
     )
-    for failure in failures:
-        sys.stderr.write(f"{failure.method} on {failure.pair} failed: {failure.error}\n")
+    text = None
     if any(folder.glob("*/*/scores.json")):
         summary = summarise(folder)
         write_summary(folder, summary)
         write_sheets(folder)
-        if not common.quiet:
-            show(format_summary(summary))
-    if failures:
-        sys.exit(1)
+        text = format_summary(summary)
+    finish(None if common.quiet else text, failures)

@@ -1,6 +1,5 @@
 """The commands that compare methods on data sets: benchmark tiktok, wild, cases."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -9,7 +8,7 @@ from cyclopts import Parameter
 
 from edit_your_motion.benchmark.datasets.config import DatasetConfig
 from edit_your_motion.cli.machines import MACHINE, MachineFlags
-from edit_your_motion.cli.printing import show
+from edit_your_motion.cli.printing import finish
 from edit_your_motion.cli.settings import COMMON, Common, CommonFlags, DatasetFlags
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def make_command(kind: str) -> Callable[..., None]:
         common: CommonFlags = COMMON,
         settings: DatasetFlags = None,
     ) -> None:
-        resolved = common.resolve_benchmark(DatasetConfig, settings)
+        resolved = common.resolve(DatasetConfig, settings)
         run_on_data(
             folder, kind, data, resolved, common,
             methods=methods, external=external, only=only, export_clips=export_clips,
@@ -107,13 +106,10 @@ def run_on_data(
     failures = run_dataset(
         folder, kind, dataset, config, progress, methods=chosen, external=others, export=export_clips, executor=executor
     )
-    for failure in failures:
-        sys.stderr.write(f"{failure.method} on {failure.pair} failed: {failure.error}\n")
+    text = None
     if any(folder.glob("*/*/scores.json")):
         summary = summarise_dataset(folder, config, progress)
         write_dataset_summary(folder, summary, dataset.split)
         write_dataset_sheets(folder)
-        if not common.quiet:
-            show(format_dataset_summary(folder, summary, dataset.split))
-    if failures:
-        sys.exit(1)
+        text = format_dataset_summary(folder, summary, dataset.split)
+    finish(None if common.quiet else text, failures)

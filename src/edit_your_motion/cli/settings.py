@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 from cyclopts import Group, Parameter
 from pydantic import create_model
 
+from edit_your_motion.benchmark.config import BenchmarkConfig
 from edit_your_motion.benchmark.datasets.config import DatasetConfig
 from edit_your_motion.benchmark.evaluation.config import EvaluationConfig
 from edit_your_motion.benchmark.paired.config import PairedConfig
@@ -101,21 +102,16 @@ class Common:
 
         return set_up_output(quiet=self.quiet, verbose=self.verbose)
 
-    def resolve_benchmark(self, kind: type[AnyConfig], flags: Section | None) -> AnyConfig:
-        """The configuration of a benchmark: defaults, under its preset, under the file, under the flags.
-
-        Raises:
-            ConfigError: for an unknown key or a value of the wrong kind.
-        """
-        return choose_settings(kind, *self.list_layers(kind, flags)).config
-
     def resolve(self, kind: type[AnyConfig], flags: Section | None, **given: str | None) -> AnyConfig:
-        """The configuration: defaults, under the file, under the flags.
+        """The configuration: defaults, under the preset of a benchmark, under the file, under the flags.
 
         Raises:
             ConfigError: for an unknown key or a value of the wrong kind.
         """
-        return parse_config(kind, *(values for _, values in self.list_layers(kind, flags, **given)))
+        layers = self.list_layers(kind, flags, **given)
+        if issubclass(kind, BenchmarkConfig):
+            return choose_settings(kind, *layers).config
+        return parse_config(kind, *(values for _, values in layers))
 
     def list_layers(
         self, kind: type[Section], flags: Section | None, **given: str | None

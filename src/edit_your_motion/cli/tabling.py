@@ -1,19 +1,15 @@
 """The commands behind the paper's tables: ablate, sweep, tables."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter
 
 from edit_your_motion.benchmark.paired.config import PairedConfig
 from edit_your_motion.cli.machines import MACHINE, MachineFlags
-from edit_your_motion.cli.printing import show
+from edit_your_motion.cli.printing import finish, show
 from edit_your_motion.cli.settings import COMMON, CommonFlags, PairedFlags, Quiet, SweepFlags
-
-if TYPE_CHECKING:
-    from edit_your_motion.benchmark.cells import Failure
 
 Counts: TypeAlias = Annotated[tuple[int, ...], Parameter(consume_multiple=True)]
 """Several numbers after one flag."""
@@ -50,7 +46,7 @@ def ablate(
         write_ablation,
     )
 
-    resolved = common.resolve_benchmark(PairedConfig, settings)
+    resolved = common.resolve(PairedConfig, settings)
     progress = common.open_progress()
     chosen = choose_pairs(pairs or PAIRS)
     failures = run_paired(
@@ -61,7 +57,7 @@ def ablate(
     write_sheets(folder)
     ablation = compare_ablations(folder, summary)
     write_ablation(folder, ablation)
-    _finish(None if common.quiet else format_ablation(ablation), failures)
+    finish(None if common.quiet else format_ablation(ablation), failures)
 
 
 def sweep(
@@ -95,7 +91,7 @@ def sweep(
     from edit_your_motion.benchmark.sweep.run import Grid, published_grid, run_sweep
     from edit_your_motion.benchmark.sweep.summary import SWEEP, write_sweep
 
-    resolved = common.resolve_benchmark(PairedConfig, settings)
+    resolved = common.resolve(PairedConfig, settings)
     progress = common.open_progress()
     paper = published_grid()
     grid = Grid(tuple(sorted({*stage_1})) or paper.motion, tuple(sorted({*stage_2})) or paper.appearance)
@@ -108,7 +104,7 @@ def sweep(
         executor=machines.open_if_asked(folder),
     )
     write_sweep(folder)
-    _finish(None if common.quiet else (folder / SWEEP).read_text(encoding="utf-8"), failures)
+    finish(None if common.quiet else (folder / SWEEP).read_text(encoding="utf-8"), failures)
 
 
 def tables(*folders: Path, output: Path = Path("tables"), quiet: Quiet = False) -> None:
@@ -131,13 +127,3 @@ def tables(*folders: Path, output: Path = Path("tables"), quiet: Quiet = False) 
     if not quiet:
         show((output / MARKDOWN).read_text(encoding="utf-8"))
         sys.stdout.write(f"{output / PAGE}\n")
-
-
-def _finish(text: str | None, failures: "Sequence[Failure]") -> None:
-    """Prints what was found and what failed, and exits with 1 if anything did."""
-    if text is not None:
-        show(text)
-    for failure in failures:
-        sys.stderr.write(f"{failure.method} on {failure.pair} failed: {failure.error}\n")
-    if failures:
-        sys.exit(1)

@@ -16,19 +16,19 @@ from edit_your_motion.benchmark.cells import (
     Failure,
     Labelled,
     Scene,
-    describe_method,
     make_cells,
+    open_people,
+    plan_cell,
     reported,
     without_ready_people,
 )
 from edit_your_motion.benchmark.datasets.config import DatasetConfig
 from edit_your_motion.benchmark.datasets.scores import Known, score_frames
 from edit_your_motion.benchmark.exports import export_scene
-from edit_your_motion.benchmark.methods.catalogue import METHODS, Method, group_by_backbone, scale_tuning
+from edit_your_motion.benchmark.methods.catalogue import METHODS, Method, group_by_backbone
 from edit_your_motion.benchmark.methods.external import ExternalMethod
-from edit_your_motion.benchmark.settings import describe_settings
 from edit_your_motion.benchmark.spreading import spread_cases
-from edit_your_motion.config import ClipConfig, EditConfig, PeopleConfig, VideoConfig, parse_config
+from edit_your_motion.config import ClipConfig, PeopleConfig, VideoConfig
 from edit_your_motion.datasets.case import Case, CaseList, Dataset
 from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.edit import loop_frames
@@ -45,7 +45,6 @@ from edit_your_motion.people.preparation import (
     MIDDLE,
     Canvas,
     choose_canvas,
-    open_backend,
     prepare_reference,
     prepare_source,
     save_masks,
@@ -144,7 +143,7 @@ class _Run:
         self.folder, self.kind, self.dataset, self.config = folder, kind, dataset, config
         self.backbone, self.export = backbone, export
         self.networks = FeatureNetworks(**dict(config.networks))
-        self.people = _open_people(config.edit.people)
+        self.people = open_people(config.edit.people)
         self.described = {case.name: _describe_case(case) for case in dataset.cases}
 
     def make(self, methods: Sequence[AnyMethod], progress: Progress, failures: list[Failure]) -> None:
@@ -166,24 +165,9 @@ class _Run:
         """What is asked for of one method on one case."""
         shared = self.config
         frames = case.reference.count or shared.cases.frames
-        clips = Path("cases", case.name)
-        ours: dict[str, Any] = {
-            "source": str(clips / "source.mp4"),
-            "reference": str(clips / "reference.mp4"),
-            "video": VideoConfig(frames=frames, stride=1, size=shared.size, fit=shared.fit).model_dump(),
-            "people": without_ready_people(shared.edit.people).model_dump(),
-        }
-        config = parse_config(EditConfig, shared.edit.model_dump(), ours)
-        if isinstance(method, Method):
-            config = scale_tuning(method.configure(config), shared.share, shared.rate)
-        request = {
-            "case": self.described[case.name],
-            "method": describe_method(method, case.name),
-            "benchmark": self._shared(),
-            "config": config.identity(),
-        }
-        place = self.folder / method.name / case.name
-        return Cell(place, case.name, method, config, request, describe_settings(shared))
+        video = VideoConfig(frames=frames, stride=1, size=shared.size, fit=shared.fit)
+        request = {"case": self.described[case.name], "benchmark": self._shared()}
+        return plan_cell(self.folder, shared, case.name, method, Path("cases", case.name), video, request)
 
     def _shared(self) -> dict[str, Any]:
         """What is the same in all cells of a table: not the networks of pooled distances, which no cell has."""
@@ -278,14 +262,6 @@ def _needs_truth(method: AnyMethod) -> bool:
 
 def _all_ready(people: PeopleConfig) -> bool:
     return None not in (people.keypoints, people.masks, people.reference_keypoints)
-
-
-def _open_people(people: PeopleConfig) -> PeopleBackend | ModelFileError | MissingExtraError:
-    """The people backend; why it cannot be had, where only scores may need it."""
-    try:
-        return open_backend(people.of_bodies())
-    except (ModelFileError, MissingExtraError) as error:
-        return error
 
 
 def _describe_case(case: Case) -> dict[str, Any]:

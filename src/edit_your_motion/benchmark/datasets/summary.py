@@ -4,9 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import UInt8
-
 from edit_your_motion.benchmark.cells import CellRecord, load_cells
 from edit_your_motion.benchmark.datasets.config import DatasetConfig
 from edit_your_motion.benchmark.evaluation.report import format_value
@@ -16,13 +13,12 @@ from edit_your_motion.benchmark.methods.catalogue import in_order
 from edit_your_motion.benchmark.paired.summary import Estimate, estimate_mean, load_failures
 from edit_your_motion.benchmark.pooling import pool_distances
 from edit_your_motion.benchmark.settings import Settings, list_settings
+from edit_your_motion.benchmark.sheets import write_sheet
 from edit_your_motion.datasets.clip import Clip
-from edit_your_motion.jobs.output_folder import write_picture
 from edit_your_motion.metrics import METRICS, FeatureNetworks, MetricGap, MetricValue
-from edit_your_motion.people.preview import contact_sheet
 from edit_your_motion.runtime.progress import Progress
 from edit_your_motion.storage.files import write_json, write_text
-from edit_your_motion.video import probe, read_video
+from edit_your_motion.video import probe
 
 POOLED = "pooled.json"
 """In a method's folder: distances between all its edits and all truths, and what they were taken over."""
@@ -135,22 +131,10 @@ def _list_gaps(methods: Sequence[DatasetMethod]) -> list[str]:
     return lines
 
 
-def write_dataset_sheets(folder: Path, *, columns: int = 8, cell_height: int = 128) -> None:
-    """Writes ``sheets/CASE.png``: source, reference, truth if it is known, and every method's edit.
-
-    Args:
-        folder: of `run_dataset`.
-        columns: frames of each clip on a sheet.
-        cell_height: of a frame on a sheet, pixels.
-    """
-    for case in sorted({path.parent.name for path in folder.glob("*/*/scores.json")}):
-        clips = [(name, folder / "cases" / case / f"{name}.mp4") for name in ("source", "reference", "truth")]
-        edits = {path.parent.parent.name: path for path in sorted(folder.glob(f"*/{case}/edited.mp4"))}
-        clips += [(name, edits[name]) for name in in_order(edits) if name not in ("source", "truth")]
-        rows: list[tuple[str, UInt8[np.ndarray, "_ _ _ 3"]]] = [
-            (name, read_video(path).frames) for name, path in clips if path.is_file()
-        ]
-        write_picture(folder / "sheets" / f"{case}.png", contact_sheet(rows, columns, cell_height=cell_height))
+def write_dataset_sheets(folder: Path) -> None:
+    """Writes ``sheets/CASE.png``: source, reference, truth if it is known, and every method's edit."""
+    for case in sorted({place.name for place in load_cells(folder)}):
+        write_sheet(folder, folder / "cases" / case, case)
 
 
 def _summarise(

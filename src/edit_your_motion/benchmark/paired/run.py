@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from einops import reduce
@@ -20,29 +19,28 @@ from edit_your_motion.benchmark.cells import (
     Labelled,
     Scene,
     Tune,
-    describe_method,
     load_cell,
     make_cells,
+    open_people,
+    plan_cell,
     reported,
     without_ready_people,
 )
 from edit_your_motion.benchmark.exports import export_scene
-from edit_your_motion.benchmark.methods.catalogue import METHODS, Method, group_by_backbone, scale_tuning
+from edit_your_motion.benchmark.methods.catalogue import METHODS, Method, group_by_backbone
 from edit_your_motion.benchmark.methods.external import ExternalMethod
 from edit_your_motion.benchmark.paired.config import PairedConfig
 from edit_your_motion.benchmark.paired.pairs import PAIRS, PairChoice
 from edit_your_motion.benchmark.paired.scores import Judges, Truth, find_lpips, score_edit
 from edit_your_motion.benchmark.prefix_tuning import KeptTuning, keep_apart
-from edit_your_motion.benchmark.settings import describe_settings
 from edit_your_motion.benchmark.spreading import spread_cases
-from edit_your_motion.config import ClipConfig, EditConfig, VideoConfig, parse_config
-from edit_your_motion.errors import MissingExtraError, ModelFileError
+from edit_your_motion.config import ClipConfig, VideoConfig
 from edit_your_motion.executors.contract import Executor, Task
 from edit_your_motion.metrics import Lpips
 from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.people.finders.contract import PeopleBackend
 from edit_your_motion.people.keypoints import Keypoints
-from edit_your_motion.people.preparation import Canvas, PreparedClip, open_backend, prepare_reference, prepare_source
+from edit_your_motion.people.preparation import Canvas, PreparedClip, prepare_reference, prepare_source
 from edit_your_motion.runtime.progress import Progress, SilentProgress
 from edit_your_motion.stage import RenderedClip, render_pair
 from edit_your_motion.stage.figure import BODY_PARTS
@@ -258,30 +256,17 @@ def _as_scene(case: Case, config: PairedConfig, judges: Judges) -> Scene:
 
 def _cell(folder: Path, shared: PairedConfig, pair: PairChoice, method: AnyMethod) -> Cell:
     """What is asked for of one method on one pair."""
-    clips = Path("pairs", pair.name)
-    ours: dict[str, Any] = {
-        "source": str(clips / "source.mp4"),
-        "reference": str(clips / "reference.mp4"),
-        "video": VideoConfig(frames=shared.frames, stride=1, size=str(shared.size)).model_dump(),
-        "people": without_ready_people(shared.edit.people).model_dump(),
-    }
-    config = parse_config(EditConfig, shared.edit.model_dump(), ours)
-    if isinstance(method, Method):
-        config = scale_tuning(method.configure(config), shared.share, shared.rate)
-    request = {
-        "pair": asdict(pair),
-        "method": describe_method(method, pair.name),
-        "benchmark": shared.model_dump(mode="json", exclude={"edit", "preset"}),
-        "config": config.identity(),
-    }
-    return Cell(folder / method.name / pair.name, pair.name, method, config, request, describe_settings(shared))
+    video = VideoConfig(frames=shared.frames, stride=1, size=str(shared.size))
+    benchmark = shared.model_dump(mode="json", exclude={"edit", "preset"})
+    request = {"pair": asdict(pair), "benchmark": benchmark}
+    return plan_cell(folder, shared, pair.name, method, Path("pairs", pair.name), video, request)
 
 
 def _open_people(config: PairedConfig) -> PeopleBackend | str:
     """The people backend; why it cannot be had, where only scores would need it."""
-    try:
-        return open_backend(config.edit.people.of_bodies())
-    except (ModelFileError, MissingExtraError) as error:
-        if config.people == "detected":
-            raise
-        return str(error)
+    found = open_people(config.edit.people)
+    if isinstance(found, PeopleBackend):
+        return found
+    if config.people == "detected":
+        raise found
+    return str(found)

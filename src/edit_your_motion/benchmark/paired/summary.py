@@ -10,11 +10,12 @@ from jaxtyping import Float64, UInt8
 
 from edit_your_motion.benchmark.cells import load_cells
 from edit_your_motion.benchmark.markdown import format_table
-from edit_your_motion.benchmark.methods.catalogue import METHODS, in_order
+from edit_your_motion.benchmark.methods.catalogue import in_order
 from edit_your_motion.benchmark.paired.pairs import PAIRS
 from edit_your_motion.benchmark.paired.run import Failure
 from edit_your_motion.benchmark.paired.scores import PAIRED_METRICS
 from edit_your_motion.benchmark.settings import list_settings
+from edit_your_motion.benchmark.sheets import CELL_HEIGHT, write_sheet
 from edit_your_motion.errors import InputError
 from edit_your_motion.jobs.output_folder import write_picture
 from edit_your_motion.metrics import Interval, PairedDifference, bootstrap_mean, compare_paired
@@ -22,7 +23,7 @@ from edit_your_motion.metrics.bootstrap import draw_samples
 from edit_your_motion.people.preview import contact_sheet
 from edit_your_motion.storage.files import write_json, write_text
 from edit_your_motion.storage.parsing import parse_json
-from edit_your_motion.video import Fit, fit_frame, read_video
+from edit_your_motion.video import Fit, fit_frame
 
 OURS = "edit-your-motion"
 
@@ -194,13 +195,11 @@ def format_summary(summary: Summary) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def write_sheets(folder: Path, *, columns: int = 8, cell_height: int = 128) -> None:
+def write_sheets(folder: Path) -> None:
     """Writes ``sheets/PAIR.png`` for each pair, and ``overview.png``: the middle frame of up to 12 pairs.
 
     Args:
         folder: of `run_paired`.
-        columns: frames of each clip on a sheet.
-        cell_height: of a frame on a sheet, pixels.
 
     Raises:
         InputError: there are no cells.
@@ -208,28 +207,13 @@ def write_sheets(folder: Path, *, columns: int = 8, cell_height: int = 128) -> N
     pairs = _in_order({place.name for place in load_cells(folder)})
     middles: dict[str, dict[str, UInt8[np.ndarray, "h w 3"]]] = {}
     for pair in pairs:
-        rows = _rows(folder, pair)
-        write_picture(folder / "sheets" / f"{pair}.png", contact_sheet(rows, columns, cell_height=cell_height))
-        for label, frames in rows:
+        for label, frames in write_sheet(folder, folder / "pairs" / pair, pair):
             middles.setdefault(label, {})[pair] = frames[len(frames) // 2]
     shown = pairs[:SHEET_PAIRS]
     height, width = middles["truth"][shown[0]].shape[:2]
     black = np.zeros((height, width, 3), np.uint8)
     overview = [(label, _stack([of_pair.get(pair, black) for pair in shown])) for label, of_pair in middles.items()]
-    write_picture(folder / "overview.png", contact_sheet(overview, SHEET_PAIRS, cell_height=cell_height))
-
-
-def _rows(folder: Path, pair: str) -> list[tuple[str, UInt8[np.ndarray, "f h w 3"]]]:
-    """The clips of a pair and every method's edit of it, labelled."""
-    clips = [(name, folder / "pairs" / pair / f"{name}.mp4") for name in ("source", "reference", "truth")]
-    edits = [
-        (name, path)
-        for name, method in METHODS.items()
-        if method.shows == "edit" and (path := folder / name / pair / "edited.mp4").is_file()
-    ]
-    others = {path.parent.parent.name: path for path in sorted(folder.glob(f"*/{pair}/edited.mp4"))}
-    edits += [(name, path) for name, path in others.items() if name not in METHODS]
-    return [(name, read_video(path).frames) for name, path in (*clips, *edits)]
+    write_picture(folder / "overview.png", contact_sheet(overview, SHEET_PAIRS, cell_height=CELL_HEIGHT))
 
 
 def _stack(frames: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> UInt8[np.ndarray, "f h w 3"]:
