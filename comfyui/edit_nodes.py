@@ -56,6 +56,13 @@ SETTINGS = "Further settings over the preset as YAML, e.g. 'sampling: {guidance_
 DOWNLOAD = "Download what is not on this machine. Off: an error says what is missing."
 
 
+def as_preset(name: str, most: float, told: str, **more: float) -> Any:
+    """An input for a number from 0 to `most` that is left to the preset unless somebody sets it."""
+    kind = io.Int if isinstance(most, int) else io.Float
+    least = type(most)(AS_PRESET)
+    return kind.Input(name, default=least, min=least, max=most, tooltip=f"{told}; -1: as the preset has it.", **more)
+
+
 class LoadBase(io.ComfyNode):
     """Loads the frozen networks."""
 
@@ -118,20 +125,8 @@ class TunePerson(io.ComfyNode):
                     "prompt", multiline=True, tooltip="What the clip shows: 'a man in a striped shirt is dancing'."
                 ),
                 io.Combo.Input("preset", options=PRESETS, default=RECOMMENDED, tooltip=PRESET),
-                io.Int.Input(
-                    "motion_iterations",
-                    default=AS_PRESET,
-                    min=AS_PRESET,
-                    max=100_000,
-                    tooltip="Steps of the first stage; -1: as the preset has it.",
-                ),
-                io.Int.Input(
-                    "appearance_iterations",
-                    default=AS_PRESET,
-                    min=AS_PRESET,
-                    max=100_000,
-                    tooltip="Steps of the second stage; -1: as the preset has it.",
-                ),
+                as_preset("motion_iterations", 100_000, "Steps of the first stage"),
+                as_preset("appearance_iterations", 100_000, "Steps of the second stage"),
                 io.Int.Input(
                     "random_seed", default=SEED, min=0, max=2**31 - 1, tooltip="Of all that is drawn at random."
                 ),
@@ -271,21 +266,8 @@ class ApplyMotion(io.ComfyNode):
                 ),
                 io.String.Input("prompt", default="", multiline=True, tooltip="Of the edit; empty: the person's own."),
                 io.Combo.Input("preset", options=PRESETS, default=RECOMMENDED, tooltip=PRESET),
-                io.Int.Input(
-                    "steps",
-                    default=AS_PRESET,
-                    min=AS_PRESET,
-                    max=1000,
-                    tooltip="Of sampling; -1: as the preset has it.",
-                ),
-                io.Float.Input(
-                    "guidance_scale",
-                    default=float(AS_PRESET),
-                    min=float(AS_PRESET),
-                    max=30.0,
-                    step=0.1,
-                    tooltip="1: none; -1: as the preset has it.",
-                ),
+                as_preset("steps", 1000, "Of sampling"),
+                as_preset("guidance_scale", 30.0, "1: none", step=0.1),
                 io.String.Input("settings", default="", multiline=True, tooltip=SETTINGS),
                 io.Boolean.Input("download", default=False, tooltip=DOWNLOAD),
             ],

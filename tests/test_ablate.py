@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from edit_your_motion.benchmark import cells
 from edit_your_motion.benchmark.cells import load_cell
 from edit_your_motion.benchmark.methods.catalogue import METHODS, choose_methods, group_by_backbone, scale_tuning
-from edit_your_motion.benchmark.paired import run as paired
 from edit_your_motion.benchmark.paired.pairs import PAIRS
 from edit_your_motion.benchmark.paired.run import run_paired
 from edit_your_motion.benchmark.paired.summary import OURS, summarise
@@ -41,7 +41,7 @@ PAIR = (PAIRS["15-dance_b"],)
 
 @pytest.fixture(autouse=True)
 def upright(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paired, "open_backend", lambda people: Upright())
+    monkeypatch.setattr(cells, "open_backend", lambda people: Upright())
 
 
 def with_adapter(config: Any, checkpoints: Path) -> Any:

@@ -225,6 +225,20 @@ def test_help_fits_a_screen(path: tuple[str, ...]) -> None:
     assert f"eym {' '.join(path)} --help-all" in lines[-1] or "COMMAND" in lines[0]
 
 
+@pytest.mark.parametrize("path", commands(), ids=" ".join)
+def test_all_that_a_command_takes_is_told(path: tuple[str, ...]) -> None:
+    assert [flag.names for flag in list_flags(app.parse_commands(path)[1][-1]) if not flag.said] == []
+
+
+def test_usage_tells_what_has_to_be_given_and_machines_stand_apart() -> None:
+    text = StringIO()
+    print_help(app, ("batch",), everything=False, console=Console(file=text, width=WIDTH, color_system=None))
+    assert text.getvalue().startswith("Usage: eym batch MANIFEST [OPTIONS]\n")
+    options, machines = text.getvalue().split("\nMachines\n")
+    assert "--executor" in machines.partition("\nOutput\n")[0]
+    assert "--executor" not in options
+
+
 def test_chosen_flags_are_flags() -> None:
     flags = {flag.names[0] for command in IDLE for flag in list_flags(app[command])}
     assert {name for chosen in CHOSEN.values() for name in chosen} <= flags

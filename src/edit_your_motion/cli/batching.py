@@ -29,6 +29,8 @@ def batch(
 
     Parameters
     ----------
+    manifest
+        Table of edits; docs/cluster.md.
     output
         Folder or URL (s3://bucket/folder) for the results.
     cache

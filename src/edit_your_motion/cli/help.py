@@ -12,6 +12,7 @@ from cyclopts import App
 from cyclopts.argument import Argument
 from rich.console import Console
 
+from edit_your_motion.cli.machines import MACHINES
 from edit_your_motion.cli.printing import console as plain_console
 from edit_your_motion.cli.settings import OUTPUT, SETTINGS, SHORT_FORMS
 
@@ -88,7 +89,8 @@ class Flag:
         values: what it takes: NUMBER, TEXT, a|b; empty for a switch.
         said: what it does.
         default: what it is otherwise; empty where that is nothing.
-        shared: whether it is one that commands have in common.
+        group: what people think about when they give it: "Options", "Machines", "Output".
+        required: whether it has to be given.
         section: what the settings beside it are about; empty for what is in no section.
     """
 
@@ -97,13 +99,24 @@ class Flag:
     values: str
     said: str
     default: str
-    shared: bool
+    group: str
+    required: bool
     section: str
 
     @property
     def short(self) -> str:
         """How it is typed in the shortest way."""
         return next((short for short, full in SHORT_FORMS.items() if full == self.names[0]), self.names[0])
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is one that commands have in common."""
+        return self.group == OUTPUT.name
+
+    @property
+    def usage(self) -> str:
+        """How an argument by its place stands in a line of usage."""
+        return self.names[0] if self.required else f"[{self.names[0]}]"
 
     @property
     def positional(self) -> bool:
@@ -137,7 +150,7 @@ def print_help(app: App, tokens: Sequence[str], *, everything: bool, console: Co
     out = console or plain_console(wrap=True)
     flags = list(list_flags(command))
     places = [flag for flag in flags if flag.positional]
-    out.print(" ".join(["Usage: eym", *path, *(f"[{flag.names[0]}]" for flag in places), "[OPTIONS]"]))
+    out.print(" ".join(["Usage: eym", *path, *(flag.usage for flag in places), "[OPTIONS]"]))
     out.print((getdoc(command.default_command) or "").split("\n\n")[0].replace("\n", " "))
     for title, rows in _arrange(path, flags):
         out.print(title, style="bold")
@@ -167,7 +180,8 @@ def list_flags(command: App) -> Iterator[Flag]:
                 _values(argument),
                 " ".join((argument.parameter.help or "").split()),
                 _default(argument),
-                shared=group is OUTPUT,
+                group=str(group.name) if group in (OUTPUT, MACHINES) else "Options",
+                required=argument.required,
                 section=group.help,
             )
 
@@ -192,7 +206,7 @@ def _arrange(path: Sequence[str], flags: Sequence[Flag]) -> Iterator[tuple[str, 
             ]
     for flag in left.values():
         if len(flag.path) < 2:
-            groups.setdefault("Output" if flag.shared else "Options", []).append(_row(flag, _first_clause(flag.said)))
+            groups.setdefault(flag.group, []).append(_row(flag, _first_clause(flag.said)))
     if path[0] not in IDLE:
         groups["Settings"] = [(f"--{name}.…", section.rstrip(".")) for name, section in sections.items()]
     yield from ((title, rows) for title, rows in groups.items() if rows)
