@@ -321,7 +321,7 @@ def test_every_frame_that_was_prepared_is_edited_at_whatever_rate(library: Libra
     for role, clip in zip(("source", "reference"), clips, strict=True):
         copy_clip(library.folder / "clips" / clip / PREPARED, tmp_path / "job" / "inputs" / role)
     asked = {"kind": "edit", "frames": 8, "prompt": PROMPT, "offer": {}, "settings": {}, "base": None, "device": "cpu"}
-    config = resolve(inputs_of(tmp_path / "job"), asked)
+    config = resolve(inputs_of(tmp_path / "job"), asked).config
     assert isinstance(config, EditConfig)
     config = take_prepared(config)
     assert config.reference.path is not None

@@ -83,7 +83,7 @@ def test_one_of_several_people_is_chosen_by_clicking(site: WebSite, browse: Brow
         await playwright.expect(second).to_have_attribute("aria-pressed", "true")
         await playwright.expect(clip.get_by_label("person from left")).to_have_value("2")
         await clip.get_by_role("button", name="Find the person").click()
-        return await sent(page, "/preparation", page.locator("#leave").click)
+        return await sent(page, "/preparation", page.locator("#answer-leave").click)
 
     assert browse(scenario)["person"] == 2
 

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edit_your_motion.serving import guarding, patience
+from edit_your_motion.web import server
 from edit_your_motion.web.access import load_token
 from edit_your_motion.web.library import Library
 from synthetic_clip import film, write_clip
@@ -227,3 +229,130 @@ def test_a_mask_that_is_a_bomb_is_refused(site: WebSite) -> None:
     picture = io.BytesIO()
     Image.new("L", (64, 64)).save(picture, format="GIF")
     assert site.ask("PUT", f"/api/clips/{clip}/masks/0.png", picture.getvalue(), kind="image/png").status == 409
+
+
+def knock(site: WebSite, text: str = "") -> socket.socket:
+    """A connection on which so much of a request has come."""
+    connection = socket.create_connection(("127.0.0.1", site.port), timeout=30)
+    connection.sendall(text.encode())
+    return connection
+
+
+def is_open(connection: socket.socket) -> bool:
+    """Whether the other side has not closed a connection on which nothing was answered."""
+    connection.settimeout(0.05)
+    try:
+        return bool(connection.recv(1, socket.MSG_PEEK))
+    except TimeoutError:
+        return True
+    except ConnectionError:
+        return False
+
+
+@pytest.mark.parametrize(
+    "begun",
+    ["", "G", "GET /api/library HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: a",
+     "POST /api/clips HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"],
+)  # fmt: skip
+def test_who_never_ends_a_request_is_cut_off(site: WebSite, monkeypatch: pytest.MonkeyPatch, begun: str) -> None:
+    monkeypatch.setattr(patience, "LONGEST_HEAD", 1.0)
+    monkeypatch.setattr(patience, "LONGEST_BODY", 1.0)
+    slow = knock(site, begun)
+    until = time.monotonic() + 20
+    try:
+        for letter in "aaaa" if begun else "":  # a letter now and then is no request either
+            time.sleep(0.1)
+            slow.sendall(letter.encode())
+        assert is_open(slow)
+        while is_open(slow):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+    finally:
+        slow.close()
+
+
+def test_connections_that_ask_nothing_keep_nobody_out(site: WebSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "MOST_CONNECTIONS", 40)
+    idle = [knock(site, "GET /") for _ in range(200)]
+    try:
+        for _ in range(5):
+            assert site.ask("GET", "/api/library").status == 200
+        assert sum(map(is_open, idle)) <= 40
+    finally:
+        for each in idle:
+            each.close()
+
+
+def test_a_thousand_who_listen_keep_nobody_out(site: WebSite) -> None:
+    request = f"GET /api/events HTTP/1.1\r\nHost: 127.0.0.1:{site.port}\r\n\r\n"
+    streams = list[socket.socket]()
+    try:
+        for _ in range(1000):
+            streams.append(knock(site, request))
+            if len(streams) > 300:  # this process has files open for both sides
+                streams.pop(0).close()
+        begun = time.monotonic()
+        assert site.ask("GET", "/api/library").status == 200
+        assert time.monotonic() - begun < 5
+        answers = []
+        for each in streams:
+            each.settimeout(10)
+            answers.append(each.recv(12))
+        assert set(answers) == {b"HTTP/1.1 200", b"HTTP/1.1 503"}
+        assert answers.count(b"HTTP/1.1 200") <= server.MOST_LISTENERS + 5
+    finally:
+        for each in streams:
+            each.close()
+    until = time.monotonic() + 30
+    while site.ask("GET", "/api/clips/none").status == 404 and time.monotonic() < until:
+        late = knock(site, request)
+        late.settimeout(10)
+        answer = late.recv(12)
+        late.close()
+        if answer == b"HTTP/1.1 200":
+            return
+        time.sleep(0.2)
+    raise AssertionError("those who left are still counted")
+
+
+def test_bodies_of_many_at_once_take_bounded_memory(site: WebSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = site.ask("POST", "/api/clips", {"name": "many.mp4", "role": "source", "size": 1 << 20}).json["id"]
+    monkeypatch.setattr(guarding, "MOST_HELD", 300_000)
+    head = (f"PUT /api/clips/{clip}/content?offset=0 HTTP/1.1\r\nHost: 127.0.0.1:{site.port}\r\n"
+            "Content-Type: application/octet-stream\r\nContent-Length: 200000\r\n\r\n")  # fmt: skip
+    slow = [knock(site, head + "a" * 120_000) for _ in range(2)]
+    try:
+        until = time.monotonic() + 20
+        while guarding._room.held < 240_000:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert site.send(clip, 0, bytes(100_000)).status == 503
+        assert site.ask("GET", "/api/library").status == 200
+    finally:
+        for each in slow:
+            each.close()
+    until = time.monotonic() + 20
+    while guarding._room.held:  # nothing is kept of those who left
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert site.send(clip, 0, bytes(100_000)).status == 200
+
+
+def test_a_short_request_for_millions_is_refused_at_once(site: WebSite) -> None:
+    source, reference = add_pair(site.library)
+    vary = {"sampling.steps": [1] * 12_000, "inversion.steps": [1] * 12_000}
+    asked = {"kind": "edit", "source": source, "reference": reference, "prompt": PROMPT, "offer": "tiny", "vary": vary}
+    begun = time.monotonic()
+    refused = site.ask("POST", "/api/grids", asked)
+    assert refused.status == 409, refused
+    assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("ranges", ["bytes=0-0," * 5000 + "1-1", "bytes=-", "bytes=5-1", "bytes=9999999-", "bytes=a-b"])
+def test_ranges_of_files_are_harmless(site: WebSite, ranges: str) -> None:
+    clip, _ = add_pair(site.library)
+    begun = time.monotonic()
+    reply = site.ask("GET", f"/api/clips/{clip}/thumbnail.jpg", headers={"Range": ranges})
+    assert reply.status in (200, 206, 400, 416, 431)
+    assert time.monotonic() - begun < 5
+    assert len(reply.body) < 1 << 20

@@ -191,7 +191,7 @@ def require_patience(outlook: Outlook, *, force: bool) -> None:
         ConfigError: it would take longer.
     """
     if outlook.total > TOO_LONG and not force:
-        raise ConfigError(f"not begun: {outlook.describe()}; or --force, to begin all the same")
+        raise ConfigError(f"not begun: {outlook.describe()}; or go on with --force")
     logger.log(logging.INFO if outlook.total < LONG else logging.WARNING, "%s", outlook.describe())
 
 

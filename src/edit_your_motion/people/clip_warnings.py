@@ -1,8 +1,10 @@
 """What is wrong with a clip, and with a motion for a person, in words: what a user should be told before the long part.
 
-Each concern is one sentence that names the frames, counted from 1, and where there is a remedy the remedy.
+Each concern is one sentence that names the frames, counted from 1, and where there is a remedy the remedy. It names a
+setting as the command line does, ``--group.name``; other surfaces have their own words for that.
 """
 
+from collections.abc import Iterable
 from fractions import Fraction
 
 import numpy as np
@@ -42,6 +44,28 @@ _MARGIN = 0.02
 """How far outside the picture a joint may lie without a word, as a share of its side: steadying moves some."""
 
 
+class Concern(str):
+    """A sentence about a clip, and the frames that it is about.
+
+    Args:
+        text: the sentence.
+        frames: counted from 0; none where it is about the clip as a whole.
+    """
+
+    frames: tuple[int, ...]
+
+    def __new__(cls, text: str, frames: Iterable[int] = ()) -> "Concern":
+        """The sentence, which is a string like any other."""
+        concern = super().__new__(cls, text)
+        concern.frames = tuple(int(frame) for frame in frames)
+        return concern
+
+
+def frames_of(warning: str) -> tuple[int, ...]:
+    """The frames, counted from 0, that a warning is about; none of one that says nothing of them."""
+    return warning.frames if isinstance(warning, Concern) else ()
+
+
 def describe_person(keypoints: Keypoints, masks: Bool[np.ndarray, "f h w"] | None = None) -> tuple[str, ...]:
     """What is wrong with the person of a clip.
 
@@ -52,26 +76,31 @@ def describe_person(keypoints: Keypoints, masks: Bool[np.ndarray, "f h w"] | Non
     seen = keypoints.visible(DRAWN)
     there = np.asarray(seen.any(axis=1))
     if not there.any():
-        return ("no joint of the person is seen in any frame",)
-    concerns = []
+        return (Concern("no joint of the person is seen in any frame", range(len(there))),)
+    concerns = list[str]()
     if not there.all():
-        concerns.append(f"no joint of the person is seen in {list_frames(~there)}: no skeleton is drawn there")
+        unseen = f"no joint of the person is seen in {list_frames(~there)}: no skeleton is drawn there"
+        concerns.append(Concern(unseen, np.flatnonzero(~there)))
     missing = [part for part in PARTS if part not in usual_parts(keypoints)]
     if missing:
         concerns.append(f"the person's {_joined(missing)} {_are(missing)} not seen, or in a few frames only")
     outside = _lie_outside(keypoints, _MARGIN) & seen
     if outside.any():
         names = [name.replace("_", " ") for name, out in zip(BODY_JOINTS, outside.any(axis=0), strict=True) if out]
-        concerns.append(f"joints lie outside the picture ({_joined(names)}) in {list_frames(outside.any(axis=1))}")
+        where = outside.any(axis=1)
+        lie_outside = f"joints lie outside the picture ({_joined(names)}) in {list_frames(where)}"
+        concerns.append(Concern(lie_outside, np.flatnonzero(where)))
     if (implausible := find_implausible(keypoints) & ~outside.any(axis=1)).any():
-        concerns.append(
+        hardly = (
             f"the joints in {list_frames(implausible)} are hardly those of a body (a limb several times too long, or "
             "both arms or legs at one point): look at the skeletons"
         )
-    if (confidence := float(keypoints.body[..., 2][seen].mean())) < _SURE:
-        concerns.append(
-            f"the joints that are seen have a confidence of {confidence:.2f} on average: look at the skeletons"
-        )
+        concerns.append(Concern(hardly, np.flatnonzero(implausible)))
+    certain = np.where(seen, keypoints.body[..., 2], 0)
+    if (confidence := float(certain.sum() / seen.sum())) < _SURE:
+        unsure = certain.sum(axis=1) < _SURE * np.maximum(seen.sum(axis=1), 1)
+        doubtful = f"the joints that are seen have a confidence of {confidence:.2f} on average: look at the skeletons"
+        concerns.append(Concern(doubtful, np.flatnonzero(unsure & there)))
     if not missing and (share := _height(keypoints) / keypoints.height) < _SMALLEST:
         concerns.append(f"the person is small, {share:.0%} of the picture's height: crop the video about them")
     return (*concerns, *_describe_edges(keypoints, masks))
@@ -92,7 +121,8 @@ def describe_cuts(frames: UInt8[np.ndarray, "f h w 3"], fps: Fraction, start: fl
     scenes = list_scenes(cuts, len(frames))
     shown = ", ".join(_range(scene) for scene in scenes[:4]) + (" and more" if len(scenes) > 4 else "")
     remedy = suggest_range(max(scenes, key=len), fps, start, which)
-    return (f"the clip cuts to another scene ({len(scenes)} scenes: frames {shown}); take one alone: {remedy}",)
+    told = f"the clip cuts to another scene ({len(scenes)} scenes: frames {shown}); take one alone: {remedy}"
+    return (Concern(told, cuts),)
 
 
 def suggest_range(frames: range, fps: Fraction, start: float, which: str) -> str:
@@ -112,7 +142,7 @@ def describe_motion(config: AlignmentConfig, reference: Keypoints, source: Keypo
         PersonError: the two cannot be aligned.
     """
     aligned = align_as(config, reference, source)
-    concerns = []
+    concerns = list[str]()
     has, gets = usual_parts(source), usual_parts(reference)
     if missing := [part for part in PARTS if part in has and part not in gets]:
         concerns.append(
@@ -129,10 +159,11 @@ def describe_motion(config: AlignmentConfig, reference: Keypoints, source: Keypo
     outside = (_lie_outside(aligned) & seen).sum(axis=1) > 0.1 * np.maximum(seen.sum(axis=1), 1)
     if outside.any():
         remedy = "" if config.place == "inside" else ", or let --alignment.place be inside"
-        concerns.append(
+        leaves = (
             f"the aligned skeleton leaves the picture in {list_frames(outside)}: look at alignment.png; choose other "
             f"frames{remedy}"
         )
+        concerns.append(Concern(leaves, np.flatnonzero(outside)))
     return tuple(concerns)
 
 
@@ -184,7 +215,7 @@ def list_numbers(numbers: Int[np.ndarray, " n"], most: int = 8) -> str:
     return shown if len(numbers) <= most else f"{shown} and {len(numbers) - most} more"
 
 
-def _describe_edges(keypoints: Keypoints, masks: Bool[np.ndarray, "f h w"] | None) -> list[str]:
+def _describe_edges(keypoints: Keypoints, masks: Bool[np.ndarray, "f h w"] | None) -> list[Concern]:
     """At which sides the picture's edge cuts the person."""
     if masks is None or not masks.any():
         return []
@@ -194,9 +225,11 @@ def _describe_edges(keypoints: Keypoints, masks: Bool[np.ndarray, "f h w"] | Non
         "left": masks[:, :, 0], "right": masks[:, :, -1], "top": masks[:, 0], "bottom": masks[:, -1] & ~feet[:, None],
     }  # fmt: skip
     there = masks.any(axis=(1, 2))
-    shares = {side: float(line[there].any(axis=1).mean()) for side, line in touched.items()}
-    sides = [side for side, share in shares.items() if share > _CUT]
-    return [f"the picture's edge cuts the person ({_joined(sides)})"] if sides else []
+    cut = {side: line.any(axis=1) for side, line in touched.items() if line[there].any(axis=1).mean() > _CUT}
+    if not cut:
+        return []
+    frames = np.flatnonzero(np.any(list(cut.values()), axis=0))
+    return [Concern(f"the picture's edge cuts the person ({_joined(list(cut))})", frames)]
 
 
 def _lie_outside(keypoints: Keypoints, margin: float = 0.0) -> Bool[np.ndarray, "f 18"]:

@@ -20,9 +20,11 @@ from edit_your_motion.errors import PersonError, counted
 from edit_your_motion.people.agreement import compare
 from edit_your_motion.people.between_frames import Passage
 from edit_your_motion.people.clip_warnings import (
+    Concern,
     describe_cuts,
     describe_motion,
     describe_person,
+    frames_of,
     list_numbers,
     suggest_range,
 )
@@ -143,6 +145,7 @@ class PreparedClip:
             video=repeat_frames(self.video, count),
             keypoints=self.keypoints.take(np.zeros(count, int)),
             masks=self.masks.repeat(count, axis=0),
+            warnings=tuple(Concern(each, range(count) if frames_of(each) else ()) for each in self.warnings),
         )
 
 
@@ -549,10 +552,11 @@ def _say_cut(clip: PreparedClip, place: Placement) -> tuple[str, ...]:
     cut = np.flatnonzero(touches_cut(clip.masks, place.height, place.width, fit)) + 1
     if not len(cut) or fit.how == "pad":
         return ()
-    return (
+    told = (
         f"the crop to {fit.width}x{fit.height} cuts the person off in frames {list_numbers(cut)}: --video.fit pad "
-        "keeps the whole picture, --video.size another shape of it",
+        "keeps the whole picture, --video.size another shape of it"
     )
+    return (Concern(told, cut - 1),)
 
 
 def _load_ready(

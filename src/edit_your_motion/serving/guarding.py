@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 LARGEST_BODY = 4096
+MOST_HELD = 256 << 20
+"""Bytes of bodies that are held at a time, whoever sends them."""
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; media-src 'self'; connect-src 'self'; "
@@ -33,15 +35,19 @@ Check = Callable[["Request"], "Response | None"]
 Body = TypeVar("Body", bound=Section)
 
 
-def guard(endpoint: Endpoint, check: Check | None = None, *, pictures: str = "data:") -> Endpoint:
+def guard(
+    endpoint: Endpoint, check: Check | None = None, *, pictures: str = "data:", say: Callable[[str], str] = str
+) -> Endpoint:
     """An endpoint that other sites cannot use, and whose every answer has the headers that keep it to itself.
 
     Args:
         endpoint: what answers.
         check: a refusal of its own, or None for who may ask; asked first.
         pictures: where the page may take pictures from, in the words of a content security policy.
+        say: an error's message in the page's words.
     """
     from starlette.exceptions import HTTPException
+    from starlette.requests import ClientDisconnect
 
     headers = {name: value.format(pictures=pictures) for name, value in HEADERS.items()}
 
@@ -54,13 +60,37 @@ def guard(endpoint: Endpoint, check: Check | None = None, *, pictures: str = "da
         except HTTPException as error:
             response = refuse(error.status_code, error.detail)
         except InputError as error:
-            response = refuse(409, str(error))
+            response = refuse(409, say(str(error)))
         except EditYourMotionError as error:
-            response = refuse(503, str(error))
+            response = refuse(503, say(str(error)))
+        except ClientDisconnect:
+            response = refuse(400, "the request ended before it was whole")  # which nobody hears
+        finally:
+            _room.give(request)
         response.headers.update(headers)
         return response
 
     return guarded
+
+
+class _Room:
+    """The memory that bodies have in common, until their requests are answered."""
+
+    def __init__(self) -> None:
+        self.held = 0
+
+    def take(self, request: "Request", count: int) -> bool:
+        if self.held + count > MOST_HELD:
+            return False
+        self.held += count
+        request.state.held = getattr(request.state, "held", 0) + count
+        return True
+
+    def give(self, request: "Request") -> None:
+        self.held -= getattr(request.state, "held", 0)
+
+
+_room = _Room()
 
 
 def _is_ours(request: "Request") -> bool:
@@ -81,9 +111,11 @@ async def read_body(request: "Request", largest: int, *kinds: str) -> bytes:
         raise HTTPException(415, f"expected {' or '.join(kinds)}")
     body = bytearray()
     async for part in request.stream():
-        body += part
-        if len(body) > largest:
+        if len(body) + len(part) > largest:
             raise HTTPException(413, f"expected at most {largest} bytes")
+        if not _room.take(request, len(part)):
+            raise HTTPException(503, "too many send at once: send it again in a moment")
+        body += part
     return bytes(body)
 
 

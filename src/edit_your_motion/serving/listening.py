@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from edit_your_motion.errors import ConfigError, MissingExtraError
+from edit_your_motion.serving.patience import make_protocol
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -27,8 +28,8 @@ def make_server(app: "Starlette", extra: str = "study") -> "Server":
         raise MissingExtraError("uvicorn", extra, "the web page") from None
     return Server(
         Config(
-            app, http="h11", ws="none", lifespan="off", loop="asyncio", access_log=False, log_level="warning",
-            server_header=False, limit_concurrency=1000, timeout_graceful_shutdown=5,
+            app, http=make_protocol(), ws="none", lifespan="off", loop="asyncio", access_log=False,
+            log_level="warning", server_header=False, timeout_graceful_shutdown=5,
         )
     )  # fmt: skip
 

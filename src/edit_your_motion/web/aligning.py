@@ -7,7 +7,7 @@ from typing import Any
 from edit_your_motion.config import AlignmentConfig
 from edit_your_motion.edit import loop_frames
 from edit_your_motion.people.alignment import align_as
-from edit_your_motion.people.clip_warnings import describe_hopeless, describe_motion
+from edit_your_motion.people.clip_warnings import describe_hopeless, describe_motion, frames_of
 from edit_your_motion.people.formats.keypoints_file import describe_keypoints, load_keypoints
 from edit_your_motion.video import probe
 
@@ -29,4 +29,5 @@ def align_clips(source: Path, reference: Path, config: AlignmentConfig) -> Mappi
     shown = loop_frames(len(standing), len(moving), rates[0] / rates[1])
     concerns = (*describe_motion(config, moving, standing), *describe_hopeless(config, moving, standing))
     content = describe_keypoints(aligned)
-    return {**content, "shown": shown.tolist(), "fps": float(rates[1]), "concerns": concerns}
+    return {**content, "shown": shown.tolist(), "fps": float(rates[1]), "concerns": concerns,
+            "concerned": [frames_of(each) for each in concerns]}  # fmt: skip

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ from pydantic import Field
 
 from edit_your_motion.config import EditConfig, Section, merge
 from edit_your_motion.errors import InputError
+from edit_your_motion.presets import PresetName
 from edit_your_motion.web.edits import INPUTS, copy_clip, find_person, resolve
 from edit_your_motion.web.library import Job, Library, make_id
 from edit_your_motion.web.offers import OFTEN, check_settings, spread_settings
@@ -29,6 +31,7 @@ class NewJob(Section):
     person: str | None = None
     prompt: str = Field("", max_length=1000)
     offer: str = ""
+    preset: PresetName | None = None
     frames: int | None = Field(None, ge=1, le=MOST_FRAMES)
     settings: dict[str, Any] = Field(default_factory=dict)
     force: bool = False
@@ -98,7 +101,7 @@ class Desk:
             "frames": frames,
             "offer_name": given.offer,
             "base": base,
-            "offer": merge(OFTEN, offer) if given.kind != "apply" else dict(offer),
+            "offer": merge(OFTEN, offer),
         }
         return request, clips
 
@@ -124,9 +127,10 @@ class Desk:
         """
         if given.kind == "tune":
             raise InputError("expected edits or motions of a tuned person, got a person only")
+        count = prod(map(len, given.vary.values()))
+        if count > MOST_OF_A_GRID:  # before they are spread: a short request may ask for millions
+            raise InputError(f"expected at most {MOST_OF_A_GRID} edits, got {count}: give fewer values")
         grid = spread_settings(given.settings, given.vary)
-        if len(grid) > MOST_OF_A_GRID:
-            raise InputError(f"expected at most {MOST_OF_A_GRID} edits, got {len(grid)}: give fewer values")
         plain = NewJob(**given.model_dump(exclude={"vary", "name", "settings"}))
         wanted = [plain.model_copy(update={"name": f"{_name(given)[:100]}: {name}"[:200], "settings": settings})
                   for name, settings in grid.items()]  # fmt: skip

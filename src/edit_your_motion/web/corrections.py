@@ -13,6 +13,7 @@ from PIL import Image
 from edit_your_motion.errors import InputError, PersonError
 from edit_your_motion.people.formats.keypoints_file import load_keypoints, read_json, save_keypoints
 from edit_your_motion.storage.files import write_text, written_whole
+from edit_your_motion.web.preparing import warn_anew
 
 CORRECTED = "corrected.json"
 """Which joints were put right by hand, and in which frames: what is spread over the frames between goes by them."""
@@ -31,7 +32,7 @@ def read_rows(prepared: Path) -> dict[str, Any]:
     return {**content, "corrected": json.loads(marks.read_text(encoding="utf-8")) if marks.is_file() else {}}
 
 
-def write_rows(prepared: Path, rows: Mapping[int, Any], corrected: Mapping[str, Any] | None) -> None:
+def write_rows(prepared: Path, rows: Mapping[int, Any], corrected: Mapping[str, Any] | None) -> dict[str, Any]:
     """Puts rows of the keypoints file in the place of those of the same frames; all of them or none.
 
     Args:
@@ -39,10 +40,14 @@ def write_rows(prepared: Path, rows: Mapping[int, Any], corrected: Mapping[str, 
         rows: by frame, from 0, as in the file.
         corrected: frames by joint; None to leave them.
 
+    Returns:
+        What is wrong with the clip then, as `describe_warnings` has it.
+
     Raises:
         PersonError: a row is not as the file has them.
     """
     with _TURN:
+        before = load_keypoints(prepared / "keypoints.json")
         content = read_json(prepared / "keypoints.json")
         count = len(content["frames"])
         if outside := [frame for frame in rows if not 0 <= frame < count]:
@@ -58,6 +63,7 @@ def write_rows(prepared: Path, rows: Mapping[int, Any], corrected: Mapping[str, 
             save_keypoints(temporary, keypoints)
         if corrected is not None:
             write_text(prepared / CORRECTED, json.dumps(corrected))
+        return warn_anew(prepared, before, keypoints)
 
 
 def write_mask(prepared: Path, frame: int, picture: bytes) -> None:

@@ -12,7 +12,9 @@ from threading import Event, Lock, Thread, Timer
 from typing import Any
 
 from edit_your_motion.errors import ConfigError
+from edit_your_motion.jobs.previews import PREVIEW
 from edit_your_motion.storage.files import write_text
+from edit_your_motion.web.edits import EDIT
 from edit_your_motion.web.library import Job, Lane, Library
 from edit_your_motion.web.worker import JOB
 
@@ -118,7 +120,7 @@ class Crew:
                     if "error" in event:
                         error = str(event["error"])
                     else:
-                        self.progress[job.id] = event
+                        self.progress[job.id] = {**event, "preview": _stamp(folder / EDIT / PREVIEW)}
                         self.version += 1
         finally:
             self.progress.pop(job.id, None)
@@ -188,6 +190,14 @@ def _hear(process: "subprocess.Popen[str]") -> Iterator[dict[str, Any]]:
     for line in process.stdout:
         yield json.loads(line)
     process.wait()
+
+
+def _stamp(path: Path) -> str | None:
+    """Something that is another one whenever a file is; None where it is not there."""
+    try:
+        return str(path.stat().st_mtime_ns)
+    except FileNotFoundError:
+        return None
 
 
 def read_log(folder: Path, most: int = 64_000) -> str:

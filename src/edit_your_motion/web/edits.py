@@ -57,12 +57,12 @@ def resolve(clips: Mapping[str, Path], job: Mapping[str, Any], person: Path | No
     Args:
         clips: folders of source and reference, as `eym prepare` leaves them.
         job: what is asked for.
-        person: folder of the tuned person who is given a motion; theirs is the preset.
+        person: folder of the tuned person who is given a motion; theirs is the preset, where none is asked for.
 
     Raises:
         ConfigError: a setting is unknown or has no such value.
     """
-    kinds: dict[str, type[TuneConfig | ApplyConfig]] = {"tune": TuneConfig, "apply": ApplyConfig, "edit": EditConfig}
+    kinds: dict[str, type[Any]] = {"tune": TuneConfig, "apply": ApplyConfig, "edit": EditConfig}
     kind = kinds[job["kind"]]
     # A prepared clip has only frames that were chosen: every one counts, at whatever rate.
     files: dict[str, Any] = {"video": {"frames": job["frames"], "fps": None, "stride": 1}}
@@ -76,7 +76,7 @@ def resolve(clips: Mapping[str, Path], job: Mapping[str, Any], person: Path | No
     known = {name: value for name, value in layers.items() if name in kind.model_fields}
     machine = {"runtime": {"device": job["device"]}}
     given = (("asked for", known), ("clips", files), ("worker", machine))
-    preset = read_preset(person) if person is not None and job["kind"] == "apply" else None
+    preset = job.get("preset") or (read_preset(person) if person is not None and job["kind"] == "apply" else None)
     return choose_settings(kind, *given, base=job["base"], preset=preset)
 
 

@@ -10,7 +10,7 @@ import secrets
 import shutil
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,6 +20,7 @@ from weakref import finalize
 
 from edit_your_motion.errors import DiskFullError, InputError, counted
 from edit_your_motion.storage.files import flush, is_full
+from edit_your_motion.web.disk import measure
 
 FILE = "library.sqlite"
 LAYOUT = 1
@@ -228,17 +229,22 @@ class Library:
         """What a clip's process needs to know of the file."""
         return {"original": self.original(clip).name, "role": clip.role}
 
-    def remove_clip(self, clip: Clip) -> None:
+    def remove_clip(self, clip: Clip) -> int:
         """Deletes a clip; jobs have copies of their own.
+
+        Returns:
+            The bytes that are free now.
 
         Raises:
             InputError: it is being prepared.
         """
         if any(job.clip == clip.id and job.state == "running" for job in self.jobs()):
             raise InputError("this clip is being prepared: wait, or cancel that first")
+        freed = measure(self.clip_folder(clip)).frees
         with self._transaction() as database:
             database.execute("DELETE FROM clips WHERE id = ?", (clip.id,))
         shutil.rmtree(self.clip_folder(clip), ignore_errors=True)
+        return freed
 
     # Jobs
 
@@ -357,8 +363,24 @@ class Library:
         with self._transaction() as database:
             database.execute("UPDATE jobs SET name = ? WHERE id = ?", (name, job.id))
 
-    def remove_job(self, job: Job) -> None:
+    def insist_on(self, job: Job) -> None:
+        """Queues a job that was refused, to be begun all the same.
+
+        Raises:
+            InputError: it is in no state for that.
+        """
+        insisted = (
+            "UPDATE jobs SET request = json_set(request, '$.force', json('true')) WHERE id = ? AND state = 'failed'"
+        )
+        with self._transaction() as database:
+            database.execute(insisted, (job.id,))
+        self.move_job(job, "queued")
+
+    def remove_job(self, job: Job) -> int:
         """Deletes a job and all that it made.
+
+        Returns:
+            The bytes that are free now.
 
         Raises:
             InputError: it runs, or its person is needed by one that waits.
@@ -368,20 +390,16 @@ class Library:
         unfinished = ("queued", "running", "paused")
         if any(other.request.get("person") == job.id and other.state in unfinished for other in self.jobs()):
             raise InputError("another job waits for this one's person: cancel that first")
+        freed = 0 if job.clip is not None else measure(self.job_folder(job)).frees
         with self._transaction() as database:
             database.execute("DELETE FROM jobs WHERE id = ?", (job.id,))
         if job.clip is None:
             shutil.rmtree(self.job_folder(job), ignore_errors=True)
+        return freed
 
     def used(self) -> int:
         """Bytes that the library takes; a file that several share counts once."""
-        seen: dict[tuple[int, int], int] = {}
-        for path in self.folder.rglob("*"):
-            with suppress(OSError):  # gone meanwhile
-                status = path.lstat()
-                if not path.is_dir():
-                    seen[status.st_dev, status.st_ino] = status.st_size
-        return sum(seen.values())
+        return measure(self.folder).size
 
     def _insert_job(
         self, database: sqlite3.Connection, id: str, kind: Kind, name: str, request: Mapping[str, Any], clip: str | None

@@ -9,8 +9,9 @@ from typing import Any
 from edit_your_motion.config import EditConfig, flatten, load_config, merge, nest, parse_config
 from edit_your_motion.errors import ConfigError
 
-OFTEN = {"tuning": {"checkpoint_every": 10}}
-"""A job that is paused or killed loses what came after its last checkpoint."""
+OFTEN = {"tuning": {"checkpoint_every": 10}, "sampling": {"preview_every": 5}}
+"""What is done every so many steps: a job that is paused or killed loses what came after its last checkpoint, and a
+picture costs the decoding of one frame."""
 
 OFFERS: dict[str, dict[str, Any]] = {
     "small base": {"model": {"base": "small"}},
@@ -44,8 +45,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 
 
 def list_free() -> dict[str, Any]:
-    """The settings that a request may change, by their full names, with their defaults."""
-    return shown_settings(EditConfig().model_dump(mode="json"))
+    """The settings that a request may change, by their full names, with what they are by themselves."""
+    return shown_settings(merge(EditConfig().model_dump(mode="json"), OFTEN))
 
 
 def shown_settings(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from pydantic import Field
 
 from edit_your_motion.config import AlignmentConfig, Section
 from edit_your_motion.errors import InputError, MissingExtraError
+from edit_your_motion.jobs.previews import PREVIEW
+from edit_your_motion.presets import PRESETS
 from edit_your_motion.serving.guarding import Endpoint, guard, read_body, read_section, refuse, reply
 from edit_your_motion.web.access import COOKIE, Access
 from edit_your_motion.web.aligning import align_clips
@@ -21,6 +23,7 @@ from edit_your_motion.web.asking import Desk, NewGrid, NewJob
 from edit_your_motion.web.corrections import mask_of, read_rows, write_mask, write_rows
 from edit_your_motion.web.crew import Crew, read_log
 from edit_your_motion.web.description import describe_api
+from edit_your_motion.web.disk import Taken, measure
 from edit_your_motion.web.edits import (
     EDIT,
     INPUTS,
@@ -34,6 +37,7 @@ from edit_your_motion.web.offers import list_free, shown_settings
 from edit_your_motion.web.packing import zip_folder
 from edit_your_motion.web.preparing import MOST_FRAMES, PEOPLE, PICTURES, PREPARED
 from edit_your_motion.web.probing import FACTS, STRIP, STRIP_PICTURES, THUMBNAIL, read_facts
+from edit_your_motion.web.wording import say, say_all, settings_in
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -45,17 +49,21 @@ LARGEST_JSON = 4 << 20
 PATIENCE = 0.3
 """Seconds between two looks at whether there is news for a browser."""
 SIZED_EVERY = 15.0
-"""Seconds for which the size of a library is taken to be what it was."""
+"""Seconds for which what is on the disk is taken to be as large as it was."""
+MOST_LISTENERS = 200
+"""Browsers and programs that are told of news at a time."""
 OCTETS = "application/octet-stream"
 TYPES = {".css": "text/css", ".js": "text/javascript", ".html": "text/html"}
+PICTURES_FROM = "'self' data: blob:"
 ASKED = ("source", "reference", "person", "prompt", "frames", "settings")
 RESULTS = {
     "edited.mp4": "video/mp4", "comparison.mp4": "video/mp4", "sheet.png": "image/png", "alignment.png": "image/png",
     "aligned.mp4": "video/mp4", "overlay.mp4": "video/mp4", "run.json": "application/json",
     "config.yaml": "application/yaml", "skeletons.json": "application/json",
 }  # fmt: skip
-EARLY = ("aligned.mp4", "overlay.mp4")
-"""What is there before anything is tuned."""
+EARLY = {"aligned.mp4": "video/mp4", "overlay.mp4": "video/mp4", PREVIEW: "image/png"}
+"""What is there before an edit is done."""
+SENT = {**RESULTS, **EARLY}
 
 
 class NewClip(Section):
@@ -133,7 +141,7 @@ def make_app(
     faces.described = describe_api([(each.method, each.path, each.summary, each.body) for each in addresses])
     return Starlette(
         routes=[
-            Route(each.path, guard(each.face, access.check, pictures="'self' data: blob:"), methods=[each.method])
+            Route(each.path, guard(each.face, access.check, pictures=PICTURES_FROM, say=say), methods=[each.method])
             for each in addresses
         ]
     )
@@ -156,7 +164,7 @@ class _Faces:
         self.texts = {each.name: each.read_bytes() for each in page.iterdir() if Path(each.name).suffix in TYPES}
         self.described: dict[str, Any] = {}
         self._appending, self._foreseeing = Lock(), asyncio.Lock()
-        self._sized, self._size = -SIZED_EVERY, 0
+        self._sized, self._taken, self._listeners = -SIZED_EVERY, dict[str, Taken](), 0
 
     def addresses(self) -> Sequence[Address]:
         """All of them."""
@@ -197,9 +205,12 @@ class _Faces:
             Address("DELETE", job, self.remove_job, "delete a job and what it made"),
             Address("POST", f"{job}/pause", self.pause, "pause a job"),
             Address("POST", f"{job}/resume", self.resume, "go on with a job that was paused, cancelled or failed"),
+            Address(
+                "POST", f"{job}/insist", self.insist, "begin a job all the same that was refused for what it promises"
+            ),
             Address("POST", f"{job}/cancel", self.cancel, "cancel a job"),
             Address("GET", f"{job}/log", self.log, "the end of a job's log"),
-            Address("GET", f"{job}/files/{{name}}", self.result, f"what a job made: {', '.join(RESULTS)}"),
+            Address("GET", f"{job}/files/{{name}}", self.result, f"what a job made: {', '.join(SENT)}"),
             Address("GET", f"{job}/person.zip", self.person, "the tuned person, as a folder in a zip file"),
             Address("GET", f"{job}/keypoints/{{row}}", self.skeletons, "keypoints of source, reference or edited"),
             Address("GET", f"{job}/frames/{{row}}/{{frame:int}}.jpg", self.picture, "a frame of one of those"),
@@ -242,22 +253,28 @@ class _Faces:
         """News, as long as the browser listens."""
         from starlette.responses import StreamingResponse
 
+        if self._listeners >= MOST_LISTENERS:
+            return refuse(503, "as many listen as can be told of news: ask again later")
         return StreamingResponse(self._tell(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     async def _tell(self) -> AsyncIterator[str]:
         seen, heard, quiet = -1, -1, 0.0
-        while True:
-            if (version := self.library.version) != seen:
-                seen, quiet = version, 0.0
-                yield f"event: changed\ndata: {version}\n\n"
-            if (version := self.crew.version) != heard:
-                heard, quiet = version, 0.0
-                yield f"event: progress\ndata: {json.dumps(dict(self.crew.progress))}\n\n"
-            await asyncio.sleep(PATIENCE)
-            quiet += PATIENCE
-            if quiet > 15:
-                quiet = 0.0
-                yield ": still here\n\n"
+        self._listeners += 1
+        try:
+            while True:
+                if (version := self.library.version) != seen:
+                    seen, quiet = version, 0.0
+                    yield f"event: changed\ndata: {version}\n\n"
+                if (version := self.crew.version) != heard:
+                    heard, quiet = version, 0.0
+                    yield f"event: progress\ndata: {json.dumps(dict(self.crew.progress))}\n\n"
+                await asyncio.sleep(PATIENCE)
+                quiet += PATIENCE
+                if quiet > 15:
+                    quiet = 0.0
+                    yield ": still here\n\n"
+        finally:
+            self._listeners -= 1
 
     # Clips
 
@@ -276,11 +293,16 @@ class _Faces:
 
     async def clip(self, request: "Request") -> "Response":
         """One clip."""
-        return await self._later(lambda: self._describe_clip(self._clip(request)))
+
+        def describe() -> Mapping[str, Any]:
+            clip = self._clip(request)
+            return {**self._describe_clip(clip), "disk": asdict(measure(self.library.clip_folder(clip)))}
+
+        return await self._later(describe)
 
     async def remove_clip(self, request: "Request") -> "Response":
         """Deletes a clip."""
-        return await self._later(lambda: self.library.remove_clip(self._clip(request)))
+        return await self._later(lambda: {"freed": self.library.remove_clip(self._clip(request))})
 
     async def prepare(self, request: "Request") -> "Response":
         """Has the person found in a clip."""
@@ -373,7 +395,7 @@ class _Faces:
 
     async def remove_job(self, request: "Request") -> "Response":
         """Deletes a job."""
-        return await self._later(lambda: self.library.remove_job(self._job(request)))
+        return await self._later(lambda: {"freed": self.library.remove_job(self._job(request))})
 
     async def pause(self, request: "Request") -> "Response":
         """Pauses a job."""
@@ -382,6 +404,15 @@ class _Faces:
     async def resume(self, request: "Request") -> "Response":
         """Goes on with a job."""
         return await self._move(request, "queued")
+
+    async def insist(self, request: "Request") -> "Response":
+        """Begins a refused job all the same."""
+
+        def insist() -> Mapping[str, Any]:
+            self.library.insist_on(self._job(request))
+            return self._describe_job(self._job(request))
+
+        return await self._later(insist)
 
     async def cancel(self, request: "Request") -> "Response":
         """Cancels a job."""
@@ -394,9 +425,9 @@ class _Faces:
     async def result(self, request: "Request") -> "Response":
         """A file that a job made."""
         name = request.path_params["name"]
-        if name not in RESULTS:
-            return refuse(404, f"expected one of {', '.join(RESULTS)}")
-        return await self._send(lambda: self.library.job_folder(self._job(request)) / EDIT / name, RESULTS[name])
+        if name not in SENT:
+            return refuse(404, f"expected one of {', '.join(SENT)}")
+        return await self._send(lambda: self.library.job_folder(self._job(request)) / EDIT / name, SENT[name])
 
     async def skeletons(self, request: "Request") -> "Response":
         """The keypoints that a job worked with, or those that it aligned."""
@@ -425,7 +456,7 @@ class _Faces:
         """The answer of something that touches the disk, worked out beside the loop that serves everybody."""
         from starlette.concurrency import run_in_threadpool
 
-        return reply(await run_in_threadpool(work) or {"done": True})
+        return reply(say_all(await run_in_threadpool(work) or {"done": True}))
 
     async def _send(self, find: Any, media_type: str) -> "Response":
         from starlette.concurrency import run_in_threadpool
@@ -516,19 +547,33 @@ class _Faces:
         return align_clips(source, self.desk.choose("reference", given.reference), given.alignment)
 
     def _show(self) -> Mapping[str, Any]:
-        now = time.monotonic()
-        if now - self._sized > SIZED_EVERY:
-            self._sized, self._size = now, self.library.used()
-        jobs = self.library.jobs()
+        clips, jobs = self.library.clips(), self.library.jobs()
+        edits = [job for job in jobs if job.clip is None]
+        taken = self._measure(clips, edits)
+
+        def sized(id: str, about: Mapping[str, Any]) -> Mapping[str, Any]:
+            return {**about, "disk": asdict(taken[id]) if id in taken else None}
+
         return {
-            "clips": [self._describe_clip(clip, jobs) for clip in self.library.clips()],
-            "jobs": [self._describe_job(job) for job in jobs if job.clip is None],
+            "clips": [sized(clip.id, self._describe_clip(clip, jobs)) for clip in clips],
+            "jobs": [sized(job.id, self._describe_job(job)) for job in edits],
             "offers": {name: _kinds_of(settings) for name, settings in self.offers.items()},
-            "used": self._size,
+            "presets": sorted(PRESETS),
+            "used": taken["all"].size,
             "quota": asdict(self.library.quota),
             "most_frames": MOST_FRAMES,
             "settings": list_free(),
         }
+
+    def _measure(self, clips: Sequence[Clip], jobs: Sequence[Job]) -> Mapping[str, Taken]:
+        """What each of them takes of the disk, and ``all`` of the library; as it was a while ago."""
+        now = time.monotonic()
+        if now - self._sized > SIZED_EVERY or "all" not in self._taken:
+            self._sized = now  # others who come meanwhile have what it was before
+            places = {"all": self.library.folder, **{clip.id: self.library.clip_folder(clip) for clip in clips},
+                      **{job.id: self.library.job_folder(job) for job in jobs}}  # fmt: skip
+            self._taken = {id: measure(place) for id, place in places.items()}
+        return self._taken
 
     def _describe_clip(self, clip: Clip, jobs: Sequence[Job] | None = None) -> Mapping[str, Any]:
         folder = self.library.clip_folder(clip)
@@ -551,11 +596,12 @@ class _Faces:
     def _describe_job(self, job: Job) -> Mapping[str, Any]:
         folder = self.library.job_folder(job)
         asked = {name: job.request.get(name) for name in ASKED}
-        made = RESULTS if job.state == "done" else EARLY
+        made: Mapping[str, str] = RESULTS if job.state == "done" else EARLY
         return {
             **{name: value for name, value in asdict(job).items() if name not in ("request", "lane", "clip")},
             **asked,
             "offer": job.request.get("offer_name"),
+            "refused": "force" in settings_in(job.error),
             "progress": self.crew.progress.get(job.id),
             "tuned": find_person(folder) is not None,
             "results": [name for name in made if (folder / EDIT / name).is_file()],
@@ -569,7 +615,9 @@ class _Faces:
         home = folder if job.kind != "apply" else folder.parent / job.request["person"]
         settings = {**read_settings(home), **(record.get("config") or {})}
         used = {"outlook": read_facts(folder / OUTLOOK), "settings": shown_settings(settings)}
-        return {**self._describe_job(job), **told, **used, "losses": losses}
+        person = find_person(folder)
+        sizes = asdict(measure(folder)) | {"person": measure(person).size if person is not None else 0}
+        return {**self._describe_job(job), **told, **used, "losses": losses, "disk": sizes}
 
 
 def _kinds_of(settings: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Float32, Int
 from scipy.optimize import linear_sum_assignment
 
 from edit_your_motion.errors import PersonError
-from edit_your_motion.people.clip_warnings import list_numbers
+from edit_your_motion.people.clip_warnings import Concern, list_numbers
 from edit_your_motion.people.finders.contract import PersonDetection
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.tracking.appearance import compare_looks, mean_look
@@ -361,23 +361,27 @@ def _warn(
     person: int | None,
     expected_share: float,
 ) -> tuple[str, ...]:
-    warnings = []
+    warnings = list[str]()
     if found.mean() < expected_share:
-        warnings.append(f"the person was found in {found.sum()} of {len(found)} frames only")
+        few = f"the person was found in {found.sum()} of {len(found)} frames only"
+        warnings.append(Concern(few, np.flatnonzero(~found)))
     if person is None and len(everybody) > 1:
         warnings.append(
             f"{len(everybody)} people; the largest, number {everybody.index(path) + 1} from the left, was taken, "
             "--people.person or --people.reference-person chooses another"
         )
     if path.doubtful:
-        frames = list_numbers(_numbers(sorted(path.doubtful), kept))
-        warnings.append(
-            f"somebody else may have been taken for the person where people are close, from frame {frames} on: look at "
-            "the skeletons; give keypoints and masks corrected by hand, or take other frames"
+        close = _numbers(sorted(path.doubtful), kept)
+        confused = (
+            "somebody else may have been taken for the person where people are close, from frame "
+            f"{list_numbers(close)} on: look at the skeletons; give keypoints and masks corrected by hand, or take "
+            "other frames"
         )
-    unmasked = int((found & ~masks.any(axis=(1, 2))).sum())
-    if unmasked:
-        warnings.append(f"no mask in {unmasked} of the {found.sum()} frames that show the person")
+        warnings.append(Concern(confused, close - 1))
+    unmasked = found & ~masks.any(axis=(1, 2))
+    if unmasked.any():
+        without = f"no mask in {unmasked.sum()} of the {found.sum()} frames that show the person"
+        warnings.append(Concern(without, np.flatnonzero(unmasked)))
     return tuple(warnings)
 
 

@@ -1,6 +1,7 @@
 // The reference's motion on the source's person, live while it is put by hand.
 
 import { attempt, by, latest, Player } from "./dom.js";
+import { Warnings } from "./warnings.js";
 import { ask, Frames } from "./server.js";
 import { drawSkeleton } from "./skeleton.js";
 
@@ -8,7 +9,11 @@ const FINE = 600;
 const WAIT = 120;
 const NUMBERS = { size: 1, right: 0, down: 0 };
 const canvas = by("align-canvas");
-const player = new Player("align-", () => { draw(); });
+const player = new Player("align-", () => {
+  warned.stand();
+  draw();
+});
+const warned = new Warnings(by("align-said"), by("align-line"), by("align-here"), player);
 let aligned, frames, shownFor, held, timer, asked = 0;
 
 // The settings that are not as they would be by themselves.
@@ -51,7 +56,7 @@ async function align(chosen) {
     canvas.style.aspectRatio = `${aligned.width} / ${aligned.height}`;
     player.start(aligned.frames.length, aligned.fps);
   }
-  by("align-said").textContent = aligned.concerns.join("; ");
+  warned.tell({ warnings: aligned.concerns, concerned: aligned.concerned });
   await draw();
 }
 

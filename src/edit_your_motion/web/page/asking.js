@@ -6,6 +6,7 @@ import { sharesOf } from "./edits.js";
 import { ask } from "./server.js";
 
 const ROWS = [0, 1];
+const PREVIEW = "sampling.preview_every";
 let defaults = {};
 
 export function fillChoices(library) {
@@ -15,8 +16,10 @@ export function fillChoices(library) {
   fill(by("reference"), ready.filter((clip) => clip.role !== "source").map(name));
   fill(by("person"), library.jobs.filter((job) => job.tuned || (job.kind === "tune" && !["failed", "cancelled"].includes(job.state))).map((job) => [job.id, job.name]));
   fill(by("offer"), Object.keys(library.offers).map((offer) => [offer, offer]));
+  fill(by("preset"), [["", "as base or person have it"], ...library.presets.map((preset) => [preset, preset])]);
   if (!Object.keys(defaults).length) {
     defaults = library.settings;
+    by("preview").value = defaults[PREVIEW];
     for (const row of ROWS) fill(by(`setting-${row}`), [["", "none"], ...Object.keys(defaults).map((each) => [each, each])]);
   }
   showAlignment();
@@ -57,11 +60,14 @@ function varied() {
 function request() {
   const asked = { kind: by("kind").value, prompt: by("prompt").value, settings: {}, force: by("force").checked };
   if (by("frames").value) asked.frames = by("frames").valueAsNumber;
+  if (by("preset").value) asked.preset = by("preset").value;
   for (const id of ["source", "person", "reference", "offer"]) {
     if (!by(id).closest("[data-for]").hidden) asked[id] = by(id).value;
   }
   const put = alignment();
   if (asked.kind !== "tune" && Object.keys(put).length) asked.settings.alignment = put;
+  const every = by("preview").valueAsNumber;
+  if (asked.kind !== "tune" && Number.isInteger(every) && every !== defaults[PREVIEW]) asked.settings.sampling = { preview_every: every };
   const vary = varied();
   const several = Object.values(vary).some((values) => values.length > 1);
   if (several) return { ...asked, vary };

@@ -12,10 +12,12 @@ export function button(text, onClick, className = "") {
   return make("button", { type: "button", className, onclick: onClick }, text);
 }
 
+// What went wrong stays in sight, wherever somebody has scrolled to, until it is read or another thing does.
 export function complain(error) {
   by("problem").hidden = !error;
-  by("problem").textContent = error ? error.message ?? String(error) : "";
+  by("problem-text").textContent = error ? error.message ?? String(error) : "";
 }
+by("problem-read").onclick = () => complain(null);
 
 // The views of the page, of which one is shown.
 const VIEWS = ["clips", "editor", "edits", "look"];
@@ -30,7 +32,6 @@ export function show(view) {
 // Does something that may fail, and says so on the page.
 export async function attempt(work) {
   try {
-    complain(null);
     return await work();
   } catch (error) {
     complain(error);
@@ -56,24 +57,36 @@ export function latest(work) {
   };
 }
 
-export function sure(question, action = "Delete") {
-  by("leave").textContent = action;
+// Asks which of some answers it is to be; the first is what nothing happens with.
+export function askWhich(question, answers) {
+  const dialog = by("sure");
   by("sure-title").textContent = question;
-  by("sure").showModal();
-  return new Promise((resolve) => {
-    by("stay").onclick = () => by("sure").close();
-    by("leave").onclick = () => by("sure").close("leave");
-    by("sure").onclose = () => {
-      resolve(by("sure").returnValue === "leave");
-      by("sure").returnValue = "";
-    };
-  });
+  by("answers").replaceChildren(...answers.map(([value, text, className]) => Object.assign(button(text, () => dialog.close(value), className), { id: `answer-${value}` })));
+  dialog.returnValue = "";
+  dialog.showModal();
+  by("answers").firstChild.focus();
+  return new Promise((resolve) => { dialog.onclose = () => resolve(dialog.returnValue || answers[0][0]); });
+}
+
+export async function sure(question, action = "Delete", otherwise = "Keep it") {
+  return (await askWhich(question, [["stay", otherwise], ["leave", action, "danger"]])) === "leave";
 }
 
 export function fill(select, options) {
   const kept = select.value;
   select.replaceChildren(...options.map(([value, text]) => make("option", { value }, text)));
   if (options.some(([value]) => value === kept)) select.value = kept;
+}
+
+// Bytes as people say them.
+export function weigh(bytes) {
+  const [unit, size] = bytes >= 1e9 ? ["GB", bytes / 1e9] : bytes >= 1e6 ? ["MB", bytes / 1e6] : ["kB", bytes / 1e3];
+  return `${size >= 100 || size === 0 ? Math.round(size) : size.toPrecision(2)} ${unit}`;
+}
+
+// What a clip or a job takes of the disk; what others share with it stays when it goes.
+export function takes({ size, frees, person }) {
+  return [weigh(size), person && `${weigh(person)} the person`, frees < size && `${weigh(size - frees)} shared with others`].filter(Boolean).join(", ");
 }
 
 // A duration as people say it.
@@ -98,6 +111,21 @@ export function drawCurve(svg, values, most) {
   const points = values.map((value, index) => `${index} ${(0.95 - (0.9 * value) / most).toFixed(4)}`);
   path.setAttribute("d", points.length ? `M${points.join("L")}` : "");
   svg.replaceChildren(path);
+}
+
+// Marks frames on a line of `count` of them, under whatever is drawn on it, and where one stands.
+export function mark(svg, count, frames, here) {
+  for (const old of svg.querySelectorAll("rect, line")) old.remove();
+  const width = Math.max(count - 1, 1);
+  svg.setAttribute("viewBox", `0 0 ${width} 1`);
+  const put = (tag, properties) => {
+    const shape = document.createElementNS(SVG, tag);
+    for (const [name, value] of Object.entries(properties)) shape.setAttribute(name, value);
+    return shape;
+  };
+  const wide = Math.max(1, width / 200); // a single one of many is still seen
+  svg.prepend(...[...frames].map((frame) => put("rect", { x: frame - wide / 2, y: 0, width: wide, height: 1 })));
+  svg.append(put("line", { x1: here, x2: here, y1: 0, y2: 1 }));
 }
 
 // Frame by frame or played, for whatever shows `count` frames.

@@ -2,6 +2,7 @@
 
 import { attempt, by, drawCurve, latest, make, Player } from "./dom.js";
 import { ask, Frames } from "./server.js";
+import { Warnings } from "./warnings.js";
 import { drawSkeleton, isThere, JOINTS, meanConfidence, spread, swapSides } from "./skeleton.js";
 
 const FINE = 900;
@@ -13,15 +14,20 @@ const AHEAD = 12;
 const TINT = new Uint32Array(Uint8Array.of(224, 32, 138, 110).buffer)[0];
 
 let zoom = 1, clip, frames, rows, corrected, masks, maskPictures, done, undone, held, chosen = "nose", tool = "joints", cursor = [0, 0], saving = Promise.resolve();
-const player = new Player("", () => { draw(); });
+const player = new Player("", () => {
+  warned.stand();
+  draw();
+});
+const warned = new Warnings(by("warnings"), by("confidence"), by("here"), player);
 const canvas = by("canvas");
 const context = canvas.getContext("2d");
 const words = (joint) => joint.replace("_", " ");
 by("joint").append(...JOINTS.map((joint) => make("option", { value: joint }, words(joint))));
 
-export async function openEditor(opened) {
+export async function openEditor({ id }) {
+  const opened = await ask("GET", `/api/clips/${id}`); // corrections may have changed what is wrong with it
   clip = opened;
-  const { width, height, frames: count, fps, warnings } = clip.prepared;
+  const { width, height, frames: count, fps } = clip.prepared;
   const content = await ask("GET", `/api/clips/${clip.id}/keypoints`);
   rows = content.frames.map((row) => ({ ...row, body: Object.fromEntries(Object.entries(row.body ?? {}).filter(([, point]) => point)) }));
   corrected = content.corrected;
@@ -36,13 +42,13 @@ export async function openEditor(opened) {
   canvas.parentElement.style.setProperty("--shape", width / height);
   cursor = [width / 2, height / 2];
   by("editor-title").textContent = clip.name;
-  by("warnings").replaceChildren(...warnings.map((warning) => make("li", {}, warning)));
   by("swap-from").max = by("swap-to").max = by("swap-to").value = count;
   by("said").textContent = "";
   by("tool-mask").disabled = clip.role !== "source";
   pick("joints");
   curve();
   player.start(count, fps);
+  warned.tell(clip.prepared);
 }
 
 export function closeEditor() {
@@ -51,6 +57,7 @@ export function closeEditor() {
 
 function curve() {
   drawCurve(by("confidence"), rows.map(meanConfidence), 1);
+  warned.stand();
 }
 
 // The mask of a frame as a canvas of its own, white where the person is.
@@ -157,7 +164,10 @@ function save(state) {
   by("redo").disabled = !undone.length;
   const id = clip.id;
   saving = saving.then(() => attempt(async () => {
-    if (state.rows) await ask("PATCH", `/api/clips/${id}/keypoints`, { frames: Object.fromEntries(state.rows), corrected: state.corrected });
+    if (state.rows) {
+      const about = await ask("PATCH", `/api/clips/${id}/keypoints`, { frames: Object.fromEntries(state.rows), corrected: state.corrected });
+      if (about.warnings && clip.id === id) warned.tell(about);
+    }
     for (const [index, picture] of state.masks ?? []) {
       const blob = await new Promise((resolve) => picture.toBlob(resolve, "image/png"));
       await ask("PUT", `/api/clips/${id}/masks/${index}.png`, blob, "image/png");
@@ -365,7 +375,7 @@ export function editorKey(event) {
   if (event.target === canvas && event.key === "Enter" && tool === "mask") return attempt(() => paintStroke([cursor], player.frame)), true;
   const does = {
     j: () => pick("joints"), m: () => by("tool-mask").click(), h: hideJoint, x: swapRange,
-    e: () => by("erase").click(),
+    e: () => by("erase").click(), w: () => warned.next(),
     n: () => choose(JOINTS[(JOINTS.indexOf(chosen) + 1) % JOINTS.length]),
   }[event.key.toLowerCase()];
   does?.();
@@ -376,6 +386,7 @@ by("joint").onchange = () => choose(by("joint").value);
 by("tool-joints").onclick = () => pick("joints");
 by("tool-mask").onclick = () => pick("mask");
 by("hide").onclick = hideJoint;
+by("next-warning").onclick = () => warned.next();
 by("swap").onclick = swapRange;
 by("undo").onclick = () => step(done, undone, "before");
 by("redo").onclick = () => step(undone, done, "after");

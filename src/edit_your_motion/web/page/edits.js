@@ -1,6 +1,6 @@
 // The queue, and how what is in it goes.
 
-import { attempt, by, button, complain, drawCurve, lasts, make, sure, svg } from "./dom.js";
+import { attempt, by, button, complain, drawCurve, lasts, make, sure, svg, takes, weigh } from "./dom.js";
 import { openLook } from "./look.js";
 import { ask } from "./server.js";
 
@@ -12,10 +12,10 @@ const progress = new Map();
 export function showJobs(given) {
   jobs = given;
   const items = [...jobs].reverse().map((job) => {
-    const text = JSON.stringify({ ...job, progress: null });
+    const text = JSON.stringify({ ...job, progress: null, disk: null });
     const known = drawn.get(job.id);
-    if (known?.text === text) return known.item;
-    const item = draw(job);
+    const item = known?.text === text ? known.item : draw(job, known?.item);
+    if (job.disk) item.querySelector(".disk").textContent = takes(job.disk);
     drawn.set(job.id, { text, item });
     return item;
   });
@@ -24,9 +24,11 @@ export function showJobs(given) {
   showProgress(Object.fromEntries(progress));
 }
 
-function draw(job) {
+// What was opened of it before stays open.
+function draw(job, before) {
   const item = make("li", { className: "card" }, make("h3", {}, job.name));
-  item.append(make("p", { className: "soft" }, [job.kind, job.state, job.frames && `${job.frames} frames`, job.offer].filter(Boolean).join(", ")));
+  item.append(make("p", { className: "soft" }, [KINDS[job.kind], STATES[job.state] ?? job.state, job.frames && `${job.frames} frames`, job.offer].filter(Boolean).join(", ")));
+  item.append(make("p", { className: "soft disk" }));
   if (job.error) item.append(make("p", { className: "problem" }, job.error));
   if (job.state === "running") {
     item.append(make("progress", { id: `progress-${job.id}`, ariaLabel: `progress of ${job.name}` }), make("p", { id: `told-${job.id}`, className: "soft" }));
@@ -35,14 +37,18 @@ function draw(job) {
   const move = (text, to) => actions.append(button(text, () => attempt(() => ask("POST", `/api/jobs/${job.id}/${to}`))));
   if (job.state === "done" && job.kind !== "tune") actions.append(button("Look", () => attempt(() => openLook(job, jobs)), "primary"));
   if (["queued", "running"].includes(job.state)) move("Pause", "pause");
-  if (["paused", "failed", "cancelled"].includes(job.state)) move("Go on", "resume");
+  if (job.refused) move("Begin all the same", "insist");
+  else if (["paused", "failed", "cancelled"].includes(job.state)) move("Go on", "resume");
   if (!OVER.includes(job.state)) move("Cancel", "cancel");
-  const log = make("details", {}, make("summary", {}, "Log"), make("pre"));
+  const log = make("details", { className: "log" }, make("summary", {}, "Log"), make("pre"));
   log.ontoggle = () => log.open && attempt(async () => { log.lastChild.textContent = (await ask("GET", `/api/jobs/${job.id}/log`)).log; });
-  if (["queued", "running", "paused"].includes(job.state)) item.append(live(job));
+  const panel = job.state !== "done" && live(job);
+  if (panel) item.append(panel);
   actions.append(button("Rename", () => rename(job, item)));
   if (job.state !== "running") actions.append(button("Delete", () => remove(job), "danger"));
   item.append(actions, log);
+  if (panel) panel.open = before?.querySelector(".live")?.open ?? (job.state === "running" || job.refused);
+  log.open = before?.querySelector(".log")?.open ?? false;
   return item;
 }
 
@@ -58,7 +64,11 @@ function rename(job, item) {
 }
 
 async function remove(job) {
-  if (await sure(`Delete ${job.name} and all that it made?`)) await attempt(() => ask("DELETE", `/api/jobs/${job.id}`));
+  await attempt(async () => {
+    const { disk } = await ask("GET", `/api/jobs/${job.id}`);
+    const what = job.tuned ? "its tuned person and all else that it made" : "all that it made";
+    if (await sure(`Delete ${job.name}, ${what}? That frees ${weigh(disk.frees)}.`)) await ask("DELETE", `/api/jobs/${job.id}`);
+  });
 }
 
 export function showProgress(told) {
@@ -74,15 +84,28 @@ export function showProgress(told) {
 // What is known of a job on its way: loss, phases, and the motion as it is put on the person.
 
 const LIVE = 3000;
+const KINDS = { edit: "edit", tune: "tuned person", apply: "motion of a tuned person" };
+const STATES = { queued: "waits" };
 const watched = new Map();
 
 function live(job) {
   const curve = svg("losses", "Loss by step of tuning");
   const told = make("p", { className: "soft" }), phases = make("ul", { className: "phases" }), film = make("div");
-  const panel = make("details", {}, make("summary", {}, "How it goes"), told, phases, curve, film);
-  let last = 0;
+  const panel = make("details", { className: "live" }, make("summary", {}, "How it goes"), told, phases, curve, film);
+  const picture = make("img", { className: "preview", alt: "The edit so far: its middle frame, with the noise that it still has" });
+  const preview = make("figure", { hidden: true }, make("figcaption", {}, "The edit so far: its middle frame"), picture);
+  panel.append(preview);
+  let last = 0, pictured;
+  const see = (stamp) => {
+    if (!stamp || stamp === pictured) return;
+    pictured = stamp;
+    picture.src = `/api/jobs/${job.id}/files/preview.png?${stamp}`; // what is there stays until the next has come
+    preview.hidden = false;
+  };
   const read = async () => {
-    if (!panel.open || Date.now() - last < LIVE) return;
+    if (!panel.open) return;
+    see(progress.get(job.id)?.preview);
+    if (Date.now() - last < LIVE) return;
     last = Date.now();
     const whole = await ask("GET", `/api/jobs/${job.id}`);
     const losses = whole.losses;
@@ -90,10 +113,12 @@ function live(job) {
     if (losses.length) drawCurve(curve, losses, Math.max(...losses));
     told.textContent = losses.length ? `Loss ${losses.at(-1).toPrecision(3)} after ${losses.length} steps of tuning` : "Nothing is tuned yet.";
     if (whole.outlook) phases.replaceChildren(...sharesOf(whole.outlook));
-    const seen = whole.results.find((name) => name === "aligned.mp4");
-    if (seen && !film.firstChild) {
-      const video = make("video", { src: `/api/jobs/${job.id}/files/${seen}`, controls: true, muted: true, loop: true, ariaLabel: "The motion as it is put on the person" });
-      film.append(make("p", { className: "soft" }, "The motion as it is put on the person"), video);
+    if (whole.results.includes("preview.png")) see(progress.get(job.id)?.preview ?? "now");
+    for (const [name, text] of FILMS.filter(([name]) => whole.results.includes(name) && !film.querySelector(`[data-name="${name}"]`))) {
+      const video = make("video", { src: `/api/jobs/${job.id}/files/${name}`, controls: true, muted: true, loop: true, ariaLabel: text });
+      const figure = make("figure", {}, make("figcaption", {}, text), video);
+      figure.dataset.name = name;
+      film.append(figure);
     }
   };
   panel.ontoggle = () => attempt(read);
@@ -105,6 +130,8 @@ function refreshLive(id) {
   const read = watched.get(id);
   read?.().catch(complain); // what somebody did wrong stays on the page meanwhile
 }
+
+const FILMS = [["aligned.mp4", "The motion as it is put on the person"], ["overlay.mp4", "What was found in the source"]];
 
 export function sharesOf(outlook) {
   const all = Object.values(outlook.seconds).reduce((sum, each) => sum + each, 0);

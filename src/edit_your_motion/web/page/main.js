@@ -1,22 +1,22 @@
 // The page: which part of it is shown, the library's clips, and news from the server.
 
-import { attempt, by, button, make, show, sure } from "./dom.js";
+import { askWhich, attempt, by, button, make, show, sure, takes, weigh } from "./dom.js";
 import { openEditor, closeEditor, editorKey } from "./editor.js";
 import { alignKey } from "./align.js";
 import { fillChoices } from "./asking.js";
 import { showJobs, showProgress } from "./edits.js";
 import { closeLook, lookKey } from "./look.js";
-import { ask, listen, send } from "./server.js";
+import { ask, listen } from "./server.js";
+import { bring } from "./bringing.js";
 
 const STATES = { incomplete: "not all of it has come", queued: "waits", running: "is being worked on", known: "choose its frames", paused: "paused", cancelled: "cancelled", failed: "failed", ready: "ready" };
 
-for (const each of document.querySelectorAll("[data-view]")) {
-  each.onclick = () => {
-    closeEditor();
-    closeLook();
-    show(each.dataset.view);
-  };
+function toView(view) {
+  closeEditor();
+  closeLook();
+  show(view);
 }
+for (const each of document.querySelectorAll("[data-view]")) each.onclick = () => toView(each.dataset.view);
 by("close-editor").onclick = () => { closeEditor(); show("clips"); };
 by("close-look").onclick = () => { closeLook(); show("edits"); };
 
@@ -24,15 +24,24 @@ const drawn = new Map();
 
 function showClips(clips) {
   const list = by("clip-list");
+  by("begin").hidden = clips.length > 0;
   const tiles = clips.map((clip) => {
-    const text = JSON.stringify(clip);
+    const text = JSON.stringify({ ...clip, disk: null, received: clip.complete || clip.received });
     const known = drawn.get(clip.id);
-    if (known?.text === text) return known.tile; // what somebody is typing into it stays
+    if (known) known.disk = clip.disk ?? known.disk;
+    if (known?.text === text) return sized(known); // what somebody is typing into it stays
     const tile = draw(clip);
-    drawn.set(clip.id, { text, tile });
-    return tile;
+    drawn.set(clip.id, { text, tile, disk: clip.disk });
+    return sized(drawn.get(clip.id));
   });
   if (tiles.some((tile, index) => list.children[index] !== tile) || list.children.length !== tiles.length) list.replaceChildren(...tiles);
+}
+
+function sized({ tile, disk }) {
+  const text = disk ? takes(disk) : "";
+  const place = tile.querySelector(".disk");
+  if (place.textContent !== text) place.textContent = text;
+  return tile;
 }
 
 function draw(clip) {
@@ -44,7 +53,9 @@ function draw(clip) {
     const { width, height, frames, fps } = clip.facts;
     tile.append(make("p", { className: "soft" }, `${width}×${height}, ${frames ?? "?"} frames at ${fps.toFixed(2)}/s`));
   }
+  tile.append(make("p", { className: "soft disk" }));
   if (clip.error) tile.append(make("p", { className: "problem" }, clip.error));
+  if (clip.state === "incomplete") tile.append(make("p", {}, `${weigh(clip.received)} of ${weigh(clip.size)} have come. If nobody sends it any more, give the same file again: it goes on from there.`));
   if (clip.state === "running" || clip.state === "queued") tile.append(make("progress", { id: `progress-${clip.job}`, ariaLabel: `progress of ${clip.name}` }));
   const actions = make("div", { className: "row" });
   if (clip.prepared) actions.append(button("See and correct", () => attempt(() => edit(clip)), "primary"));
@@ -146,28 +157,51 @@ async function edit(clip) {
 }
 
 async function remove(clip) {
-  if (await sure(`Delete ${clip.name}? Edits that were made of it stay.`)) await attempt(() => ask("DELETE", `/api/clips/${clip.id}`));
-}
-
-async function bring(files) {
-  for (const file of files) {
-    const note = (share) => { by("bringing").textContent = `${file.name}: ${Math.round(100 * share)} %`; };
-    note(0);
-    await attempt(() => send(file, by("role").value, note));
-  }
-  by("bringing").textContent = "";
-  by("files").value = "";
+  await attempt(async () => {
+    const { disk } = await ask("GET", `/api/clips/${clip.id}`);
+    if (!(await sure(`Delete ${clip.name}? That frees ${weigh(disk.frees)}. Edits that were made of it stay.`))) return;
+    await ask("DELETE", `/api/clips/${clip.id}`);
+  });
 }
 
 by("bring").onsubmit = (event) => event.preventDefault();
-by("files").onchange = () => bring(by("files").files);
-for (const [name, over] of [["dragover", true], ["dragleave", false], ["drop", false]]) {
-  by("drop").addEventListener(name, (event) => {
-    event.preventDefault();
-    by("drop").classList.toggle("over", over);
-    if (name === "drop") bring(event.dataTransfer.files);
-  });
+by("files").onchange = () => {
+  bring([...by("files").files], by("role").value);
+  by("files").value = "";
+};
+
+// Files may be dropped or pasted anywhere; where it is not plain what they are for, that is asked.
+const isFiles = (data) => data?.types.includes("Files");
+const ROLES = [["none", "Nothing"], ["source", "Source: the person to be edited"], ["reference", "Reference: the motion"], ["skeletons", "Reference as skeletons or keypoints"]];
+
+async function take(files, there) {
+  by("landing").hidden = true;
+  if (!files.length || by("sure").open) return;
+  const names = files.length === 1 ? files[0].name : `${files.length} files`;
+  const role = there ? by("role").value : await askWhich(`What is ${names} for?`, ROLES);
+  if (role === "none") return;
+  toView("clips");
+  bring(files, role);
 }
+
+addEventListener("dragover", (event) => {
+  if (!isFiles(event.dataTransfer)) return;
+  event.preventDefault();
+  by("landing").hidden = false;
+  by("drop").classList.toggle("over", by("drop").contains(event.target));
+});
+addEventListener("dragleave", (event) => {
+  if (event.relatedTarget) return; // it is still over the page
+  by("landing").hidden = true;
+  by("drop").classList.remove("over");
+});
+addEventListener("drop", (event) => {
+  if (!isFiles(event.dataTransfer)) return;
+  event.preventDefault();
+  by("drop").classList.remove("over");
+  take([...event.dataTransfer.files], by("drop").contains(event.target));
+});
+addEventListener("paste", (event) => { if (isFiles(event.clipboardData)) take([...event.clipboardData.files], false); });
 
 document.addEventListener("keydown", (event) => {
   const typing = event.target.matches("input:not([type=range]):not([type=checkbox]), select, textarea, dialog *");
@@ -183,8 +217,29 @@ async function refresh() {
     showClips(library.clips);
     showJobs(library.jobs);
     fillChoices(library);
-    by("disk").textContent = `${(library.used / 1e6).toFixed(0)} MB of disk`;
+    const sum = (all) => all.reduce((bytes, { disk }) => bytes + (disk?.size ?? 0), 0);
+    by("disk").textContent = `${weigh(library.used)} of ${weigh(library.quota.all)} of disk`;
+    by("disk").title = `Clips ${weigh(sum(library.clips))}, edits ${weigh(sum(library.jobs))}; what several share counts once in all.`;
+    by("clips-size").textContent = library.clips.length ? weigh(sum(library.clips)) : "";
+    by("edits-size").textContent = library.jobs.length ? weigh(sum(library.jobs)) : "";
+    told = Object.fromEntries(library.jobs.filter((job) => job.progress).map((job) => [job.id, job.progress]));
+    title();
   });
+}
+
+// The tab says how far it is, also when something else is looked at.
+const TITLE = document.title;
+let told = {};
+
+function title() {
+  const shares = Object.values(told).map((each) => each.overall);
+  document.title = shares.length ? `${Math.floor(100 * Math.min(...shares))} % · ${TITLE}` : TITLE;
+}
+
+function hear(progress) {
+  told = progress;
+  title();
+  showProgress(progress);
 }
 
 let waiting = false;
@@ -192,4 +247,4 @@ listen(() => {
   if (waiting) return;
   waiting = true;
   setTimeout(() => { waiting = false; refresh(); }, 100);
-}, showProgress);
+}, hear, (lost) => { by("lost").hidden = !lost; });

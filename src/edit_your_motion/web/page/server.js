@@ -6,7 +6,12 @@ export async function ask(method, path, body, type = "application/json") {
     options.headers = { "Content-Type": type };
     options.body = type === "application/json" ? JSON.stringify(body) : body;
   }
-  const response = await fetch(path, options);
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch {
+    throw new Error("The server does not answer. What it was doing goes on once it runs again.");
+  }
   const content = await response.json();
   if (!response.ok) throw new Error(content.error);
   return content;
@@ -14,10 +19,22 @@ export async function ask(method, path, body, type = "application/json") {
 
 const PART = 1 << 22;
 
+// A file that was broken off goes on where it was, when it is given again: this browser knows which clip it began.
+const begun = (file, role) => `sent ${[role, file.name, file.size, file.lastModified].join("/")}`;
+
+async function announce(file, role) {
+  const known = localStorage.getItem(begun(file, role));
+  const clip = known && (await ask("GET", `/api/clips/${known}`).catch(() => null));
+  if (clip && !clip.complete && clip.size === file.size) return clip;
+  const made = await ask("POST", "/api/clips", { name: file.name.slice(-200), role, size: file.size });
+  localStorage.setItem(begun(file, role), made.id);
+  return made;
+}
+
 // Sends a file in parts, a part that failed again from where the server stands.
 export async function send(file, role, onPart) {
-  const clip = await ask("POST", "/api/clips", { name: file.name.slice(-200), role, size: file.size });
-  let received = 0, failures = 0;
+  const clip = await announce(file, role);
+  let { received } = clip, failures = 0;
   while (received < file.size) {
     const path = `/api/clips/${clip.id}/content?offset=${received}`;
     try {
@@ -27,16 +44,38 @@ export async function send(file, role, onPart) {
     } catch (error) {
       if (++failures > 5) throw error;
       await new Promise((resolve) => setTimeout(resolve, 500 * failures));
-      received = (await ask("GET", `/api/clips/${clip.id}`)).received;
+      received = await ask("GET", `/api/clips/${clip.id}`).then((now) => now.received, () => received);
     }
     onPart(received / file.size);
   }
+  localStorage.removeItem(begun(file, role));
 }
 
-export function listen(onChange, onProgress) {
-  const events = new EventSource("/api/events");
-  events.addEventListener("changed", onChange);
-  events.addEventListener("progress", (event) => onProgress(JSON.parse(event.data)));
+const AGAIN = 5000;
+const SELDOM = 20000;
+
+// News as long as the page is looked at. A browser has few connections to one server, and each page that listens holds one:
+// pages that nobody looks at ask now and then.
+export function listen(onChange, onProgress, onLost) {
+  let events, timer;
+  const open = () => {
+    clearInterval(timer);
+    events?.close();
+    if (document.hidden) {
+      timer = setInterval(onChange, SELDOM);
+      return;
+    }
+    events = new EventSource("/api/events");
+    events.addEventListener("changed", onChange);
+    events.addEventListener("progress", (event) => onProgress(JSON.parse(event.data)));
+    events.onopen = () => onLost(false);
+    events.onerror = () => {
+      onLost(true);
+      if (events.readyState === EventSource.CLOSED) timer = setTimeout(open, AGAIN); // it was refused: a browser does not ask again
+    };
+  };
+  document.addEventListener("visibilitychange", open);
+  open();
 }
 
 let asked = 0;
