@@ -103,6 +103,22 @@ def test_a_refusal_speaks_of_the_page_and_can_be_overruled_there(settings: Path,
         assert "--" not in json.dumps(told.json["concerns"])
 
 
+def test_a_clip_is_renamed_and_taken_for_what_it_is(site: WebSite, tmp_path: Path) -> None:
+    keypoints = write_clip(tmp_path, film(4)).keypoints
+    clip = site.bring(keypoints, "reference", name="mistaken.json")
+    assert site.wait(f"/api/clips/{clip}", "failed")["error"]
+    assert site.ask("PATCH", f"/api/clips/{clip}", {"name": "", "role": "skeletons"}).status == 400
+    assert site.ask("PATCH", f"/api/clips/{clip}", {"name": "moves.json", "role": "skeletons"}).status == 200
+    shown = site.wait(f"/api/clips/{clip}", "known")
+    assert (shown["name"], shown["role"], shown["facts"]["frames"]) == ("moves.json", "skeletons", 4)
+    assert site.ask("POST", f"/api/clips/{clip}/preparation", {"frames": 4}).status == 200
+    site.wait(f"/api/clips/{clip}", "ready")
+    refused = site.ask("PATCH", f"/api/clips/{clip}", {"name": "moves.json", "role": "source"})
+    assert "already" in refused.json["error"]
+    assert site.ask("PATCH", f"/api/clips/{clip}", {"name": "<b>walk</b>", "role": "skeletons"}).status == 200
+    assert site.ask("GET", f"/api/clips/{clip}").json["name"] == "<b>walk</b>"
+
+
 # Warnings
 
 

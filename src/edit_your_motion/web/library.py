@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from threading import Lock
@@ -44,6 +44,8 @@ FROM: dict[State, tuple[State, ...]] = {
     "queued": ("paused", "cancelled", "failed"),
 }
 """What somebody may make of a job that is in one of these states."""
+
+UNFINISHED: tuple[State, ...] = ("queued", "running", "paused")
 
 TABLES = """
 CREATE TABLE clips (
@@ -192,6 +194,27 @@ class Library:
             )
             self.clip_folder(clip).mkdir()  # before the row is there for good: a folder without one is cleared away
         return clip
+
+    def change_clip(self, clip: Clip, name: str, role: Role) -> None:
+        """Gives a clip another name, or takes it for something else: it is looked at anew then.
+
+        Raises:
+            InputError: it is not whole, or the person was found in it, or is being found.
+        """
+        anew = role != clip.role
+        if anew and not clip.complete:
+            raise InputError("expected the whole file first")
+        if anew and any(
+            job.clip == clip.id and (job.kind == "prepare" or job.state in UNFINISHED) for job in self.jobs()
+        ):
+            raise InputError(
+                f"the person was looked for in this {clip.role} already: bring the file again as the other"
+            )
+        changed = replace(clip, name=name, role=role)
+        with self._transaction() as database:
+            database.execute("UPDATE clips SET name = ?, role = ? WHERE id = ?", (name, role, clip.id))
+            if anew:
+                self._insert_job(database, make_id(), "probe", name, self.describe_original(changed), clip.id)
 
     def complete_clip(self, clip: Clip) -> None:
         """Says that all bytes of a clip are there, and has it probed; they are on the disk before it is said."""
@@ -387,8 +410,7 @@ class Library:
         """
         if job.state == "running":
             raise InputError("this job runs: cancel it first")
-        unfinished = ("queued", "running", "paused")
-        if any(other.request.get("person") == job.id and other.state in unfinished for other in self.jobs()):
+        if any(other.request.get("person") == job.id and other.state in UNFINISHED for other in self.jobs()):
             raise InputError("another job waits for this one's person: cancel that first")
         freed = 0 if job.clip is not None else measure(self.job_folder(job)).frees
         with self._transaction() as database:

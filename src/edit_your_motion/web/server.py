@@ -99,6 +99,13 @@ class Alignment(Section):
     alignment: AlignmentConfig = AlignmentConfig()
 
 
+class Changing(Section):
+    """Another name of a clip, and what it is for."""
+
+    name: str = Field(min_length=1, max_length=200)
+    role: Role
+
+
 class Renaming(Section):
     """Another name."""
 
@@ -177,6 +184,7 @@ class _Faces:
             Address("GET", "/api/events", self.events, "server-sent events: changed, and progress of jobs"),
             Address("POST", "/api/clips", self.bring, "announce a file", NewClip),
             Address("GET", clip, self.clip, "a clip, and how many of its bytes have come"),
+            Address("PATCH", clip, self.change_clip, "rename a clip, or take it for something else", Changing),
             Address("DELETE", clip, self.remove_clip, "delete a clip"),
             Address(
                 "PUT",
@@ -299,6 +307,11 @@ class _Faces:
             return {**self._describe_clip(clip), "disk": asdict(measure(self.library.clip_folder(clip)))}
 
         return await self._later(describe)
+
+    async def change_clip(self, request: "Request") -> "Response":
+        """Renames a clip, or takes it for something else."""
+        given = await read_section(request, Changing)
+        return await self._later(lambda: self.library.change_clip(self._clip(request), given.name, given.role))
 
     async def remove_clip(self, request: "Request") -> "Response":
         """Deletes a clip."""

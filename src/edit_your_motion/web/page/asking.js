@@ -17,6 +17,9 @@ export function fillChoices(library) {
   fill(by("person"), library.jobs.filter((job) => job.tuned || (job.kind === "tune" && !["failed", "cancelled"].includes(job.state))).map((job) => [job.id, job.name]));
   fill(by("offer"), Object.keys(library.offers).map((offer) => [offer, offer]));
   fill(by("preset"), [["", "as base or person have it"], ...library.presets.map((preset) => [preset, preset])]);
+  const lacks = [["source", by("source")], ["reference", by("reference")]].filter(([, choice]) => !choice.length).map(([role]) => role);
+  by("lacking").hidden = !lacks.length;
+  by("lacking").textContent = `No ${lacks.join(" and no ")} is ready yet: bring one under Clips and find the person in it.`;
   if (!Object.keys(defaults).length) {
     defaults = library.settings;
     by("preview").value = defaults[PREVIEW];

@@ -1,6 +1,6 @@
 // The page: which part of it is shown, the library's clips, and news from the server.
 
-import { askWhich, attempt, by, button, make, show, sure, takes, weigh } from "./dom.js";
+import { askWhich, attempt, by, button, fill, make, show, sure, takes, weigh } from "./dom.js";
 import { openEditor, closeEditor, editorKey } from "./editor.js";
 import { alignKey } from "./align.js";
 import { fillChoices } from "./asking.js";
@@ -59,10 +59,27 @@ function draw(clip) {
   if (clip.state === "running" || clip.state === "queued") tile.append(make("progress", { id: `progress-${clip.job}`, ariaLabel: `progress of ${clip.name}` }));
   const actions = make("div", { className: "row" });
   if (clip.prepared) actions.append(button("See and correct", () => attempt(() => edit(clip)), "primary"));
-  actions.append(button("Delete", () => remove(clip), "danger"));
+  actions.append(button("Change", () => change(clip, tile)), button("Delete", () => remove(clip), "danger"));
   if (clip.facts && !["running", "queued"].includes(clip.state)) tile.append(choose(clip));
   tile.append(actions);
   return tile;
+}
+
+function change(clip, tile) {
+  const name = make("input", { value: clip.name, maxLength: 200, ariaLabel: "New name" });
+  const role = make("select", { ariaLabel: "What it is for", disabled: Boolean(clip.prepared) });
+  fill(role, ROLES.slice(1));
+  role.value = clip.role;
+  const form = make("form", { className: "row" }, name, role, make("button", {}, "Save"));
+  form.onsubmit = (event) => {
+    event.preventDefault();
+    attempt(async () => {
+      await ask("PATCH", `/api/clips/${clip.id}`, { name: name.value, role: role.value });
+      form.replaceWith(make("h3", {}, name.value));
+    });
+  };
+  tile.querySelector("h3")?.replaceWith(form);
+  name.focus();
 }
 
 // Which frames are taken, and whom of several people.
