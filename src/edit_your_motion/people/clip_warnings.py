@@ -54,7 +54,7 @@ class Concern(str):
 
     frames: tuple[int, ...]
 
-    def __new__(cls, text: str, frames: Iterable[int] = ()) -> "Concern":
+    def __new__(cls, text: str, frames: Iterable[int] | Int[np.ndarray, " n"] = ()) -> "Concern":
         """The sentence, which is a string like any other."""
         concern = super().__new__(cls, text)
         concern.frames = tuple(int(frame) for frame in frames)

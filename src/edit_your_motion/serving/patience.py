@@ -38,8 +38,7 @@ def make_protocol() -> "type[H11Protocol]":
             self._opened = self.loop.time()
             self._watch()
             if len(self.connections) > MOST_CONNECTIONS:
-                waiting = [each for each in self.connections if isinstance(each, Patient) and each.is_idle()]
-                min(waiting, key=lambda each: each._opened).give_up()
+                self._make_room()
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
@@ -56,6 +55,11 @@ def make_protocol() -> "type[H11Protocol]":
         def give_up(self) -> None:
             """Closes the connection."""
             self.transport.abort()
+
+        def _make_room(self) -> None:
+            there = [each for each in self.connections if isinstance(each, Patient) and not each.transport.is_closing()]
+            if len(there) > MOST_CONNECTIONS:
+                min(filter(Patient.is_idle, there), key=lambda each: each._opened).give_up()
 
         def _watch(self) -> None:
             """Waits for the rest of what has begun, from when it began."""

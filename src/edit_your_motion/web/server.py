@@ -565,7 +565,7 @@ class _Faces:
         taken = self._measure(clips, edits)
 
         def sized(id: str, about: Mapping[str, Any]) -> Mapping[str, Any]:
-            return {**about, "disk": asdict(taken[id]) if id in taken else None}
+            return {**about, "disk": asdict(taken[id])}
 
         return {
             "clips": [sized(clip.id, self._describe_clip(clip, jobs)) for clip in clips],
@@ -580,12 +580,12 @@ class _Faces:
 
     def _measure(self, clips: Sequence[Clip], jobs: Sequence[Job]) -> Mapping[str, Taken]:
         """What each of them takes of the disk, and ``all`` of the library; as it was a while ago."""
-        now = time.monotonic()
-        if now - self._sized > SIZED_EVERY or "all" not in self._taken:
-            self._sized = now  # others who come meanwhile have what it was before
-            places = {"all": self.library.folder, **{clip.id: self.library.clip_folder(clip) for clip in clips},
-                      **{job.id: self.library.job_folder(job) for job in jobs}}  # fmt: skip
-            self._taken = {id: measure(place) for id, place in places.items()}
+        now, known = time.monotonic(), self._taken
+        if now - self._sized > SIZED_EVERY:
+            self._sized, known = now, {}  # others who come meanwhile have what it was before
+        places = {"all": self.library.folder, **{clip.id: self.library.clip_folder(clip) for clip in clips},
+                  **{job.id: self.library.job_folder(job) for job in jobs}}  # fmt: skip
+        self._taken = {id: known.get(id) or measure(place) for id, place in places.items()}
         return self._taken
 
     def _describe_clip(self, clip: Clip, jobs: Sequence[Job] | None = None) -> Mapping[str, Any]:
