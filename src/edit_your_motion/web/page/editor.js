@@ -45,10 +45,16 @@ export async function openEditor({ id }) {
   by("swap-from").max = by("swap-to").max = by("swap-to").value = count;
   by("said").textContent = "";
   by("tool-mask").disabled = clip.role !== "source";
+  by("tool-mask").title = clip.role === "source" ? "" : "Only the mask of a source plays a part.";
   pick("joints");
   curve();
   player.start(count, fps);
-  warned.tell(clip.prepared);
+  warn(clip.prepared);
+}
+
+function warn(about) {
+  warned.tell(about);
+  by("next-warning").hidden = !warned.all.some((each) => each.frames.length);
 }
 
 export function closeEditor() {
@@ -166,7 +172,7 @@ function save(state) {
   saving = saving.then(() => attempt(async () => {
     if (state.rows) {
       const about = await ask("PATCH", `/api/clips/${id}/keypoints`, { frames: Object.fromEntries(state.rows), corrected: state.corrected });
-      if (about.warnings && clip.id === id) warned.tell(about);
+      if (about.warnings && clip.id === id) warn(about);
     }
     for (const [index, picture] of state.masks ?? []) {
       const blob = await new Promise((resolve) => picture.toBlob(resolve, "image/png"));

@@ -105,7 +105,7 @@ function choose(clip) {
   const form = make("details", { open: !clip.prepared }, make("summary", {}, "Frames and person"));
   if (frames) form.append(timeline(clip, seconds, start, count, pace, rate));
   if (clip.prepared?.people) form.append(crowd(clip, person));
-  form.append(make("div", { className: "choose" }, startLabel, countLabel, rateLabel, personLabel, button("Find the person", go)));
+  form.append(make("div", { className: "choose" }, startLabel, countLabel, rateLabel, personLabel, button("Find the person", go, clip.prepared ? "" : "primary")));
   return form;
 }
 

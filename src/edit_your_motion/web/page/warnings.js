@@ -18,7 +18,9 @@ export class Warnings {
     const texts = JSON.stringify([warnings, concerned]);
     if (texts === this.told) return this.stand();
     this.told = texts;
-    this.all = warnings.map((text, index) => ({ text, frames: concerned[index] ?? [] }));
+    const count = this.player.count;
+    this.all = warnings.map((text, index) => ({ text, frames: concerned[index] ?? [] }))
+      .map((each) => (each.frames.length < count ? each : { ...each, frames: [] })); // what is about all of them is about none
     this.list.replaceChildren(...this.all.map(({ text, frames }) => {
       const item = make("li", {}, text);
       if (frames.length) item.append(" ", button(`Show frame ${frames[0] + 1}`, () => this.player.go(frames[0]), "small"));
