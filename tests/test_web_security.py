@@ -303,7 +303,7 @@ def test_a_thousand_who_listen_keep_nobody_out(site: WebSite) -> None:
         assert site.ask("GET", "/api/library").status == 200
         answers = [hear(each) for each in streams]
         assert set(answers) <= {b"HTTP/1.1 200", b"HTTP/1.1 503", b""}
-        assert answers.count(b"HTTP/1.1 200") <= server.MOST_LISTENERS + 5
+        assert answers.count(b"HTTP/1.1 200") <= server.MOST_LISTENERS
     finally:
         for each in streams:
             each.close()
@@ -343,7 +343,7 @@ def test_bodies_of_many_at_once_take_bounded_memory(site: WebSite, monkeypatch: 
 
 def test_a_short_request_for_millions_is_refused_at_once(site: WebSite) -> None:
     source, reference = add_pair(site.library)
-    vary = {"sampling.steps": [1] * 12_000, "inversion.steps": [1] * 12_000}
+    vary = {"sampling.steps": [1] * 10_000, "inversion.steps": [1] * 10_000}
     asked = {"kind": "edit", "source": source, "reference": reference, "prompt": PROMPT, "offer": "tiny", "vary": vary}
     begun = time.monotonic()
     refused = site.ask("POST", "/api/grids", asked)

@@ -263,26 +263,37 @@ class _Faces:
 
         if self._listeners >= MOST_LISTENERS:
             return refuse(503, "as many listen as can be told of news: ask again later")
-        return StreamingResponse(self._tell(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        self._listeners += 1
+        leave = self._leave
+
+        class Listened(StreamingResponse):
+            """One that is counted from before it begins: of many who come at once none has begun yet."""
+
+            async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+                try:
+                    await super().__call__(scope, receive, send)
+                finally:
+                    leave()
+
+        return Listened(self._tell(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+    def _leave(self) -> None:
+        self._listeners -= 1
 
     async def _tell(self) -> AsyncIterator[str]:
         seen, heard, quiet = -1, -1, 0.0
-        self._listeners += 1
-        try:
-            while True:
-                if (version := self.library.version) != seen:
-                    seen, quiet = version, 0.0
-                    yield f"event: changed\ndata: {version}\n\n"
-                if (version := self.crew.version) != heard:
-                    heard, quiet = version, 0.0
-                    yield f"event: progress\ndata: {json.dumps(dict(self.crew.progress))}\n\n"
-                await asyncio.sleep(PATIENCE)
-                quiet += PATIENCE
-                if quiet > 15:
-                    quiet = 0.0
-                    yield ": still here\n\n"
-        finally:
-            self._listeners -= 1
+        while True:
+            if (version := self.library.version) != seen:
+                seen, quiet = version, 0.0
+                yield f"event: changed\ndata: {version}\n\n"
+            if (version := self.crew.version) != heard:
+                heard, quiet = version, 0.0
+                yield f"event: progress\ndata: {json.dumps(dict(self.crew.progress))}\n\n"
+            await asyncio.sleep(PATIENCE)
+            quiet += PATIENCE
+            if quiet > 15:
+                quiet = 0.0
+                yield ": still here\n\n"
 
     # Clips
 
