@@ -6,9 +6,11 @@ from pathlib import Path
 
 from edit_your_motion.cli import app
 from edit_your_motion.cli.help import Flag, list_commands, list_flags
-from edit_your_motion.cli.settings import SHORT_FORMS
+from edit_your_motion.cli.machines import MACHINES
+from edit_your_motion.cli.settings import OUTPUT, SHORT_FORMS
 
 EDIT = ("edit",)
+USUAL = ("--config", "--quiet", "--verbose")
 PAGE = Path(__file__).with_name("cli.md")
 INTRODUCTION = """# Command line
 
@@ -16,9 +18,7 @@ INTRODUCTION = """# Command line
 has what none before it takes, and below is every [setting](#settings) once. All of it can stand in a YAML file too
 (`eym config` prints one, `--config FILE` reads it): defaults lie under the file, and the file under flags. A switch
 `--x.y` is taken back by `--x.no-y`; what takes several values is repeated for each, and emptied by `--x.empty-y`.
-Defaults are in brackets.
-
-Written by `python docs/write_cli.py` from the program itself; a test compares them."""
+Defaults are in brackets."""
 
 
 def render() -> str:
@@ -46,9 +46,16 @@ def render() -> str:
         told_settings = links[path]
         if path != EDIT and len(others) < len(whole) / 2 and set(links[path]) <= set(whole):
             told_settings = [f"the settings of {_link(EDIT)}" + (f" but {', '.join(others)}" if others else "")]
-        notes += [", ".join([*(f"`{flag.names[0]}`" for flag in flags[path] if flag.shared), *told_settings])]
+        notes += [", ".join([*_tell_shared(flags[path]), *told_settings])]
         parts += [f"Also {'; '.join(filter(None, notes))}."] if any(notes) else []
-    parts += ["## In common", _list(common.values()), "## Settings"]
+    apart = [flag for flag in common.values() if flag.group == MACHINES.name]
+    parts += [
+        "## In common",
+        _list(flag for flag in common.values() if flag not in apart),
+        "### Machines",
+        _list(apart),
+    ]
+    parts += ["## Settings"]
     parts.append(
         "Short forms, in `edit`, `tune`, `apply`, `prepare` and `evaluate`: "
         + ", ".join(f"`{short}` for `{full}`" for short, full in SHORT_FORMS.items())
@@ -82,6 +89,15 @@ def _collect_sections(
             assert known == members, f"the settings '{name}' are not the same everywhere"
             links[path].append(f"[{name}](#{name})")
     return sections, links
+
+
+def _tell_shared(flags: list[Flag]) -> list[str]:
+    """What a command takes that others take too, in few words."""
+    names = {group: [flag.names[0] for flag in flags if flag.group == group] for group in (OUTPUT.name, MACHINES.name)}
+    usual = [name for name in names[OUTPUT.name] if name in USUAL]
+    told = ["[the usual](#in-common)"] if len(usual) == len(USUAL) else [f"`{name}`" for name in usual]
+    told += [f"`{name}`" for name in names[OUTPUT.name] if name not in USUAL]
+    return told + (["[machines](#machines)"] if names[MACHINES.name] else [])
 
 
 def _link(path: tuple[str, ...]) -> str:

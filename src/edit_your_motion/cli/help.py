@@ -111,7 +111,7 @@ class Flag:
     @property
     def shared(self) -> bool:
         """Whether it is one that commands have in common."""
-        return self.group == OUTPUT.name
+        return self.group != "Options"
 
     @property
     def usage(self) -> str:
