@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from edit_your_motion.config import AlignmentConfig
 from edit_your_motion.errors import PersonError
 from edit_your_motion.people.clip_warnings import describe_cuts, describe_motion, describe_person
+from edit_your_motion.people.formats.joint_layouts import COCO_JOINTS, arrange
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
 from edit_your_motion.people.plausibility import find_implausible
 from edit_your_motion.people.tracking.gaps import find_fillable, longest_run
@@ -185,3 +186,24 @@ def test_no_view_from_the_side_or_aslant_is_taken_for_no_body(build: Build, name
         turned = Rotation.from_euler("yx", (around, down), degrees=True).apply(joints.reshape(-1, 3))
         filmed = Camera(distance=3.5).film(turned.reshape(joints.shape) - (0, 1, 0))
         assert not find_implausible(filmed).any()
+
+
+H36M = (
+    "hip", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "spine", "neck", "nose",
+    "head", "left_shoulder", "left_elbow", "left_wrist", "right_shoulder", "right_elbow", "right_wrist",
+)  # fmt: skip
+"""Human3.6M's order, which has as many joints as COCO's."""
+
+
+@pytest.mark.parametrize("order", ["Human3.6M", "COCO and a neck", "OpenPose without an ear"])
+@pytest.mark.parametrize("name", ["dance", "walk", "jump", "spread"])
+def test_joints_in_another_order_are_no_body_s(name: str, order: str) -> None:
+    """A tool's numbers do not say what they are of; as many may be of other joints."""
+    body = figure(name).body
+    named = {joint: body[:, index] for joint, index in JOINT.items()}
+    named |= {"hip": (named["right_hip"] + named["left_hip"]) / 2, "head": 1.5 * named["nose"] - 0.5 * named["neck"]}
+    named["spine"] = (named["hip"] + named["neck"]) / 2
+    orders = {"Human3.6M": H36M, "COCO and a neck": (*COCO_JOINTS, "neck"), "OpenPose without an ear": BODY_JOINTS[:17]}
+    written = np.stack([named[joint] for joint in orders[order]], axis=1)
+    read = np.stack([arrange("k", points).body for points in written.astype(np.float32)])
+    assert find_implausible(Keypoints(read, 512, 512)).mean() > 0.7

@@ -70,6 +70,38 @@ def test_through_black_to_another_scene_is_one() -> None:
     assert not len(find_cuts(np.stack([*ONE, *dark, *back, *ONE]), RATE))
 
 
+def dissolve(one: np.ndarray, other: np.ndarray, count: int) -> np.ndarray:
+    """The last frames of one film run over into the first ones of another."""
+    share = np.linspace(0, 1, count + 2)[1:-1, None, None, None]
+    mixed = one[-count:] * (1 - share) + other[:count] * share
+    return np.concatenate([one[:-count], mixed.astype(np.uint8), other[count:]])
+
+
+@pytest.fixture(scope="module")
+def real(clips: Path) -> list[np.ndarray]:
+    """The first 90 frames of three real clips."""
+    names = ("tai-chi", "basketball", "juggle")
+    return [read_video(clips / f"{name}.mp4", frames=90, stride=1, fit=Fit(120, 160)).frames for name in names]
+
+
+@pytest.mark.parametrize("count", [6, 30])
+def test_a_dissolve_to_another_scene_is_one(real: list[np.ndarray], count: int) -> None:
+    for one, other in zip(real, [*real[1:], real[0]], strict=True):
+        (found,) = find_cuts(dissolve(one, other, count), RATE)
+        assert abs(found - (90 - count / 2)) <= count / 2
+
+
+def test_what_moves_in_real_clips_is_none(real: list[np.ndarray]) -> None:
+    for frames in real:
+        assert not len(find_cuts(frames, RATE))
+
+
+def test_a_slow_change_of_light_is_none() -> None:
+    clip = film(paint(6), 60)
+    lit = clip * np.linspace(0.5, 1.2, 60)[:, None, None, None]
+    assert not len(find_cuts(np.clip(lit, 0, 255).astype(np.uint8), RATE))
+
+
 def test_real_clips_have_none_and_between_them_is_one(clips: Path) -> None:
     films = [
         read_video(clips / f"{name}.mp4", frames=20, stride=4, fit=Fit(120, 160))

@@ -1,5 +1,6 @@
 """Clips as phones, cameras, screen recorders and editors write them: shown as players show them."""
 
+import re
 import struct
 from fractions import Fraction
 from itertools import product
@@ -14,6 +15,7 @@ from jaxtyping import Float64, UInt8, UInt16
 from edit_your_motion.errors import VideoError
 from edit_your_motion.video import probe, read_video
 from edit_your_motion.video.colours import KNEE, Colours, to_ordinary
+from edit_your_motion.video.reading import describe_gaps
 from foreign_files import (
     CASES,
     ORIENTATIONS,
@@ -186,8 +188,8 @@ def test_matrices_that_are_not_read_are_named(tmp_path: Path) -> None:
 UNIT = 1 << 16
 
 
-def turned(path: Path, matrix: tuple[int, int, int, int], aspect: Fraction = Fraction(1)) -> Path:
-    """The quarters as H.264 in MP4, with this matrix in the header of the track."""
+def quarters(path: Path, aspect: Fraction = Fraction(1)) -> Path:
+    """The quarters as H.264."""
     with av.open(str(path), "w") as container:
         track = container.add_stream("libx264", rate=10, options={"crf": "5"})
         track.height, track.width, track.pix_fmt = *QUARTERS.shape[:2], "yuv420p"
@@ -195,7 +197,12 @@ def turned(path: Path, matrix: tuple[int, int, int, int], aspect: Fraction = Fra
         for _ in range(3):
             container.mux(track.encode(av.VideoFrame.from_ndarray(QUARTERS, format="rgb24")))
         container.mux(track.encode(None))
-    content = path.read_bytes()
+    return path
+
+
+def turned(path: Path, matrix: tuple[int, int, int, int], aspect: Fraction = Fraction(1)) -> Path:
+    """The quarters in MP4, with this matrix in the header of the track."""
+    content = quarters(path, aspect).read_bytes()
     at = content.index(b"tkhd") + 4 + 40  # version and flags, times, track, duration, layer, group, volume
     upright = struct.pack(">9i", UNIT, 0, 0, 0, UNIT, 0, 0, 0, 1 << 30)
     assert content[at : at + 36] == upright
@@ -435,3 +442,98 @@ def test_half_a_clip_that_starts_late_is_noticed(tmp_path: Path, suffix: str) ->
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 4 // 10])
     with pytest.raises(VideoError, match="breaks off"):
         read_video(path)
+
+
+def with_aperture(path: Path, *numbers: int) -> Path:
+    """The MP4 with a clean aperture: its width, its height, and how far it lies right of and below the middle."""
+    data = path.read_bytes()
+    aperture = struct.pack(">I4s8i", 40, b"clap", *(value for number in numbers for value in (number, 1)))
+    begin = data.find(b"avc1", data.find(b"stsd")) - 4
+    end = begin + int.from_bytes(data[begin : begin + 4], "big")
+    grown = bytearray(data)
+    boxes = [data.find(name) - 4 for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")]
+    for at in (*boxes, begin):
+        grown[at : at + 4] = (int.from_bytes(data[at : at + 4], "big") + len(aperture)).to_bytes(4, "big")
+    grown[end:end] = aperture
+    path.write_bytes(grown)
+    return path
+
+
+def with_pixel_crop(path: Path, *, top: int, bottom: int, left: int, right: int) -> Path:
+    """The Matroska file with so many pixels said to be cut off."""
+    data = path.read_bytes()
+    sides = {0x54BB: top, 0x54AA: bottom, 0x54CC: left, 0x54DD: right}
+    added = b"".join(struct.pack(">HBB", name, 0x81, value) for name, value in sides.items())
+    grown, at, parents = bytearray(data), 0, []
+    # From the segment to the picture; the tracks are named in an index before them too.
+    for name in (b"\x18\x53\x80\x67", b"(?<!\x84)\x16\x54\xae\x6b", b"\xae", b"\xe0"):
+        found = re.compile(name).search(data, at)
+        assert found is not None
+        size = found.end()
+        at = size + 9 - data[size].bit_length()
+        parents.append((size, at))
+    for size, end in parents:
+        grown[size:end] = (int.from_bytes(data[size:end], "big") + len(added)).to_bytes(end - size, "big")
+    grown[at:at] = added
+    path.write_bytes(grown)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
+@pytest.mark.parametrize("number", [1, 6])
+def test_what_a_container_cuts_off_is_not_shown(tmp_path: Path, suffix: str, number: int) -> None:
+    """Of a frame of 96x64 in quarters, rows 10 to 59 and columns 16 to 87 are left."""
+    path = tmp_path / f"a.{suffix}"
+    path = quarters(path) if suffix == "mkv" else turned(path, ORIENTATIONS[number][0])
+    whole = read_video(path).frames
+    if suffix == "mkv":
+        with_pixel_crop(path, top=10, bottom=4, left=16, right=8)
+    else:
+        with_aperture(path, 72, 50, 4, 3)
+    lying = number == 6 and suffix != "mkv"
+    left = whole[:, 16:88, 4:54] if lying else whole[:, 10:60, 16:88]
+    np.testing.assert_array_equal(read_video(path).frames, left)
+    info = probe(path)
+    assert (info.height, info.width) == left.shape[1:3]
+
+
+@pytest.mark.parametrize("numbers", [(0, 0, 0, 0), (960, 640, 0, 0), (72, 50, 90, 0)])
+def test_a_clean_aperture_that_makes_no_sense_is_passed_over(tmp_path: Path, numbers: tuple[int, ...]) -> None:
+    path = quarters(tmp_path / "a.mp4")
+    whole = read_video(path).frames
+    np.testing.assert_array_equal(read_video(with_aperture(path, *numbers)).frames, whole)
+
+
+def test_a_part_of_a_recording_is_read_from_its_first_whole_picture(tmp_path: Path) -> None:
+    """Cut out of a transport stream, the first pictures need others that are not there; no end is missing for that."""
+    data = film(tmp_path / "a.ts", range(12)).read_bytes()
+    assert levels(read_video(tmp_path / "a.ts").frames) == list(range(12))
+    packets = [data[at : at + 188] for at in range(0, len(data), 188)]
+    begins = [at for at, packet in enumerate(packets) if packet[1:3] == b"\x41\x00"]  # of pictures
+    (tmp_path / "b.ts").write_bytes(b"".join([*packets[: begins[0]], *packets[begins[2] :]]))
+    assert levels(read_video(tmp_path / "b.ts").frames) == list(range(5, 12))
+
+
+def test_a_short_film_of_flash_is_whole(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.flv", range(6), b_frames=2)
+    assert levels(read_video(path).frames) == list(range(6))
+
+
+def test_interlaced_film_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        track = container.add_stream("libx264", rate=25, options={"x264-params": "interlaced=1"})
+        track.height, track.width, track.pix_fmt = 64, 64, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+        container.mux([*track.encode(frame), *track.encode(None)])
+    assert "interlaced" in " ".join(probe(path).warnings)
+    assert not probe(film(tmp_path / "b.mp4", range(2))).warnings
+
+
+def test_a_hole_in_a_film_is_said() -> None:
+    even = np.arange(60) / 25
+    (said,) = describe_gaps(np.delete(even, np.arange(20, 41)))
+    assert "after 0.76 s none comes for 0.88 s" in said
+    held = np.cumsum(np.random.default_rng(0).choice([0.03, 0.06, 0.25], 60))  # as of a screen recording
+    for times in (even, even[::5] * 3, even[:1], held, np.delete(even, [7, 8])):
+        assert describe_gaps(times) == ()

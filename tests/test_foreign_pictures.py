@@ -408,3 +408,18 @@ def test_truncated(tmp_path: Path, suffix: str, share: float) -> None:
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     with pytest.raises(VideoError, match=r"breaks off|damaged"):
         read_video(path)
+
+
+def test_the_picture_before_an_animation_is_no_frame(tmp_path: Path) -> None:
+    """APNG may begin with one for those who know no animations."""
+    hidden, *shown = (Image.new("RGB", (16, 16), (level, 0, 0)) for level in (250, 100, 200))
+    hidden.save(tmp_path / "a.png", save_all=True, append_images=shown, default_image=True, duration=100)
+    assert read_video(tmp_path / "a.png").frames[:, 0, 0, 0].tolist() == [100, 200]
+    assert probe(tmp_path / "a.png").frames == 2
+
+
+@pytest.mark.parametrize(("second", "said"), [((16, 16), True), ((4, 4), False)], ids=["clip", "preview"])
+def test_pages_of_a_tiff_are_said(tmp_path: Path, second: tuple[int, int], said: bool) -> None:
+    Image.new("L", (16, 16)).save(tmp_path / "a.tif", save_all=True, append_images=[Image.new("L", second)])
+    assert len(read_video(tmp_path / "a.tif").frames) == 1
+    assert ("of 2 pages the first is read" in " ".join(probe(tmp_path / "a.tif").warnings)) == said

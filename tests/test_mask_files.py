@@ -10,7 +10,7 @@ from PIL import Image
 
 from edit_your_motion.errors import PersonError
 from edit_your_motion.people.formats.mask_files import list_masks, read_masks
-from edit_your_motion.people.formats.precomputed import load_precomputed
+from edit_your_motion.people.formats.precomputed import load_precomputed, load_ready_masks
 from edit_your_motion.video import write_video
 
 FRAMES, HEIGHT, WIDTH = 5, 72, 96
@@ -164,6 +164,40 @@ def test_several_labels_are_asked_about(
         read_masks(folder, 7)
 
 
+ARRAYS: dict[str, np.ndarray] = {
+    "truth values": WALK,
+    "0 and 255": WALK.astype(np.uint8) * 255,
+    "a channel first": WALK[:, None],
+    "a channel last": WALK[..., None].astype(np.int64),
+    "16 bits": WALK.astype(np.uint16) * 65535,
+}
+
+
+@pytest.mark.parametrize("way", ARRAYS)
+def test_arrays_of_masks_are_read(tmp_path: Path, way: str) -> None:
+    np.save(tmp_path / "masks.npy", ARRAYS[way])
+    np.savez(tmp_path / "masks.npz", masks=ARRAYS[way])
+    for path in (tmp_path / "masks.npy", tmp_path / "masks.npz"):
+        np.testing.assert_array_equal(load_ready_masks(path), WALK)
+
+
+@pytest.mark.parametrize("name", ["masks.npy", "masks.npz"])
+def test_labels_in_arrays_are_asked_about_and_inverted_ones_noticed(tmp_path: Path, name: str) -> None:
+    def write(array: np.ndarray) -> Path:
+        np.savez(tmp_path / "masks.npz", masks=array)
+        np.save(tmp_path / "masks.npy", array)
+        return tmp_path / name
+
+    labels = write(LABELS.astype(np.int32))
+    with pytest.raises(PersonError, match=r"understood as labels, 1 .* 2"):
+        load_ready_masks(labels)
+    np.testing.assert_array_equal(load_ready_masks(labels, 1), LABELS == 1)
+    with pytest.raises(PersonError, match="look inverted"):
+        load_ready_masks(write(~WALK))
+    with pytest.raises(PersonError, match=r"got float32 \(\d+, \d+, \d+\)"):
+        load_ready_masks(write(WALK.astype(np.float32)))
+
+
 @pytest.mark.parametrize("way", ["0 and 255", "0 and 1", "shades", "red on black", "one bit"])
 def test_inverted_masks_are_noticed_and_turned(tmp_path: Path, way: str) -> None:
     folder = save(tmp_path / "masks", [WAYS[way](~mask) for mask in WALK])
@@ -176,10 +210,11 @@ def test_a_mask_of_everything_is_no_inverted_one(tmp_path: Path) -> None:
     assert read_masks(save(tmp_path / "masks", [grey(np.full((8, 8), 255))] * 2)).all()
 
 
-def test_masks_among_other_pictures_are_picked_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["{}_mask.png", "{}-matte.png", "alpha_{:04d}.png", "f{}.seg.png", "{}_Masks.png"])
+def test_masks_among_other_pictures_are_picked_out(tmp_path: Path, name: str) -> None:
     folder = save(tmp_path / "clip", [coloured(mask * 1, GREEN, RED) for mask in WALK], "{}.png")
-    save(folder, [grey(mask * 255) for mask in WALK], "{}_mask.png")
-    assert [path.name for path in list_masks(folder)] == [f"{index}_mask.png" for index in range(FRAMES)]
+    save(folder, [grey(mask * 255) for mask in WALK], name)
+    assert [path.name for path in list_masks(folder)] == [name.format(index) for index in range(FRAMES)]
     np.testing.assert_array_equal(read_masks(folder), WALK)
 
 

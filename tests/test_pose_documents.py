@@ -300,6 +300,54 @@ def test_what_is_not_understood_is_named(tmp_path: Path, content: Any, message: 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("numbers", [2, 3])
+@pytest.mark.parametrize("count", [17, 18])
+def test_a_row_of_an_array_may_be_a_frame(tmp_path: Path, numbers: int, count: int) -> None:
+    points = BODY[:, COCO] if count == 17 else BODY
+    np.save(tmp_path / "k.npy", points[..., :numbers].reshape(FRAMES, -1))
+    read = load_precomputed(tmp_path / "k.npy", **SHAPE).keypoints
+    assert read is not None
+    np.testing.assert_allclose(read.body[..., :2], BODY[..., :2], rtol=1e-6)
+
+
+def a_hand(x: float, y: float) -> list[list[float]]:
+    """A small hand that hangs down from a wrist."""
+    return [[x + index % 5, y + index] for index in range(21)]
+
+
+TABLES = {
+    "person by person": lambda lefts, rights: [lefts[0], rights[0], lefts[1], rights[1]],
+    "side by side": lambda lefts, rights: [*lefts, *rights],
+    "the other person first": lambda lefts, rights: [rights[1], lefts[1], lefts[0], rights[0]],
+    "one not found": lambda lefts, rights: [rights[0], lefts[1], rights[1]],
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("person", [1, 2])
+def test_hands_hang_on_their_own_wrists(tmp_path: Path, name: str, person: int) -> None:
+    """The annotators' tables list hands in orders of their own, and leave out those that they do not find."""
+    bodies = [[[left + index, 100 + 5 * index] for index in range(18)] for left in (100, 400)]
+    wrists = {side: BODY_JOINTS.index(f"{side}_wrist") for side in ("left", "right")}
+    for body in bodies:
+        body[wrists["left"]][0] += 80
+        body[wrists["right"]][0] -= 80
+    lefts, rights = ([a_hand(*body[wrists[side]]) for body in bodies] for side in ("left", "right"))
+    content = {
+        "bodies": {"candidate": [*bodies[0], *bodies[1]], "subset": [list(range(18)), list(range(18, 36))]},
+        "hands": TABLES[name](lefts, rights),
+        "faces": [],
+    }
+    (tmp_path / "k.json").write_text(json.dumps(content))
+    read = read_poses(tmp_path / "k.json", person=person, **SHAPE)
+    assert read.hands is not None
+    for side, hands in enumerate((lefts, rights)):
+        if name == "one not found" and (person, side) == (1, 0):
+            assert not read.hands[0, side, :, 2].any()
+        else:
+            np.testing.assert_allclose(read.hands[0, side, :, :2], hands[person - 1])
+
+
 def test_arrays_of_objects_are_never_unpickled(tmp_path: Path) -> None:
     np.save(tmp_path / "k.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (9999999, 99, 18, 3), }".ljust(117) + b"\n"

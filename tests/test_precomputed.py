@@ -149,7 +149,7 @@ def test_arrays_are_checked(tmp_path: Path, dancer: Keypoints) -> None:
         ({"body": broken}, "frame 2, right_elbow"),
         ({"height": 0}, "height"),
         ({"hands": np.zeros((3, 2, 21, 3))}, "hands: expected"),
-        ({"masks": np.zeros((5, 8, 8), bool)}, "with somebody in it"),
+        ({"masks": np.zeros((5, 8, 8), bool)}, "empty masks"),
         ({"masks": np.ones((5, 8, 8))}, "got float64"),
     ):
         np.savez(tmp_path / "a.npz", **{**good, **change})

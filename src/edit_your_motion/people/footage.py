@@ -27,7 +27,7 @@ from edit_your_motion.video import (
     locate_frames,
     probe,
 )
-from edit_your_motion.video.reading import LARGEST_CLIP
+from edit_your_motion.video.reading import LARGEST_CLIP, describe_gaps
 
 Source = str | Path | Video
 """A file or folder, or frames in memory."""
@@ -113,6 +113,7 @@ def find_footage(source: Source, selection: Selection, progress: Progress) -> Fo
                 on_frame=lambda _: advance(),
             )
             empty = Video(nothing, located.fps, path, located.start)
+            info = replace(info, warnings=(*info.warnings, *describe_gaps(located.times)))
             return Footage(path, info, selection, located.times, located.chosen, empty)
     chosen = selection.indices(len(source.frames), source.fps)
     if not len(chosen):

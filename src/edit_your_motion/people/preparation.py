@@ -224,7 +224,7 @@ def prepare_source(
     cuts = describe_cuts(found.video.frames, found.video.fps, clip.start, "source")
     person = describe_person(found.keypoints, found.masks)
     fewer = () if still else _say_fewer(clip, found.video)
-    concerns = (*info.warnings, *fewer, *canvas.warnings, *_say_cut(found, sought.placement), *cuts, *person)
+    concerns = (*footage.info.warnings, *fewer, *canvas.warnings, *_say_cut(found, sought.placement), *cuts, *person)
     found = _with_concerns(found, source, concerns)
     if people.plate is not None:
         found = replace(found, plate=load_plate(people.plate, replace(canvas.fit(), place=found.place), len(found)))
@@ -267,8 +267,9 @@ def prepare_reference(source: Source, clip: ClipConfig, people: PeopleConfig, pr
             f"expected the person in at least {LEAST_SEEN:.0%} of the {len(film.frames)} frames of {footage.name}, "
             f"got {there.sum()}; {_suggest(there, film, clip.start, 'reference')}"
         )
-    concerns = (*_say_fewer(clip, film), *describe_cuts(film.frames, film.fps, clip.start, "reference"))
-    return _with_concerns(found, source, (*info.warnings, *concerns, *describe_person(found.keypoints, found.masks)))
+    concerns = (*footage.info.warnings, *_say_fewer(clip, film))
+    concerns += describe_cuts(film.frames, film.fps, clip.start, "reference")
+    return _with_concerns(found, source, (*concerns, *describe_person(found.keypoints, found.masks)))
 
 
 def prepare_skeletons(path: Path, clip: ClipConfig, person: int | None) -> PreparedClip:

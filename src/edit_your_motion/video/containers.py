@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 
 from edit_your_motion.errors import OutOfMemoryError, VideoError, counted, ran_out_of_memory
 from edit_your_motion.video.clip import LARGEST_RATE, LONGEST, STILL_RATE, TimedFrame, VideoInfo, check_sides
+from edit_your_motion.video.cropping import Crop, read_crop
 from edit_your_motion.video.orientation import read_orientation
 from edit_your_motion.video.rendering import read_colours, read_peak, render
 from edit_your_motion.video.tracks import choose_track, decode_frames
@@ -29,8 +30,10 @@ OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
 FROM_ZERO = frozenset({"matroska,webm", "nut", "asf", "avi"})
 # FFmpeg's mark of containers whose clock may start anew (AVFMT_TS_DISCONT), and the seconds that no pause lasts there.
 STARTS_ANEW, LONGEST_GAP = 0x0200, 10
-# A file whose picture track ends before this share of its own stated length has lost its end.
-COMPLETE_SHARE = Fraction(9, 10)
+COMBED = "the film is interlaced: what moves is combed, every other line a moment later; deinterlace it first"
+# A file whose picture track ends before this share of its own stated length has lost its end, unless two frames make up
+# for it: by so many decoding runs ahead of showing, and some containers count them.
+COMPLETE_SHARE, AHEAD = Fraction(9, 10), 2
 
 
 @contextmanager
@@ -63,9 +66,15 @@ def _rate(track: av.VideoStream) -> Fraction:
     return guessed[0] if guessed and abs(guessed[0] / mean - 1) < Fraction(1, 100) else mean
 
 
-def _square_width(frame: av.VideoFrame, track: av.VideoStream) -> int:
-    """The frame's width once its pixels are square."""
-    return max(1, round(frame.width * Fraction(track.sample_aspect_ratio or 1)))
+def _square_width(frame: av.VideoFrame, track: av.VideoStream, crop: Crop) -> int:
+    """The width of what is shown of the frame once its pixels are square."""
+    return max(1, round((frame.width - crop.left - crop.right) * Fraction(track.sample_aspect_ratio or 1)))
+
+
+def _find_crop(path: Path, container: av.container.InputContainer, frame: av.VideoFrame) -> Crop:
+    """What the container cuts off its frames; of several tracks nobody could say which it is of."""
+    alone = len(container.streams.video) == 1
+    return read_crop(path, container.format.name, frame.width, frame.height) if alone else Crop()
 
 
 def _stamp(frame: av.VideoFrame, container: av.container.InputContainer) -> Fraction | None:
@@ -101,12 +110,14 @@ def picture_origin(path: Path) -> Fraction:
 def _stated_length(container: av.container.InputContainer, track: av.VideoStream, origin: Fraction) -> Fraction | None:
     """How long the file says that its pictures last, in seconds; the whole file's length may be that of its sound."""
     if track.duration:
-        length = in_seconds(track.duration, track.time_base)
+        length, begin = in_seconds(track.duration, track.time_base), in_seconds(track.start_time or 0, track.time_base)
     elif container.duration and len(container.streams) == 1:
-        length = in_seconds(container.duration, None)
+        length, begin = in_seconds(container.duration, None), in_seconds(container.start_time or 0, None)
     else:
         return None
-    return length - origin if container.format.name in FROM_ZERO and length > origin else length
+    # Cut out of a recording, it may begin with frames that nobody can decode without those before.
+    late = origin if container.format.name in FROM_ZERO else max(origin - begin, Fraction(0))
+    return length - late if length > late else length
 
 
 def probe_container(path: Path) -> VideoInfo:
@@ -118,14 +129,15 @@ def probe_container(path: Path) -> VideoInfo:
     with open_container(path) as container:
         track = choose_track(container, path)
         frame = _first_frame(container, track, path)
-        width, height = _square_width(frame, track), frame.height
+        crop = _find_crop(path, container, frame)
+        width, height = _square_width(frame, track, crop), frame.height - crop.top - crop.bottom
         check_sides(path, width, height)
-        pixel_aspect = width / frame.width
+        pixel_aspect = width / (frame.width - crop.left - crop.right)
         if read_orientation(frame).turned:
             width, height, pixel_aspect = height, width, 1 / pixel_aspect
         duration = _stated_length(container, track, _stamp(frame, container) or Fraction(0))
         duration = duration or in_seconds(container.duration or 0, None) or None
-        warning = read_colours(frame).warning
+        combed = COMBED if frame.interlaced_frame else None
         return VideoInfo(
             track.frames or None,
             _rate(track),
@@ -134,7 +146,7 @@ def probe_container(path: Path) -> VideoInfo:
             None if duration is None else float(duration),
             bool(container.streams.audio),
             pixel_aspect,
-            () if warning is None else (warning,),
+            tuple(warning for warning in (read_colours(frame).warning, combed) if warning is not None),
         )
 
 
@@ -195,7 +207,7 @@ def iterate_container(path: Path, start: Fraction, seek: bool = True) -> Generat
     with open_container(path) as container:
         track = choose_track(container, path)
         clock = _Clock(container, origin, 1 / _rate(track))
-        failure, count, peak = None, 0, None
+        failure, count, peak, crop = None, 0, None, Crop()
         try:
             if origin is not None:
                 container.seek(int((start + origin) / in_seconds(1, track.time_base)), stream=track)
@@ -205,22 +217,28 @@ def iterate_container(path: Path, start: Fraction, seek: bool = True) -> Generat
                     raise VideoError(f"{path} is damaged: a frame at {float(time):g} s is beyond a day: convert it")
                 if origin is not None and count == 0 and time > start:
                     break  # an index that leads behind the place it was asked for
-                width = _square_width(frame, track)
+                crop = _find_crop(path, container, frame) if count == 0 else crop
+                shown_of = crop if crop.leaves_of(frame.width, frame.height) else Crop()
+                width = _square_width(frame, track, shown_of)
                 check_sides(path, width, frame.height)
                 count, peak = count + 1, peak or read_peak(frame)
-                yield TimedFrame(time, shown, partial(_show, path, frame, width, peak))
+                yield TimedFrame(time, shown, partial(_show, path, frame, width, shown_of, peak))
         except av.error.FFmpegError as error:
             failure = error
         stated = _stated_length(container, track, clock.origin or Fraction(0))
     if origin is not None and count == 0:
         yield from iterate_container(path, start, seek=False)
-    elif failure is not None or (stated is not None and not clock.jumped and clock.end < stated * COMPLETE_SHARE):
+    elif failure is not None or (stated is not None and not clock.jumped and _lacks_end(clock, stated)):
         length = f" of {float(stated):.2f}" if stated else ""
         _require_memory(failure)
         raise VideoError(
             f"{path} breaks off: {counted(count, 'frame')}, up to {float(clock.end):.2f}{length} s, could be read"
             f"{f' ({failure.strerror})' if failure else ''}: get the whole file, or ask for fewer frames"
         ) from failure
+
+
+def _lacks_end(clock: _Clock, stated: Fraction) -> bool:
+    return clock.end < stated * COMPLETE_SHARE and stated - clock.end > AHEAD * clock.period
 
 
 def _require_memory(error: Exception | None) -> None:
@@ -233,9 +251,9 @@ def _require_memory(error: Exception | None) -> None:
         raise OutOfMemoryError() from error
 
 
-def _show(path: Path, frame: av.VideoFrame, width: int, peak: float | None) -> UInt8[np.ndarray, "h w 3"]:
+def _show(path: Path, frame: av.VideoFrame, width: int, crop: Crop, peak: float | None) -> UInt8[np.ndarray, "h w 3"]:
     try:
-        return render(frame, width, peak)
+        return render(frame, width, crop, peak)
     except VideoError as error:
         raise VideoError(f"{path}: {error}") from error
     except (av.error.FFmpegError, ValueError) as error:

@@ -38,8 +38,19 @@ _FADE = 0.5
 """Seconds before and after a plain picture in which a fade to it and out of it has begun and ended."""
 
 
+_DISSOLVES = (0.2, 0.4, 0.8, 1.5)
+"""Seconds before and after the middle of a dissolve at which the two scenes are looked for alone."""
+
+_MIXED, _RISES = 0.35, 0.1
+"""How far a mixture may be from what two scenes give, as a share of how far these are apart; and by how much more of
+the later scene is in it towards the end of a dissolve."""
+
+_APART = 12.0
+"""Least difference of two scenes, 0 to 255 in the mean square."""
+
+
 def find_cuts(frames: UInt8[np.ndarray, "f h w 3"], fps: Fraction) -> Int[np.ndarray, " cuts"]:
-    """The frames, counted from 0, with which another scene begins than the one before; a dissolve is not seen.
+    """The frames, counted from 0, with which another scene begins than the one before; of a dissolve its middle.
 
     Args:
         frames: of any size.
@@ -47,7 +58,7 @@ def find_cuts(frames: UInt8[np.ndarray, "f h w 3"], fps: Fraction) -> Int[np.nda
     """
     small = [_shrink(frame) for frame in frames]
     passing, fade = max(1, round(_PASSING * fps)), max(1, round(_FADE * fps))
-    cuts, last = _find_fades(small, fade), 0
+    cuts, last = _find_fades(small, fade) + _find_dissolves(small, fps), 0
     for frame in range(1, len(small)):
         if _tell_apart(small[last], small[frame]) < UNLIKE:
             last = frame
@@ -66,7 +77,7 @@ def list_scenes(cuts: Int[np.ndarray, " cuts"], count: int) -> list[range]:
 
 def _find_fades(small: list[Float32[np.ndarray, "_ _ 3"]], fade: int) -> list[int]:
     """The ends of plain pictures, black ones say, that come after one scene and before another."""
-    plain = [frame.mean(axis=-1).std() < _FLAT for frame in small]
+    plain = list(map(_is_plain, small))
     ends = [frame for frame in range(1, len(small)) if plain[frame - 1] and not plain[frame]]
     found = []
     for end in ends:
@@ -75,6 +86,47 @@ def _find_fades(small: list[Float32[np.ndarray, "_ _ 3"]], fade: int) -> list[in
         if begin > 0 and _tell_apart(small[before], small[after]) >= UNLIKE:
             found.append(end)
     return found
+
+
+def _is_plain(frame: Float32[np.ndarray, "h w 3"]) -> bool:
+    return bool(frame.mean(axis=-1).std() < _FLAT)
+
+
+def _find_dissolves(small: list[Float32[np.ndarray, "_ _ 3"]], fps: Fraction) -> list[int]:
+    """The middles of dissolves: frames that are mixtures of one before and one after, which show different scenes."""
+    found: list[int] = []
+    for seconds in _DISSOLVES:
+        reach = round(seconds * fps)
+        if reach < 2:
+            continue
+        middles = []
+        for frame in range(reach, len(small) - reach):
+            before, after = small[frame - reach], small[frame + reach]
+            quarter = reach // 2
+            parts = [_mix_of(before, after, small[at]) for at in (frame - quarter, frame, frame + quarter)]
+            shares = [share for share, _ in parts]
+            rises = shares[0] + _RISES < shares[1] < shares[2] - _RISES
+            if rises and max(off for _, off in parts) < _MIXED:
+                middles.append((abs(shares[1] - 0.5), frame))
+        for _, frame in sorted(middles):
+            if any(map(_is_plain, small[frame - reach : frame + reach + 1])):
+                continue  # a fade
+            near = any(abs(frame - other) <= max(2 * reach, round(fps)) for other in found)
+            if not near and _tell_apart(small[frame - reach], small[frame + reach]) >= UNLIKE:
+                found.append(frame)
+    return found
+
+
+def _mix_of(
+    before: Float32[np.ndarray, "h w 3"], after: Float32[np.ndarray, "h w 3"], frame: Float32[np.ndarray, "h w 3"]
+) -> tuple[float, float]:
+    """How much of the later picture is in a frame, and how far it is from such a mixture."""
+    change, part = after - before, frame - before
+    size = float((change**2).mean())
+    if size < _APART**2:
+        return 0.0, 1.0
+    share = float((part * change).mean()) / size
+    return share, float(np.sqrt(((part - share * change) ** 2).mean() / size))
 
 
 def _shrink(frame: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "_ _ 3"]:

@@ -116,19 +116,33 @@ def _delay(image: Image.Image) -> Fraction:
 
 def frame_count(image: Image.Image) -> int:
     """1 for every format but the animated ones: further pages and a camera's previews are no frames."""
-    return int(getattr(image, "n_frames", 1)) if image.format in ANIMATED else 1
+    return int(getattr(image, "n_frames", 1)) - _hidden(image) if image.format in ANIMATED else 1
+
+
+def _hidden(image: Image.Image) -> int:
+    """How many pictures come before the frames: APNG may begin with one for those who know no animations."""
+    return int(getattr(image, "default_image", False))
 
 
 def load_frame(image: Image.Image, index: int, path: Path) -> None:
     """Decode one frame of an open picture."""
     try:
-        image.seek(index)
+        image.seek(index + _hidden(image))
         image.load()
     except DAMAGE as error:
         count = frame_count(image)
         raise VideoError(
             f"{path} breaks off: {index} of its {count} frames could be read ({error}): get the whole file"
         ) from error
+
+
+def _say_pages(image: Image.Image) -> str | None:
+    """What to tell of a TIFF that is a clip in pages; smaller ones are a camera's previews."""
+    pages, size = int(getattr(image, "n_frames", 1)), image.size
+    if image.format != "TIFF" or pages < 2:
+        return None
+    image.seek(1)
+    return f"of {pages} pages the first is read: save each as a picture in a folder" if image.size == size else None
 
 
 def probe_picture(path: Path, fps: Fraction | None) -> VideoInfo:
@@ -139,8 +153,9 @@ def probe_picture(path: Path, fps: Fraction | None) -> VideoInfo:
             load_frame(image, 0, path)  # WebP tells the delay of a frame only once that is decoded
         rate = 1 / _delay(image) if count > 1 else fps or STILL_RATE
         width, height = _upright_size(image)
-        told = read_picture_colours(image, path).warning
-    return VideoInfo(count, rate, width, height, float(count / rate), has_audio=False, warnings=(told,) if told else ())
+        told = [read_picture_colours(image, path).warning, _say_pages(image)]
+    said = tuple(warning for warning in told if warning is not None)
+    return VideoInfo(count, rate, width, height, float(count / rate), has_audio=False, warnings=said)
 
 
 def iterate_picture(path: Path, fps: Fraction | None) -> Generator[TimedFrame, None, None]:

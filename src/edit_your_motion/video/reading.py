@@ -19,6 +19,9 @@ from edit_your_motion.video.pictures import is_picture, iterate_folder, iterate_
 
 LARGEST_CLIP = 4 * 2**30
 MOST_FRAMES = 20_000
+LONGEST_PAUSE, CLOCK, EVEN = 0.2, 0.002, 0.9
+"""Seconds without a frame that are noticed, by which clocks of files are rounded, and the share of equal steps of a
+clip that has a rate: phones and screen recordings have gaps by nature."""
 
 
 def _checked_path(path: Path | str) -> Path:
@@ -180,6 +183,25 @@ def locate_frames(
     _require(len(chosen), 1, path, start, end, stride, rate)
     stated = rate or probe(path).fps
     return Located(np.array(times), np.array(chosen, int), _true_rate(moments, stated / stride), float(moments[0]))
+
+
+def describe_gaps(times: Float[np.ndarray, " n"]) -> tuple[str, ...]:
+    """Whether frames are missing where they come evenly elsewhere, as in a damaged file.
+
+    Args:
+        times: of the frames, seconds, rising.
+    """
+    steps = np.diff(times)
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    gaps = np.flatnonzero(steps > max(LONGEST_PAUSE, 4 * usual))
+    if not len(gaps) or (np.abs(steps - usual) <= max(usual / 2, CLOCK)).mean() < EVEN:
+        return ()
+    at = int(gaps[0])
+    more = f" ({len(gaps)} such gaps)" if len(gaps) > 1 else ""
+    return (
+        f"frames are missing: after {times[at]:.2f} s none comes for {steps[at]:.2f} s{more}, where the clip will jump "
+        "or stand still: get the whole file, or take the part before or after",
+    )
 
 
 def _too_large(path: Path) -> str:

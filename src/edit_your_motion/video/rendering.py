@@ -20,6 +20,7 @@ from edit_your_motion.video.colours import (
     Colours,
     to_ordinary,
 )
+from edit_your_motion.video.cropping import Crop
 from edit_your_motion.video.orientation import read_orientation, read_side_data
 
 # By whether the colours are ordinary, for which eight bits are enough, and whether there is transparency.
@@ -55,12 +56,13 @@ def read_peak(frame: av.VideoFrame) -> float | None:
     return min(max(float(brightest), WHITE), LARGEST_PEAK) if brightest > 0 else None
 
 
-def render(frame: av.VideoFrame, width: int, peak: float | None) -> UInt8[np.ndarray, "h w 3"]:
+def render(frame: av.VideoFrame, width: int, crop: Crop, peak: float | None) -> UInt8[np.ndarray, "h w 3"]:
     """The frame as it is to be seen, in RGB.
 
     Args:
         frame: as it was decoded.
-        width: of the frame once its pixels are square, before it is turned.
+        width: of what is shown once its pixels are square, before it is turned.
+        crop: is not shown.
         peak: of the track, cd/m2, where it is known.
 
     Raises:
@@ -70,7 +72,10 @@ def render(frame: av.VideoFrame, width: int, peak: float | None) -> UInt8[np.nda
     depth = FORMATS[colours.is_ordinary, is_transparent]
     if (matrix := _matrix(frame)) is not None:
         frame.colorspace = matrix  # a matrix that is only asked for is not heeded by every PyAV
-    values = frame.reformat(width=width, format=depth).to_ndarray()
+    stretch = width / (frame.width - crop.left - crop.right)
+    values = frame.reformat(width=round(frame.width * stretch), format=depth).to_ndarray()
+    left = round(crop.left * stretch)
+    values = values[crop.top : frame.height - crop.bottom, left : left + width]
     shown = values[..., :3]
     if _is_grey(frame) and frame.color_range == ColorRange.MPEG:
         shown = _stretch_grey(shown)

@@ -4,6 +4,7 @@ White on black, the alpha of what was cut out, in 8 bits or 16: above the middle
 numbers, indices of a palette and colours are labels, of which one is the person and black nobody.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +31,12 @@ SEEN = 0.05
 COVERED = 0.9
 """Share of the picture's border that no person covers."""
 _ENDINGS = (".mask.png", ".mask.jpg")
+NAMED = re.compile(r"(?<!un)mask|(^|[^a-z])(matte|alpha|seg(mentation)?)(\d*$|[^a-z])")
+"""Stems of masks among other pictures."""
 
 
 def list_masks(folder: Path) -> list[Path]:
-    """The masks of a folder in the order of their numbers: what is named so (``1.mask.png``, ``1_mask.png``), else all.
+    """A folder's masks in the order of their numbers: what is named so (``1.mask.png``, ``1_matte.png``), else all.
 
     Raises:
         PersonError: there are none.
@@ -41,7 +44,7 @@ def list_masks(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise PersonError(f"{folder}: expected a folder of masks, got nothing: check the path")
     pictures = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
-    named = [path for path in pictures if "mask" in path.stem.lower().replace("unmask", "")]
+    named = [path for path in pictures if NAMED.search(path.stem.lower())]
     for chosen in (
         *([path for path in pictures if path.name.endswith(ending)] for ending in _ENDINGS),
         named,
@@ -68,7 +71,36 @@ def read_masks(path: Path, label: int | None = None, *, everybody: bool = False)
             inverted; the message says how they were understood.
         VideoError: a file cannot be read.
     """
-    values = _read_values(path)
+    return _take_person(path, _read_values(path), label, everybody)
+
+
+def read_mask_array(where: Path | str, array: np.ndarray, label: int | None = None) -> Bool[np.ndarray, "f h w"]:
+    """Which pixels are the person's in an array (f, h, w), with or without an axis of one channel, or (h, w).
+
+    Args:
+        where: names the file, for messages.
+        array: truth values, grey values or labels.
+        label: as of `read_masks`.
+
+    Raises:
+        PersonError: as of `read_masks`, or it is another kind of array.
+    """
+    if array.ndim == 4 and 1 in (array.shape[1], array.shape[3]):
+        array = array.squeeze(1 if array.shape[1] == 1 else 3)
+    frames = array[None] if array.ndim == 2 else array
+    whole = frames.dtype.kind in "bu" or (frames.dtype.kind == "i" and frames.size and frames.min() >= 0)
+    if frames.ndim != 3 or not frames.size or not whole or frames.max() > 65535 or len(frames) > MAX_FRAMES:
+        raise PersonError(
+            f"{where}: expected masks (frame, height, width) of truth values, whole numbers up to 65535 or labels, got "
+            f"{array.dtype} ({', '.join(map(str, array.shape))})"
+        )
+    numbers = frames.astype(np.uint16)
+    return _take_person(where, [_Values(frame) for frame in numbers], label, everybody=False)
+
+
+def _take_person(
+    path: Path | str, values: list["_Values"], label: int | None, everybody: bool
+) -> Bool[np.ndarray, "f h w"]:
     masks = _understand(path, values, label, everybody)
     if not masks.any():
         raise PersonError(f"{path}: expected white people on black, or labels, got {len(masks)} empty masks")
@@ -164,7 +196,9 @@ def _reduce(picture: UInt8[np.ndarray, "h w 3"], lossy: bool) -> _Values:
     return _Values(picture, labels=True, lossy=lossy)
 
 
-def _understand(path: Path, values: list[_Values], label: int | None, everybody: bool) -> Bool[np.ndarray, "f h w"]:
+def _understand(
+    path: Path | str, values: list[_Values], label: int | None, everybody: bool
+) -> Bool[np.ndarray, "f h w"]:
     if any(one.numbers.ndim == 3 for one in values):
         if any(one.lossy for one in values):
             return np.stack([_brighter(path, one) for one in values])
@@ -201,7 +235,7 @@ def _count_surfaces(numbers: np.ndarray) -> int:
 
 
 def _choose_label(
-    path: Path, numbers: np.ndarray, names: dict[int, str], label: int | None, everybody: bool
+    path: Path | str, numbers: np.ndarray, names: dict[int, str], label: int | None, everybody: bool
 ) -> Bool[np.ndarray, "f h w"]:
     """Where the person's label stands."""
     if label is not None and label not in names and len(names) == 1 and label in (1, 255):
@@ -221,7 +255,7 @@ def _listed(numbers: np.ndarray, names: dict[int, str]) -> str:
     return ", ".join(shares) + (" and more" if len(names) > 8 else "")
 
 
-def _number_colours(path: Path, values: list[_Values]) -> tuple[UInt8[np.ndarray, "f h w"], dict[int, str]]:
+def _number_colours(path: Path | str, values: list[_Values]) -> tuple[UInt8[np.ndarray, "f h w"], dict[int, str]]:
     """The colours as numbers in the order of their values, and what each is; the background is 0."""
     if any(one.labels and one.numbers.ndim == 2 and one.numbers.any() for one in values):
         raise PersonError(f"{path}: expected masks of one kind, got palettes and colours: make them alike")
@@ -247,7 +281,7 @@ def _pack(picture: np.ndarray) -> np.ndarray:
     return (red.astype(np.uint32) << 16) | (green.astype(np.uint32) << 8) | blue
 
 
-def _brighter(path: Path, values: _Values) -> Bool[np.ndarray, "h w"]:
+def _brighter(path: Path | str, values: _Values) -> Bool[np.ndarray, "h w"]:
     """The people of a compressed picture in one colour, or of a plot of a mask in false colours."""
     picture = values.numbers if values.numbers.ndim == 3 else np.repeat(values.numbers[..., None], 3, axis=-1)
     if _is_plot(picture):
@@ -277,7 +311,7 @@ def _border(picture: np.ndarray) -> np.ndarray:
     return np.concatenate([picture[0], picture[-1], picture[1:-1, 0], picture[1:-1, -1]])
 
 
-def _refuse_inverted(path: Path, masks: Bool[np.ndarray, "f h w"]) -> None:
+def _refuse_inverted(path: Path | str, masks: Bool[np.ndarray, "f h w"]) -> None:
     """Passes masks that leave some of the picture's border free, or none at all of the picture."""
     covered = np.median([_border(mask).mean() for mask in masks])
     if covered > COVERED and masks.mean() < 1:

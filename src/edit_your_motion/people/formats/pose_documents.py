@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
+from scipy.optimize import linear_sum_assignment
 
 from edit_your_motion.errors import PersonError
 from edit_your_motion.people.formats.joint_layouts import COCO_JOINTS, COUNTS, KNOWN_COUNTS, Person, arrange
@@ -37,6 +38,11 @@ _FRAME_NUMBERS = ("image_id", "frame_id", "frame_index", "frame")
 _HEIGHTS, _WIDTHS = ("canvas_height", "height", "image_height"), ("canvas_width", "width", "image_width")
 _CANVAS = {*_HEIGHTS, *_WIDTHS, "version"}
 _WRAPPERS = ("frames", "poses")
+WRISTS, NOSE = [BODY_JOINTS.index("left_wrist"), BODY_JOINTS.index("right_wrist")], [BODY_JOINTS.index("nose")]
+_HAND_ROOT, _NOSE_TIP = 0, 30
+"""Which of a hand's points is the wrist, and which of a face's the tip of the nose."""
+_REACH = 1.5
+"""How far from its joint a hand or a face may be, in lengths of its longer side."""
 _FIELDS = {
     "hand_left_keypoints_2d": (HAND_POINTS,),
     "hand_right_keypoints_2d": (HAND_POINTS,),
@@ -79,18 +85,19 @@ def read_document(where: str, content: Any) -> list[Frame]:
     if all(isinstance(entry, list) and all(isinstance(one, dict | None) for one in entry) for entry in present):
         frames = [read_document(f"{where}, frame {index}", entry or []) for index, entry in enumerate(content)]
         return [frame for parsed in frames for frame in parsed]
-    array = _as_array(where, content)
-    if array.ndim == 2 and array.shape[1] % 3 == 0 and array.shape[1] // 3 in COUNTS:
-        array = array.reshape(len(array), -1, 3)
-    return read_array(where, array)
+    return read_array(where, _as_array(where, content))
 
 
 def read_array(where: str, array: np.ndarray) -> list[Frame]:
-    """The frames of an array (point, 2 or 3), (frame, point, 2 or 3) or (frame, person, point, 2 or 3).
+    """The frames of an array (point, 2 or 3), (frame, point, 2 or 3) or (frame, person, point, 2 or 3); the numbers of
+    all points may stand in one row.
 
     Raises:
         PersonError: it has another shape or holds no numbers.
     """
+    if array.ndim == 2:  # no two layouts have as many numbers
+        sizes = [size for size in (2, 3) if array.shape[1] % size == 0 and array.shape[1] // size in COUNTS]
+        array = array.reshape(len(array), -1, sizes[0]) if sizes else array
     if array.dtype.kind not in "fiu" or array.ndim not in (2, 3, 4) or array.shape[-1] not in (2, 3):
         raise PersonError(
             f"{where}: expected {UNDERSTOOD}, got {array.dtype} of shape ({', '.join(map(str, array.shape))})"
@@ -374,7 +381,7 @@ def _read_bodies(where: str, content: dict[str, Any]) -> Frame:
     candidate, subset = tables
     assert isinstance(candidate, list)
     assert isinstance(subset, list)
-    people = []
+    people: list[Person] = []
     for index, row in enumerate(subset[:MOST_PEOPLE]):
         place = f"{where}, person {index}"
         if len(row) < len(BODY_JOINTS):
@@ -387,12 +394,42 @@ def _read_bodies(where: str, content: dict[str, Any]) -> Frame:
             if at >= len(candidate):
                 raise PersonError(f"{place}, {BODY_JOINTS[joint]}: expected one of {len(candidate)} points, got {at}")
             body[joint] = _candidate_point(f"{place}, {BODY_JOINTS[joint]}", candidate[at])
-        left, right = (
-            _listed(f"{where}, hands", content.get("hands"), 2 * index + side, HAND_POINTS) for side in (0, 1)
-        )
-        face = _listed(f"{where}, faces", content.get("faces"), index, FACE_POINTS)
-        people.append(_with_parts(replace(_nobody(), body=body), left, right, face))
+        people.append(replace(_nobody(), body=body))
+    hands = _listed(f"{where}, hands", content.get("hands"), HAND_POINTS)
+    faces = _listed(f"{where}, faces", content.get("faces"), FACE_POINTS)
+    wrists, noses = (np.stack([one.body[joints] for one in people]) if people else np.zeros((0, len(joints), 3))
+                     for joints in (WRISTS, NOSE))  # fmt: skip
+    for hand, (index, side) in _nearest(hands, wrists, _HAND_ROOT):
+        people[index].hands[side] = hand
+    for face, (index, _) in _nearest(faces, noses, _NOSE_TIP):
+        people[index].face[:] = face
     return Frame(people, *_read_sides(where, content))
+
+
+def _nearest(
+    parts: Sequence[np.ndarray], joints: Float32[np.ndarray, "people n 3"], root: int
+) -> list[tuple[np.ndarray, tuple[int, int]]]:
+    """Hands or faces with the person and the joint that each hangs on: tools list them in orders of their own, person
+    by person or side by side, and leave out what they do not find.
+
+    Args:
+        parts: the points of each.
+        joints: that they may hang on.
+        root: which of their points lies there.
+    """
+    seen = [part for part in parts if part[:, 2].any()]
+    if not seen or not joints.size:
+        return []
+    roots = np.stack([part[root] if part[root, 2] else part[part[:, 2] > 0].mean(axis=0) for part in seen])
+    places = joints.reshape(-1, 3)
+    far = np.linalg.norm(roots[:, None, :2] - places[None, :, :2], axis=-1)
+    far[:, places[:, 2] == 0] = np.inf
+    sizes = np.array([np.ptp(part[part[:, 2] > 0, :2], axis=0).max() for part in seen])
+    far[far > _REACH * sizes[:, None]] = np.inf
+    unlikely = 1e9
+    pairs = zip(*linear_sum_assignment(np.minimum(far, unlikely)), strict=True)
+    count = joints.shape[1]
+    return [(seen[part], divmod(int(place), count)) for part, place in pairs if far[part, place] < unlikely]
 
 
 def _candidate_point(where: str, row: list[object]) -> list[float]:
@@ -404,16 +441,18 @@ def _candidate_point(where: str, row: list[object]) -> list[float]:
     return [numbers[0], numbers[1], confidence]
 
 
-def _listed(where: str, table: object, index: int, count: int) -> Float32[np.ndarray, "points 3"]:
-    """Hand or face points out of the annotators' lists of [x, y]; -1 or 0 stands for a point that was not found."""
-    points = np.zeros((count, 3), np.float32)
-    if not isinstance(table, list) or index >= len(table) or not isinstance(table[index], list):
-        return points
-    rows = table[index]
-    if len(rows) > count or not all(isinstance(row, list) for row in rows):
-        raise PersonError(f"{where}: expected at most {count} points [x, y], got {len(rows)}")
-    for at, row in enumerate(rows):
-        point = _candidate_point(f"{where}, point {at}", row)
-        if min(point[:2]) > 0:
-            points[at] = point
-    return points
+def _listed(where: str, table: object, count: int) -> list[Float32[np.ndarray, "points 3"]]:
+    """Hands' or faces' points out of the annotators' lists of [x, y]; -1 or 0 stands for a point that was not found."""
+    listed = []
+    for rows in table[: 2 * MOST_PEOPLE] if isinstance(table, list) else ():
+        if not isinstance(rows, list):
+            continue
+        if len(rows) > count or not all(isinstance(row, list) for row in rows):
+            raise PersonError(f"{where}: expected at most {count} points [x, y], got {len(rows)}")
+        points = np.zeros((count, 3), np.float32)
+        for at, row in enumerate(rows):
+            point = _candidate_point(f"{where}, point {at}", row)
+            if min(point[:2]) > 0:
+                points[at] = point
+        listed.append(points)
+    return listed

@@ -101,7 +101,7 @@ def _read_frames(path: Path) -> list[Frame]:
 def _read_file(path: Path) -> list[Frame]:
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        return read_array(str(path), _load_array(path))
+        return read_array(str(path), load_array(path))
     if suffix in LINES:
         documents = enumerate(read_json_lines(path), 1)
         frames = [frame for line, content in documents for frame in read_document(f"{path}, line {line}", content)]
@@ -111,7 +111,12 @@ def _read_file(path: Path) -> list[Frame]:
     return read_document(str(path), read_json(path))
 
 
-def _load_array(path: Path) -> np.ndarray:
+def load_array(path: Path) -> np.ndarray:
+    """The array in a .npy file of bounded size, never a pickle.
+
+    Raises:
+        PersonError: the file is none.
+    """
     if (size := path.stat().st_size) > MAX_BYTES:
         raise PersonError(f"{path}: expected at most {MAX_BYTES} bytes, got {size}: split the clip")
     try:

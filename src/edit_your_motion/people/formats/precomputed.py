@@ -21,7 +21,7 @@ from jaxtyping import Bool, UInt8
 
 from edit_your_motion.errors import ConfigError, PersonError
 from edit_your_motion.people.formats.keypoints_file import FORMAT, check_points, load_keypoints, read_json, read_side
-from edit_your_motion.people.formats.pose_files import SUFFIXES, read_poses
+from edit_your_motion.people.formats.pose_files import SUFFIXES, load_array, read_poses
 from edit_your_motion.people.formats.skeleton_pictures import read_skeletons
 from edit_your_motion.people.keypoints import Keypoints
 
@@ -89,7 +89,7 @@ def load_precomputed(
         return Precomputed(keypoints=load_keypoints(path))
     if kind == "poses":
         return Precomputed(keypoints=read_poses(path, person=person, height=height, width=width))
-    return _load_arrays(path) if kind == "npz" else _load_pictures(path, kind, label, on_warning)
+    return _load_arrays(path, label) if kind == "npz" else _load_pictures(path, kind, label, on_warning)
 
 
 def load_ready_keypoints(
@@ -117,6 +117,10 @@ def load_ready_masks(path: Path, label: int | None = None) -> Bool[np.ndarray, "
     Raises:
         PersonError: there are keypoints only.
     """
+    if path.suffix.lower() == ".npy" and path.is_file():
+        from edit_your_motion.people.formats.mask_files import read_mask_array
+
+        return read_mask_array(path, load_array(path), label)
     pictures = path.exists() and _recognise(path) == "auto"
     masks = load_precomputed(path, "masks" if pictures else "auto", label=label).masks
     if masks is None:
@@ -167,7 +171,7 @@ def _are_skeletons(frames: UInt8[np.ndarray, "f h w 3"]) -> bool:
     return len(colours) > _FEW_COLOURS
 
 
-def _load_arrays(path: Path) -> Precomputed:
+def _load_arrays(path: Path, label: int | None) -> Precomputed:
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
@@ -182,12 +186,9 @@ def _load_arrays(path: Path) -> Precomputed:
         raise PersonError(f"{path}: expected arrays named body or masks, got neither: rename them")
     masks = arrays.get("masks")
     if masks is not None:
-        if masks.ndim != 3 or masks.dtype.kind not in "bu" or not masks.any():
-            raise PersonError(
-                f"{path}, masks: expected (f, h, w) of bool or 0 and 255 with somebody in it, "
-                f"got {masks.dtype} {masks.shape}"
-            )
-        masks = masks if masks.dtype == bool else masks > masks.max() / 2
+        from edit_your_motion.people.formats.mask_files import read_mask_array
+
+        masks = read_mask_array(f"{path}, masks", masks, label)
     return Precomputed(keypoints=_arrays_to_keypoints(path, arrays) if "body" in arrays else None, masks=masks)
 
 
