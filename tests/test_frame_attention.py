@@ -12,8 +12,9 @@ pytestmark = pytest.mark.law
 
 
 def make_attention(width: int = 32, heads: int = 4) -> Attention:
+    """In fp64, where two ways to the same sums differ by some 1e-15 on any processor: the bounds need no more."""
     torch.manual_seed(0)
-    return Attention(query_dim=width, heads=heads, dim_head=width // heads)
+    return Attention(query_dim=width, heads=heads, dim_head=width // heads).double()
 
 
 def attend_slowly(attention: Attention, z: torch.Tensor) -> torch.Tensor:
@@ -42,7 +43,7 @@ def attend_slowly(attention: Attention, z: torch.Tensor) -> torch.Tensor:
 @torch.no_grad()
 def test_rca_equals_a_slow_loop_from_the_equation(frames: int) -> None:
     attention = make_attention()
-    clips = torch.randn(2, frames, 6, 32)
+    clips = torch.randn(2, frames, 6, 32, dtype=torch.float64)
     attended = FrameAttention(attention)(clips.flatten(0, 1), frames).unflatten(0, (2, frames))
     for attended_clip, clip in zip(attended, clips, strict=True):
         torch.testing.assert_close(attended_clip, attend_slowly(attention, clip), atol=1e-6, rtol=1e-5)
@@ -56,7 +57,7 @@ def test_rows_of_neighbours_give_what_gathered_copies_give(frames: int) -> None:
         attention = FrameAttention(make_attention())
         if gathered:
             attention._attend_recurrently = attention._attend_gathered  # type: ignore[method-assign]
-        tokens = torch.randn(2 * frames, 6, 32, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        tokens = torch.randn(2 * frames, 6, 32, generator=torch.Generator().manual_seed(1)).double().requires_grad_()
         attended = attention(tokens, frames)
         attended.square().sum().backward()
         results.append([attended, tokens.grad, *(parameter.grad for parameter in attention.parameters())])
@@ -76,14 +77,14 @@ def test_neighbours_of_the_ends() -> None:
 )
 @torch.no_grad()
 def test_other_kinds_take_their_frames(kind: str, context_of_last: list[int]) -> None:
-    attention, z = make_attention(), torch.randn(3, 6, 32)
+    attention, z = make_attention(), torch.randn(3, 6, 32, dtype=torch.float64)
     expected = attention(z[2:], encoder_hidden_states=z[context_of_last].flatten(0, 1)[None])
     torch.testing.assert_close(FrameAttention(attention, kind)(z, 3)[2:], expected)
 
 
 @torch.no_grad()
 def test_spatial_is_the_stock_attention_bit_for_bit() -> None:
-    attention, z = make_attention(), torch.randn(3, 6, 32)
+    attention, z = make_attention(), torch.randn(3, 6, 32, dtype=torch.float64)
     assert torch.equal(FrameAttention(attention, "spatial")(z, 3), attention(z))
 
 
