@@ -364,3 +364,24 @@ def test_the_demo_edits_its_own_clips(run: Run, tmp_path: Path, monkeypatch: pyt
     assert {probe(str(clip)).frames for clip in (config.source.path, config.reference.path, truth)} == {16}
     assert (config.model.base, config.video.stride, config.runtime.seed) == ("small", 2, 4)
     assert (config.sampling.guidance_scale, config.tuning.appearance.iterations) == (3, 225)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("edit", "", "b.mp4", "--prompt", "x"),
+        ("edit", "a.mp4", "b.mp4", "--output", ""),
+        ("prepare", "a.mp4", "--people.masks="),
+        ("tiny", ""),
+        ("evaluate", "a.mp4", "--against", ""),
+    ],
+)
+def test_a_variable_that_is_not_set_is_no_folder(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    """As a path an empty word would be the folder one is in, with what it happens to hold."""
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*arguments)
+    assert (code, out) == (1, "")
+    assert "is a variable not set?" in err
+    assert not list(tmp_path.iterdir())

@@ -185,3 +185,33 @@ def test_the_small_base_uses_its_own_controlnet() -> None:
 
 def test_numbers_in_sentences() -> None:
     assert [counted(count, "frame") for count in (0, 1, 2)] == ["0 frames", "1 frame", "2 frames"]
+
+
+@pytest.mark.parametrize(
+    "nested",
+    [
+        {"source": {"path": ""}},
+        {"reference": ""},
+        {"people": {"masks": ""}},
+        {"people": {"keypoints": ""}},
+        {"model": {"base": ""}},
+        {"model": {"vae": ""}},
+        {"runtime": {"memory": ""}},
+        {"people": {"backend": ""}},
+    ],
+)
+def test_an_empty_text_is_no_value(nested: dict[str, Any]) -> None:
+    """A variable that was not set; as a path it would be the folder one is in."""
+    with pytest.raises(ConfigError, match="expected a value, or nothing at all"):
+        parse_config(EditConfig, nested)
+
+
+@pytest.mark.parametrize("size", ["banana", "512x", "x512", "-64", "64*64", "1e3", "5 12", "1234567"])
+def test_what_is_no_size_is_said_with_the_settings(size: str) -> None:
+    with pytest.raises(ConfigError, match=r"video\.size.*a size is '512'"):
+        parse_config(EditConfig, {"video": {"size": size}})
+
+
+def test_prompts_may_be_empty() -> None:
+    config = parse_config(EditConfig, {"prompt": "", "edit_prompt": "", "sampling": {"negative_prompt": ""}})
+    assert config.edit_prompt == ""

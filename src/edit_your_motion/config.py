@@ -1,11 +1,21 @@
 """Everything that can be set, as frozen typed values; YAML in and out; an unknown key is an error."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.storage.parsing import read_yaml
@@ -18,6 +28,15 @@ class Section(BaseModel):
     """A group of settings: frozen, and closed to keys that it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_not_empty(cls, value: Any, info: Any) -> Any:
+        """An empty text is a variable that was not set, and as a path it would be the folder one is in."""
+        name = info.field_name or ""
+        if value == "" and cls.model_fields[name].default != "" and not name.endswith("prompt"):
+            raise ValueError("expected a value, or nothing at all")
+        return value
 
 
 class BaseConfig(Section):
@@ -55,6 +74,19 @@ class BaseConfig(Section):
         return "small" if own else self.controlnet
 
 
+SIZE = re.compile(r"\s*(\d{1,6})(?:\s*[xX×]\s*(\d{1,6}))?\s*")  # noqa: RUF001
+"""A side, or width and height."""
+
+
+def _check_size(text: str) -> str:
+    if text.strip().lower() != "auto" and not SIZE.fullmatch(text):
+        raise ValueError("a size is '512', '768x512' (width x height) or 'auto'")
+    return text
+
+
+Size = Annotated[str, AfterValidator(_check_size)]
+
+
 class PaceConfig(Section):
     """How many frames are taken, and how close to each other."""
 
@@ -73,7 +105,7 @@ class PaceConfig(Section):
 class VideoConfig(PaceConfig):
     """Frames and size of both clips; what a clip itself says goes first."""
 
-    size: str = Field(
+    size: Size = Field(
         "auto",
         description="'512' (square), '768x512' (width x height), or 'auto': the source's shape, the base's number"
         " of pixels.",
@@ -314,7 +346,7 @@ class TuningConfig(Section):
     motion: MotionStageConfig = MotionStageConfig()
     appearance: AppearanceStageConfig = AppearanceStageConfig()
     optimizer: Literal["adamw", "adamw-8bit"] = Field("adamw", description="8-bit needs a CUDA GPU.")
-    weight_decay: float = Field(1e-2, ge=0, description="Of AdamW.")
+    weight_decay: float = Field(1e-2, ge=0, le=100, description="Of AdamW.")
     clip_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
     gradient_checkpointing: bool = Field(True, description="Recompute activations: less memory, a third more time.")
     recompute: tuple[Recompute, ...] | None = Field(

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
+from itertools import pairwise
 
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
@@ -29,7 +30,7 @@ from edit_your_motion.cli.help import asked_for, print_help
 from edit_your_motion.cli.printing import console
 from edit_your_motion.cli.settings import EARLIER_NAMES, SHORT_FORMS, SHORTENED
 from edit_your_motion.config import explain
-from edit_your_motion.errors import EditYourMotionError, OutOfMemoryError, ran_out_of_memory
+from edit_your_motion.errors import ConfigError, EditYourMotionError, OutOfMemoryError, ran_out_of_memory
 from edit_your_motion.runtime.allocator import keep_freed_memory
 
 app = App(
@@ -64,6 +65,8 @@ for command in (
 for group in (benchmarking.benchmark, studying.study, machine.models):
     app.command(group)
 
+TEXTS = ("prompt", "--title", "--contact")
+"""How the names of flags end whose values may be empty."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
@@ -79,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if help_wanted := asked_for(tokens):
             print_help(app, tokens, everything=help_wanted == "all")
             sys.exit(0)
+        _refuse_empty(tokens)
         app(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         _print_error(_explain_usage(error))
@@ -101,6 +105,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         logging.getLogger(__name__).debug("where it came from", exc_info=True)
         sys.exit(1)
     sys.exit(0)
+
+
+def _refuse_empty(tokens: Sequence[str]) -> None:
+    """Passes command lines without empty words: as a path it would be the folder one is in.
+
+    Raises:
+        ConfigError: there is one, and nothing says that it is a text.
+    """
+    for before, token in pairwise(["", *tokens]):
+        flag, equals, value = token.partition("=") if token.startswith("--") else (before, "", token)
+        if not value and (equals or not token) and not flag.endswith(TEXTS):
+            raise ConfigError(
+                f"expected no empty word{f' after {flag}' if flag.startswith('-') else ''}, which as a path would be "
+                "this folder: is a variable not set?"
+            )
 
 
 def _print_error(text: str) -> None:

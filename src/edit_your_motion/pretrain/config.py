@@ -79,7 +79,7 @@ class TrainingConfig(Section):
     learning_rate: float = Field(gt=0, le=1, description="Of AdamW.")
     warm_up: int = Field(200, ge=0, description="Steps over which the learning rate rises.")
     cool_down: int = Field(0, ge=0, description="Last steps, over which the learning rate falls to nothing.")
-    weight_decay: float = Field(0.01, ge=0, description="Of AdamW.")
+    weight_decay: float = Field(0.01, ge=0, le=100, description="Of AdamW.")
     clip_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
     average: float = Field(0.999, ge=0, lt=1, description="Decay of the running average of the weights.")
     sheet_every: int = Field(500, ge=1, description="Steps between two measured sample sheets.")
@@ -97,7 +97,7 @@ class VaeConfig(TrainingConfig):
     learning_rate: float = Field(1e-3, gt=0, le=1, description="Of AdamW.")
     warm_up: int = Field(20, ge=0, description="Steps over which the learning rate rises.")
     cool_down: int = Field(1200, ge=0, description="Last steps, over which the learning rate falls to nothing.")
-    weight_decay: float = Field(0.0, ge=0, description="Of AdamW.")
+    weight_decay: float = Field(0.0, ge=0, le=100, description="Of AdamW.")
     average: float = Field(0.995, ge=0, lt=1, description="Decay of the running average of the weights.")
     gradient: float = Field(
         0.1, ge=0, description="Weight of differences between neighbouring pixels; much delays the start."

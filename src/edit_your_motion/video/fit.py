@@ -1,7 +1,6 @@
 """Sizes: which one to work at, and how a frame gets there with its aspect ratio kept."""
 
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +9,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from PIL import Image
 
+from edit_your_motion.config import SIZE
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.video.clip import LARGEST_SIDE
 
@@ -109,7 +109,7 @@ def parse_size(text: str, native: tuple[int, int], multiple: int, area: int) -> 
     """
     if text.strip().lower() == "auto":
         return _nearest_shape(native, multiple, area)
-    match = re.fullmatch(r"\s*(\d{1,6})(?:\s*[xX×]\s*(\d{1,6}))?\s*", text)  # noqa: RUF001
+    match = SIZE.fullmatch(text)
     if match is None:
         raise ConfigError(f"a size is '512', '768x512' (width x height) or 'auto', got {text!r}")
     wide, high = int(match[1]), int(match[2] or match[1])

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from edit_your_motion.benchmark.config import BenchmarkConfig
 from edit_your_motion.benchmark.evaluation.config import NetworksConfig
+from edit_your_motion.config import Size
 from edit_your_motion.datasets.config import CasesConfig
 
 
@@ -13,7 +14,7 @@ class DatasetConfig(BenchmarkConfig):
     """What is the same for every method and case."""
 
     cases: CasesConfig = CasesConfig()
-    size: str = Field(
+    size: Size = Field(
         "auto",
         description="Of edits and truth: '256' (square), '512x768', or 'auto': the source's shape, the base's "
         "number of pixels.",
