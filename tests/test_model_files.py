@@ -5,8 +5,10 @@ import hashlib
 import io
 import subprocess
 import tarfile
+import threading
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,21 @@ def test_one_download_brings_every_file_of_the_package(install: Install, registr
     assert len(commands) == 1
     assert any("package 1.0" in sentence for sentence in heard)
     assert _cached() == ["one.bin", "two.bin"]
+
+
+def test_two_at_once_download_once(install: Install) -> None:
+    commands = install(_zip(CONTENT))
+    together = threading.Barrier(2)
+
+    def bring(name: str) -> Path:
+        together.wait(timeout=20)
+        return fetch(name)
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(bring, CONTENT))
+    assert [path.read_bytes() for path in found] == list(CONTENT.values())
+    assert len(commands) == 1
+    assert sorted(path.name for path in cache_folder().rglob("*") if path.is_file()) == ["one.bin", "two.bin"]
 
 
 def test_an_absent_file_names_the_command_that_fetches_it(install: Install) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter
 
@@ -10,9 +10,6 @@ from edit_your_motion.benchmark.datasets.config import DatasetConfig
 from edit_your_motion.cli.machines import MACHINE, MachineFlags
 from edit_your_motion.cli.printing import finish
 from edit_your_motion.cli.settings import COMMON, Common, CommonFlags, DatasetFlags
-
-if TYPE_CHECKING:
-    from edit_your_motion.executors.contract import Executor
 
 MethodNames: TypeAlias = Annotated[
     tuple[str, ...],
@@ -66,8 +63,7 @@ def make_command(kind: str) -> Callable[..., None]:
         resolved = common.resolve(DatasetConfig, settings)
         run_on_data(
             folder, kind, data, resolved, common,
-            methods=methods, external=external, only=only, export_clips=export_clips,
-            executor=machines.open_if_asked(folder),
+            methods=methods, external=external, only=only, export_clips=export_clips, machines=machines,
         )  # fmt: skip
 
     run.__name__, run.__doc__ = kind, _HELP.format(summary=SUMMARIES[kind])
@@ -85,7 +81,7 @@ def run_on_data(
     external: tuple[str, ...],
     only: tuple[str, ...],
     export_clips: bool,
-    executor: "Executor | None",
+    machines: MachineFlags,
 ) -> None:
     """Makes what is missing, then tables and sheets of all that is there; exits with 1 if a cell failed."""
     from edit_your_motion.benchmark.datasets.run import run_dataset
@@ -104,7 +100,15 @@ def run_on_data(
     chosen = choose_methods(methods or (() if export_clips or others else METHODS))
     dataset = choose_cases(open_dataset(kind, data, config.cases), only)
     failures = run_dataset(
-        folder, kind, dataset, config, progress, methods=chosen, external=others, export=export_clips, executor=executor
+        folder,
+        kind,
+        dataset,
+        config,
+        progress,
+        methods=chosen,
+        external=others,
+        export=export_clips,
+        executor=machines.open_if_asked(folder),
     )
     text = None
     if any(folder.glob("*/*/scores.json")):

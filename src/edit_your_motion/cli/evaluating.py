@@ -61,8 +61,10 @@ def evaluate(
     from edit_your_motion.benchmark.evaluation.run import evaluate_subjects
     from edit_your_motion.benchmark.evaluation.subjects import find_subjects, find_subjects_of
     from edit_your_motion.datasets.catalogue import open_dataset
+    from edit_your_motion.jobs.early_checks import check_folder
     from edit_your_motion.jobs.run_record import write_record
     from edit_your_motion.runtime.profiling import Recorder
+    from edit_your_motion.storage.locking import held
 
     recorder = Recorder(common.open_progress())
     if dataset is not None and data is not None:
@@ -70,9 +72,11 @@ def evaluate(
         subjects, split = find_subjects_of(cases, outputs), f"{cases.name}: {cases.split}"
     else:
         subjects, split = find_subjects(outputs, against, source, reference, prompt), ""
-    report = evaluate_subjects(subjects, resolved, recorder, metrics=metrics or None, split=split)
-    write_set_report(output, report)
-    write_record(output, resolved, recorder)
+    check_folder(output)
+    with held(output):
+        report = evaluate_subjects(subjects, resolved, recorder, metrics=metrics or None, split=split)
+        write_set_report(output, report)
+        write_record(output, resolved, recorder)
     if not common.quiet:
         show(format_set(report))
     for name, why in report.failures.items():

@@ -42,9 +42,12 @@ def tiny(folder: Path, /, *, widths: tuple[int, int, int, int] = (32, 64, 64, 64
         Of the random weights.
     """
     from edit_your_motion.cli.progress import set_up_output
+    from edit_your_motion.jobs.corrections import rewritten
     from edit_your_motion.models.tiny import make_base, make_controlnet
+    from edit_your_motion.storage.locking import held
 
     set_up_output(quiet=False, verbose=False)
-    base = make_base(folder / "base", widths=widths, seed=seed)
-    make_controlnet(folder / "controlnet", base, seed=seed + 1)
+    with held(folder), rewritten(folder, ("base", "controlnet")):
+        base = make_base(folder / "base", widths=widths, seed=seed)
+        make_controlnet(folder / "controlnet", base, seed=seed + 1)
     sys.stdout.write(f"--base {folder / 'base'} --controlnet {folder / 'controlnet'}\n")

@@ -122,8 +122,10 @@ def tables(*folders: Path, output: Path = Path("tables"), quiet: Quiet = False) 
     """
     from edit_your_motion.benchmark.tables.files import MARKDOWN, PAGE, write_tables
     from edit_your_motion.benchmark.tables.tables import read_findings
+    from edit_your_motion.storage.locking import held
 
-    write_tables(output, read_findings(folders))
+    with held(output):
+        write_tables(output, read_findings(folders))
     if not quiet:
         show((output / MARKDOWN).read_text(encoding="utf-8"))
         sys.stdout.write(f"{output / PAGE}\n")

@@ -1,5 +1,6 @@
 """The command that trains a small base: pretrain."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from edit_your_motion.cli.printing import show
@@ -28,11 +29,13 @@ def pretrain(
     """
     resolved = common.resolve(PretrainConfig, settings)
     from edit_your_motion import pretrain as training
+    from edit_your_motion.jobs.corrections import rewritten
 
     progress = common.open_progress()
-    if export is None or settings is not None or common.config is not None:
-        training.pretrain(resolved, folder, progress)
-    if export is not None:
-        training.export(folder, export)
-        if not common.quiet:
-            show(f"eym edit --base {export / 'base'} --controlnet {export / 'controlnet'} ...")
+    with nullcontext() if export is None else rewritten(export.resolve().parent, (export.resolve().name,)):
+        if export is None or settings is not None or common.config is not None:
+            training.pretrain(resolved, folder, progress)
+        if export is not None:
+            training.export(folder, export)
+    if export is not None and not common.quiet:
+        show(f"eym edit --base {export / 'base'} --controlnet {export / 'controlnet'} ...")

@@ -1,6 +1,7 @@
 """What can be known to go wrong is said before anything takes long."""
 
 import importlib.util
+from collections.abc import Iterable
 from pathlib import Path
 
 from edit_your_motion.config import ApplyConfig, ClipConfig, PeopleConfig, TuneConfig
@@ -126,6 +127,26 @@ def check_folder(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"expected a folder for the results at {folder}, got a file: choose another place")
+
+
+def check_inputs_stay(folder: Path, written: Iterable[str], *inputs: str | Path | None) -> None:
+    """Passes results that take no input's place, and do not get among the pictures or documents of one.
+
+    Args:
+        folder: of the results.
+        written: names of what goes there.
+        inputs: all files and folders that are read; None for what is not given.
+
+    Raises:
+        ConfigError: an input would be written over, or be read with the results among its own.
+    """
+    places = {(folder / name).resolve() for name in written}
+    for given in (Path(each) for each in inputs if each is not None and Path(each).exists()):
+        place = given.resolve()
+        if places & {place, *place.parents}:
+            raise ConfigError(f"{given} would be written over by the results in {folder}: choose another --output")
+        if given.is_dir() and place == folder.resolve():
+            raise ConfigError(f"the results would get among what {given} holds: choose another --output")
 
 
 def check_people(people: PeopleConfig, *ready: Path | None) -> None:

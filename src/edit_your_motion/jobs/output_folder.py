@@ -21,6 +21,12 @@ from edit_your_motion.video import Video, write_video
 
 logger = logging.getLogger(__name__)
 
+OF_EDIT = (
+    "edited.mp4", "comparison.mp4", "sheet.png", "alignment.png", "skeletons.json", "losses.png", "overlay.mp4",
+    "aligned.mp4", "preview.png", "config.yaml", "run.json",
+)  # fmt: skip
+"""Files of an edit, which each one writes anew."""
+
 
 def find_sound(config: VideoConfig, person: Person, reference: PreparedClip) -> Video | None:
     """The clip whose sound goes along; None, and a warning, if it is not there any more."""

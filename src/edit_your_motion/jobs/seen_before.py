@@ -12,16 +12,22 @@ from jaxtyping import UInt8
 from edit_your_motion.config import AlignmentConfig, ApplyConfig, ClipConfig, TuneConfig
 from edit_your_motion.edit import follow_source
 from edit_your_motion.errors import PersonError
+from edit_your_motion.jobs.run_record import RECORD
 from edit_your_motion.people.alignment import align_as
 from edit_your_motion.people.clip_warnings import describe_hopeless
 from edit_your_motion.people.formats.keypoints_file import save_keypoints
-from edit_your_motion.people.preparation import PreparedClip
+from edit_your_motion.people.preparation import FINDING, PLATE, PreparedClip
 from edit_your_motion.people.preview import contact_sheet, mark_person, overlay_skeleton, spread_evenly
 from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.runtime.progress import Progress, SilentProgress
 from edit_your_motion.video import write_video
 
 FRAMES, KEYPOINTS, MASKS = "frames.mp4", "keypoints.json", "masks"
+MOTION, OVERLAY, ALIGNED = "reference", "overlay.mp4", "aligned.mp4"
+OF_PREPARE = (
+    KEYPOINTS, MASKS, FRAMES, PLATE, FINDING, MOTION, OVERLAY, ALIGNED, "skeleton.mp4", "preview.png", RECORD,
+)  # fmt: skip
+"""What `eym prepare` writes."""
 
 AnyJob = TypeVar("AnyJob", bound=TuneConfig | ApplyConfig)
 
@@ -62,7 +68,7 @@ def write_person(folder: Path, clip: PreparedClip, progress: Progress | None = N
 
     with (progress or SilentProgress()).phase("write the overlay", len(clip)) as advance:
         film = clip.video
-        write_video(folder / "overlay.mp4", film.frames, film.fps, quick=True, draw=draw, on_frame=lambda _: advance())
+        write_video(folder / OVERLAY, film.frames, film.fps, quick=True, draw=draw, on_frame=lambda _: advance())
 
 
 def write_skeletons(folder: Path, clip: PreparedClip) -> None:
@@ -111,7 +117,7 @@ def write_aligned(folder: Path, source: PreparedClip, reference: PreparedClip, c
     def draw(index: int) -> UInt8[np.ndarray, "h w 3"]:
         return overlay_skeleton(frames[index : index + 1], aligned.take(np.array([index])))[0]
 
-    write_video(folder / "aligned.mp4", frames, reference.video.fps, quick=True, draw=draw)
+    write_video(folder / ALIGNED, frames, reference.video.fps, quick=True, draw=draw)
 
 
 def require_hope(source: PreparedClip, reference: PreparedClip, config: AlignmentConfig, *, force: bool) -> None:

@@ -20,21 +20,33 @@ from edit_your_motion.config import (
 )
 from edit_your_motion.edit import Edit, apply_motion, other_parts, tune_person
 from edit_your_motion.errors import ConfigError
+from edit_your_motion.jobs.corrections import rewritten
 from edit_your_motion.jobs.early_checks import (
     check_clip,
     check_folder,
     check_given,
+    check_inputs_stay,
     check_people,
     check_reference,
     check_source,
 )
 from edit_your_motion.jobs.identity import describe_changes, digest_inputs
-from edit_your_motion.jobs.output_folder import find_sound, write_config, write_edit, write_losses, write_picture
+from edit_your_motion.jobs.output_folder import (
+    OF_EDIT,
+    find_sound,
+    write_config,
+    write_edit,
+    write_losses,
+    write_picture,
+)
 from edit_your_motion.jobs.previews import preview_sampling
 from edit_your_motion.jobs.rehearsing import describe_job
 from edit_your_motion.jobs.run_record import RECORD, write_record
 from edit_your_motion.jobs.scores import Scores, score_edit
 from edit_your_motion.jobs.seen_before import (
+    ALIGNED,
+    MOTION,
+    OF_PREPARE,
     require_hope,
     show_person,
     take_prepared,
@@ -45,6 +57,7 @@ from edit_your_motion.jobs.seen_before import (
 )
 from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.people.preparation import (
+    PLATE,
     PreparedClip,
     choose_canvas,
     foresee,
@@ -64,7 +77,7 @@ from edit_your_motion.video import Fit, probe, read_video, select
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT = "tuning.safetensors"
+CHECKPOINT, PERSON = "tuning.safetensors", "person"
 
 AnyJob = TypeVar("AnyJob", TuneConfig, EditConfig, ApplyConfig)
 
@@ -113,6 +126,7 @@ def run_edit(
     """
     config = take_prepared(config)
     check_given(config)
+    check_inputs_stay(folder, (*OF_EDIT, PERSON), *_inputs(config), truth)
     check_source(config)
     check_reference(config, truth)
     check_folder(folder)
@@ -143,6 +157,7 @@ def run_tune(
     """
     config = take_prepared(config)
     check_given(config)
+    check_inputs_stay(folder.parent, (folder.name,), *_inputs(config))
     check_source(config)
     check_folder(folder)
     with held(folder):
@@ -196,16 +211,18 @@ def run_apply(
     """
     config = take_prepared(config)
     check_given(config)
+    check_inputs_stay(folder, OF_EDIT, *_inputs(config), truth)
     person = load_person(person_folder)
     check_reference(config, truth)
     check_folder(folder)
     with held(folder):
-        recorder = Recorder(progress)
-        reference = _read_reference(config, recorder)
         moved = {"base": base, "controlnet": controlnet}
         places = {name: place for name, place in moved.items() if place is not None}
         model = person.config.model.model_copy(update=places)
+        Backbone.check(model, config.runtime)
         config, plan = _fit(config, person, model)
+        recorder = Recorder(progress)
+        reference = _read_reference(config, recorder)
         warnings = foresee(config.alignment, reference, person.source)
         write_aligned(folder, person.source, reference, config.alignment)
         require_hope(person.source, reference, config.alignment, force=force)
@@ -239,8 +256,9 @@ def run_prepare(config: PrepareConfig, folder: Path, progress: Progress, *, mult
     if config.reference.path is not None:
         check_clip(config.reference.path, config.reference_clip, "reference")
         check_people(people, people.reference_keypoints)
+    check_inputs_stay(folder, OF_PREPARE, *_inputs(config))
     check_folder(folder)
-    with held(folder):
+    with held(folder), rewritten(folder, OF_PREPARE):
         (folder / RECORD).unlink(missing_ok=True)
         recorder = Recorder(progress)
         canvas = choose_canvas(path, video, multiple, native_side=512)
@@ -253,12 +271,30 @@ def run_prepare(config: PrepareConfig, folder: Path, progress: Progress, *, mult
         warnings: tuple[str, ...] = ()
         if config.reference.path is not None:
             motion = prepare_reference(config.reference.path, config.reference_clip, people, recorder)
-            write_motion(folder / "reference", motion, recorder)
+            write_motion(folder / MOTION, motion, recorder)
             warnings = foresee(config.alignment, motion, clip)
             write_aligned(folder, clip, motion, config.alignment)
             clips["reference"] = motion
+        else:  # that of another time does not go with this clip
+            _discard(folder / MOTION)
+            (folder / ALIGNED).unlink(missing_ok=True)
+        if clip.plate is None:
+            _discard(folder / PLATE)
         write_record(folder, config, recorder, clips=clips, warnings=warnings)
         return clip
+
+
+def _inputs(config: AnyJob | PrepareConfig) -> tuple[str | Path | None, ...]:
+    """All files and folders that a job reads of its clips, None for those that are not given."""
+    people = config.people
+    source = config.source.path if isinstance(config, TuneConfig | PrepareConfig) else None
+    reference = config.reference.path if isinstance(config, ApplyConfig | PrepareConfig) else None
+    return (source, reference, people.keypoints, people.masks, people.reference_keypoints, people.plate)
+
+
+def _discard(folder: Path) -> None:
+    if folder.is_dir():
+        remove_whole(folder)
 
 
 def _edit(
@@ -272,7 +308,7 @@ def _edit(
 ) -> EditResult:
     """`run_edit`, once the folder is ours."""
     config, plan = _fit(config)
-    tuning, place = config.for_tuning(), folder / "person"
+    tuning, place = config.for_tuning(), folder / PERSON
     inputs = digest_inputs(tuning)
     tuned_before = None if restart else _tuned_before(place, tuning, inputs)
     backbone = _load(tuning, recorder)

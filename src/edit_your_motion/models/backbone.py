@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from edit_your_motion.config import BaseConfig, NetworkConfig, RuntimeConfig
 from edit_your_motion.errors import ConfigError, OutOfMemoryError, ran_out_of_memory
-from edit_your_motion.models.loading import Base, load_base
+from edit_your_motion.models.loading import Base, check_base, load_base
 from edit_your_motion.models.prediction_type import velocity_schedule
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.nn.video_unet import VideoUNet
@@ -67,6 +67,18 @@ class Backbone:
             if not sum(use_winograd(network, tiles) for network in (base.unet, base.controlnet)):
                 logger.warning("runtime.winograd changes nothing: no convolution is wide enough, or all are stored")
         self._inflated: VideoUNet | None = None
+
+    @staticmethod
+    def check(model: BaseConfig, runtime: RuntimeConfig) -> None:
+        """Passes what `load` can load, as far as that can be told without the networks' weights.
+
+        Raises:
+            CheckpointError: if a network is missing or does not fit.
+            ConfigError: if there is no such device, or it does not have the precision.
+        """
+        choose_dtype(runtime.precision, choose_device(runtime.device))
+        others = {"vae": model.vae, "tokenizer": model.tokenizer}
+        check_base(model.base, model.controlnet, model.motion_adapter, **others, lora=model.lora)
 
     @classmethod
     def load(cls, model: BaseConfig, runtime: RuntimeConfig) -> "Backbone":

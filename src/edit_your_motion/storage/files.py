@@ -71,6 +71,17 @@ def written_whole(path: Path) -> Iterator[Path]:
             _flush_folder(path.parent)
 
 
+def check_writable(path: Path) -> None:
+    """Passes a place that something can be written at; folders above it are made.
+
+    Raises:
+        DiskFullError: no room is left.
+        InputError: the place cannot be written to.
+    """
+    with explained(path), _workshop(path):
+        pass
+
+
 def remove_whole(path: Path) -> None:
     """Removes a folder with all that it holds; it is there whole or not at all, whenever this ends.
 

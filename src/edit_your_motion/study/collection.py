@@ -10,6 +10,7 @@ from edit_your_motion.config import load_config
 from edit_your_motion.errors import ConfigError, InputError
 from edit_your_motion.runtime.progress import Progress
 from edit_your_motion.storage.files import written_whole
+from edit_your_motion.storage.locking import held
 from edit_your_motion.study.definition import CLIPS, FILE, Study, parse_study, save_study
 from edit_your_motion.study.playback import add_clip
 
@@ -112,9 +113,18 @@ def collect_study(folder: Path, origins: Origins, cases: Sequence[str], progress
 
     Raises:
         ConfigError: the folder exists, there are no cases, or the settings do not make a study.
+        FolderInUseError: another process makes it.
         InputError: a clip is missing or cannot be read.
         DiskFullError: no room is left.
     """
+    with held(folder):
+        return _collect(folder, origins, cases, progress, settings)
+
+
+def _collect(
+    folder: Path, origins: Origins, cases: Sequence[str], progress: Progress, settings: dict[str, Any]
+) -> Study:
+    """`collect_study`, once nobody else makes it."""
     if folder.exists():
         raise ConfigError(f"{folder} exists already: name a new folder, answers belong to the study they were given to")
     if missing := [each for each in _folders(origins) if not each.is_dir()]:

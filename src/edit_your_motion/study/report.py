@@ -14,6 +14,7 @@ from edit_your_motion.metrics.bootstrap import Interval
 from edit_your_motion.metrics.published import load_published
 from edit_your_motion.metrics.study import preference_score, preference_score_of_people
 from edit_your_motion.storage.files import write_text
+from edit_your_motion.storage.locking import held
 from edit_your_motion.study.definition import Study
 from edit_your_motion.study.marks import MARKS, Mark
 from edit_your_motion.study.table import Row
@@ -221,6 +222,7 @@ def write_report(folder: Path, report: StudyReport) -> tuple[Path, Path]:
         InputError: the place cannot be written to.
     """
     paths = folder / "report.md", folder / "report.json"
-    for path, text in zip(paths, (to_markdown(report), to_json(report)), strict=True):
-        write_text(path, text)
+    with held(paths[0], wait=True):
+        for path, text in zip(paths, (to_markdown(report), to_json(report)), strict=True):
+            write_text(path, text)
     return paths

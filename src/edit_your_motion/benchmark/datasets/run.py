@@ -34,6 +34,7 @@ from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.edit import loop_frames
 from edit_your_motion.errors import MissingExtraError, ModelFileError, VideoError
 from edit_your_motion.executors.contract import Executor, Task
+from edit_your_motion.jobs.early_checks import check_folder
 from edit_your_motion.jobs.identity import digest_content
 from edit_your_motion.metrics import FeatureNetworks
 from edit_your_motion.models.backbone import Backbone
@@ -89,6 +90,7 @@ def run_dataset(
         DiskFullError: no room is left; the benchmark goes on where it was when it is called again.
         FolderInUseError: another benchmark works in the folder.
     """
+    check_folder(folder)
     with held(folder):
         if executor is None:
             return _make_cases(folder, kind, dataset, config, progress, methods, external, export)

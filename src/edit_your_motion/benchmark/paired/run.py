@@ -36,6 +36,7 @@ from edit_your_motion.benchmark.prefix_tuning import KeptTuning, keep_apart
 from edit_your_motion.benchmark.spreading import spread_cases
 from edit_your_motion.config import ClipConfig, VideoConfig
 from edit_your_motion.executors.contract import Executor, Task
+from edit_your_motion.jobs.early_checks import check_folder
 from edit_your_motion.metrics import Lpips
 from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.people.finders.contract import PeopleBackend
@@ -106,6 +107,7 @@ def run_paired(
         DiskFullError: no room is left; the benchmark goes on where it was when it is called again.
         FolderInUseError: another benchmark works in the folder.
     """
+    check_folder(folder)
     with held(folder):
         unfinished = folder / "unfinished"
         kept = tune or KeptTuning(unfinished)
