@@ -15,6 +15,7 @@ from jaxtyping import Float64, UInt8, UInt16
 from edit_your_motion.errors import VideoError
 from edit_your_motion.video import probe, read_video
 from edit_your_motion.video.colours import KNEE, Colours, to_ordinary
+from edit_your_motion.video.cropping import Crop, read_crop
 from edit_your_motion.video.reading import describe_gaps
 from foreign_files import (
     CASES,
@@ -537,3 +538,17 @@ def test_a_hole_in_a_film_is_said() -> None:
     held = np.cumsum(np.random.default_rng(0).choice([0.03, 0.06, 0.25], 60))  # as of a screen recording
     for times in (even, even[::5] * 3, even[:1], held, np.delete(even, [7, 8])):
         assert describe_gaps(times) == ()
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_damaged_descriptions_cut_nothing_off(tmp_path: Path, suffix: str) -> None:
+    data = np.frombuffer(quarters(tmp_path / f"a.{suffix}").read_bytes(), np.uint8)
+    container = "mov,mp4,m4a,3gp,3g2,mj2" if suffix == "mp4" else "matroska,webm"
+    nested = {"mp4": b"\0\0\xff\xffmoov" * 5000, "mkv": b"\x18\x53\x80\x67\x08\xff\xff\xff" * 5000}
+    for case in range(300):
+        generator = np.random.default_rng(case)
+        damaged = data[: generator.integers(1, len(data))].copy()
+        damaged[generator.integers(0, len(damaged), 20)] = generator.integers(0, 256, 20)
+        (tmp_path / "b").write_bytes(damaged.tobytes() if case else nested[suffix])
+        crop = read_crop(tmp_path / "b", container, 96, 64)
+        assert crop == Crop() or crop.leaves_of(96, 64)

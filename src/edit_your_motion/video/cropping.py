@@ -53,7 +53,12 @@ def read_crop(path: Path, container: str, width: int, height: int) -> Crop:
                 found = [Crop(**crop) for crop in _elements(file, 0, path.stat().st_size)]
             else:
                 return Crop()
-        except (struct.error, IndexError, ZeroDivisionError):  # damaged: FFmpeg says so where it matters
+        except (
+            struct.error,
+            IndexError,
+            ZeroDivisionError,
+            RecursionError,
+        ):  # damaged: FFmpeg says so where it matters
             return Crop()
     crops = [crop for crop in found if crop != Crop() and crop.leaves_of(width, height)]
     return crops[0] if len(crops) == 1 else Crop()

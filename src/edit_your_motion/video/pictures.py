@@ -137,12 +137,17 @@ def load_frame(image: Image.Image, index: int, path: Path) -> None:
 
 
 def _say_pages(image: Image.Image) -> str | None:
-    """What to tell of a TIFF that is a clip in pages; smaller ones are a camera's previews."""
-    pages, size = int(getattr(image, "n_frames", 1)), image.size
-    if image.format != "TIFF" or pages < 2:
+    """What to tell of a TIFF that is a clip in pages; smaller pages are a camera's previews."""
+    if image.format != "TIFF":
         return None
-    image.seek(1)
-    return f"of {pages} pages the first is read: save each as a picture in a folder" if image.size == size else None
+    size = image.size
+    try:
+        pages = int(getattr(image, "n_frames", 1))
+        image.seek(min(1, pages - 1))
+    except DAMAGE:
+        return None
+    said = f"of {pages} pages the first is read: save each as a picture in a folder"
+    return said if pages > 1 and image.size == size else None
 
 
 def probe_picture(path: Path, fps: Fraction | None) -> VideoInfo:
