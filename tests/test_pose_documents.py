@@ -225,6 +225,16 @@ def test_a_frame_s_own_size_is_its_canvas(tmp_path: Path) -> None:
         assert (read.width, read.height) == (WIDTH, HEIGHT)
 
 
+def test_a_canvas_may_be_written_with_a_point(tmp_path: Path) -> None:
+    documents = [{**openpose(frame), "canvas_height": 360.0, "canvas_width": 640.0} for frame in range(FRAMES)]
+    (tmp_path / "k.json").write_text(json.dumps(documents))
+    read = read_poses(tmp_path / "k.json")
+    assert (read.height, read.width) == (360, 640)
+    (tmp_path / "k.json").write_text(json.dumps([{**documents[0], "canvas_width": 640.5}]))
+    with pytest.raises(PersonError, match="whole number"):
+        read_poses(tmp_path / "k.json")
+
+
 def test_points_that_were_not_found_are_absent(tmp_path: Path) -> None:
     """They are null, 0 0 0, 0 0, a negative confidence or, in arrays, not a number."""
     body = BODY.copy()

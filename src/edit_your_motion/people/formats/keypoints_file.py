@@ -164,7 +164,8 @@ def _parse_json(where: str, text: str) -> Any:
 
 
 def read_side(path: Path | str, name: str, value: object) -> int:
-    """A canvas side, checked."""
+    """A canvas side, checked; some writers make every number one with a point."""
+    value = int(value) if isinstance(value, float) and value.is_integer() else value
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= MAX_SIDE:
         raise PersonError(f"{path}: expected {name} to be a whole number in 1..{MAX_SIDE}, got {value!r}")
     return value
