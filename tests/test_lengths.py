@@ -1,6 +1,8 @@
 """Clips of any length and rate: all of a clip is taken, an edit lasts as long as its motion, and this is said first."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -29,7 +31,7 @@ from edit_your_motion.people.preparation import PreparedClip
 from edit_your_motion.people.skeleton import DRAWN
 from edit_your_motion.presets import make_config
 from edit_your_motion.runtime import other_programs
-from edit_your_motion.runtime.progress import SilentProgress
+from edit_your_motion.runtime.progress import Advance, SilentProgress
 from edit_your_motion.runtime.time_plan import StepSeconds
 from edit_your_motion.video import Video, read_video, write_video
 from synthetic_clip import SyntheticClip, film, ready_people, short_edit, write_clip
@@ -177,13 +179,32 @@ def test_a_plan_says_what_all_of_it_takes(checkpoints: Path, tmp_path: Path) -> 
     require_patience(long, force=True)
 
 
+def test_a_plan_has_the_phases_in_the_order_in_which_they_are_done(checkpoints: Path, tmp_path: Path) -> None:
+    """A bar of the whole job takes what stands before a phase that begins to be over."""
+    done: list[str] = []
+
+    class Told:
+        @contextmanager
+        def phase(self, name: str, total: int) -> Iterator[Advance]:
+            done.append(name)
+            yield lambda: None
+
+    clips = write(tmp_path / "source", 3, 8), write(tmp_path / "reference", 2, 8)
+    config = short_edit(checkpoints, *clips, **WHOLE)
+    run_edit(config, tmp_path / "edit", Told())
+    planned = list(plan_edit(config).seconds)
+    shared = [name for name in planned if name in done]
+    assert {"find the person", "find the motion", "encode", "invert", "sample", "decode"} <= set(shared)
+    assert shared == [name for name in dict.fromkeys(done) if name in planned]
+
+
 def test_of_a_tuned_person_only_the_motion_takes_time(checkpoints: Path, tmp_path: Path) -> None:
     clip = write(tmp_path / "clip", 2, 8)
     config = short_edit(checkpoints, clip, clip)
     folder = run_edit(config, tmp_path / "edit", SILENT).folder
     outlook = foresee_job(config, folder / "person")
     assert outlook is not None
-    assert set(outlook.seconds) == {"find the motion", "sample", "decode"}
+    assert set(outlook.seconds) == {"find the motion", "sample", "decode", "score"}
     assert foresee_job(config.for_tuning(), folder / "person") is None
 
 
