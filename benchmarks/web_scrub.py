@@ -25,9 +25,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 COUNT = """() => {
   window.drawn = [];
+  let numbered = 0;
   const canvas = document.getElementById("canvas"), context = canvas.getContext("2d"), draw = context.drawImage;
   context.drawImage = function (picture, ...rest) {
-    if (picture instanceof HTMLImageElement) drawn.push([performance.now(), picture.src]);
+    const name = picture.src ?? (picture.number ??= ++numbered);
+    if (!(picture instanceof HTMLCanvasElement)) drawn.push([performance.now(), name]);
     return draw.call(this, picture, ...rest);
   };
 }"""

@@ -93,11 +93,11 @@ def test_a_refusal_speaks_of_the_page_and_can_be_overruled_there(settings: Path,
         assert "--" not in refused["error"]
         assert refused["refused"]
         assert site.ask("POST", f"/api/jobs/{job}/insist").json["state"] == "queued"
-        site.wait(f"/api/jobs/{job}", "done")
-        whole = site.ask("GET", f"/api/jobs/{job}").json
-        assert whole["warnings"]
-        assert "--" not in json.dumps(whole["warnings"])
-        assert site.ask("POST", f"/api/jobs/{job}/insist").status == 409
+        insisted = site.library.job(job)
+        assert insisted is not None
+        assert insisted.request["force"]
+        wait_for_phase(site, job, "tune")
+        assert site.ask("POST", f"/api/jobs/{job}/cancel").status == 200
         told = site.ask(
             "POST", "/api/alignment", {"source": source, "reference": reference, "alignment": {"right": 0.6}}
         )

@@ -31,7 +31,6 @@ export async function openEditor({ id }) {
   const content = await ask("GET", `/api/clips/${clip.id}/keypoints`);
   rows = content.frames.map((row) => ({ ...row, body: Object.fromEntries(Object.entries(row.body ?? {}).filter(([, point]) => point)) }));
   corrected = content.corrected;
-  frames = new Frames((index) => `/api/clips/${opened.id}/frames/${index}.jpg`, count);
   masks = new Map();
   maskPictures = new Frames((index) => `/api/clips/${opened.id}/masks/${index}.png`, count);
   done = [];
@@ -39,6 +38,7 @@ export async function openEditor({ id }) {
   zoom = Math.min(Math.max(1, FINE / width), FINEST / width); // fine lines over small pictures, no more than a screen shows
   canvas.width = Math.round(width * zoom);
   canvas.height = Math.round(height * zoom);
+  frames = new Frames((index) => `/api/clips/${opened.id}/frames/${index}.jpg`, count, zoom < 1 && [canvas.width, canvas.height]);
   canvas.parentElement.style.setProperty("--shape", width / height);
   cursor = [width / 2, height / 2];
   by("editor-title").textContent = clip.name;
@@ -131,9 +131,11 @@ const tints = new WeakMap();
 function tint(mask) {
   let tinted = tints.get(mask);
   if (!tinted) {
-    tinted = make("canvas", { width: mask.width, height: mask.height });
-    const paint = tinted.getContext("2d");
-    const pixels = mask.getContext("2d").getImageData(0, 0, mask.width, mask.height);
+    const width = Math.min(mask.width, canvas.width), height = Math.min(mask.height, canvas.height); // no more than is shown
+    tinted = make("canvas", { width, height });
+    const paint = tinted.getContext("2d", { willReadFrequently: true });
+    paint.drawImage(mask, 0, 0, width, height);
+    const pixels = paint.getImageData(0, 0, width, height);
     const whole = new Uint32Array(pixels.data.buffer); // a pixel at a time: four bytes of it take longer than a frame has
     for (let at = 0; at < whole.length; at++) whole[at] = pixels.data[4 * at] > 127 ? TINT : 0;
     paint.putImageData(pixels, 0, 0);

@@ -80,12 +80,17 @@ export function listen(onChange, onProgress, onLost) {
 
 let asked = 0;
 
-// Pictures of a clip's frames by number, kept as they come. A page keeps pictures by their address and does not ask whether
+const MOST_SHRUNK = 96;
+
+// Pictures of a clip's frames by number, kept as they come; those that are given a size are brought to it once, off the
+// thread that draws, and the last of them are kept. A page keeps pictures by their address and does not ask whether
 // they have changed, so that each time they are asked for they have an address of their own.
 export class Frames {
-  constructor(address, count) {
+  constructor(address, count, size) {
     this.address = address;
     this.pictures = new Array(count);
+    this.size = size;
+    this.shrunk = [];
   }
 
   get(index) {
@@ -93,7 +98,18 @@ export class Frames {
     return this.pictures[index];
   }
 
+  async shrink(index) {
+    const response = await fetch(`${this.address(index)}?${++asked}`);
+    if (!response.ok) throw new Error(`frame ${index + 1} did not come`);
+    const [resizeWidth, resizeHeight] = this.size;
+    const picture = await createImageBitmap(await response.blob(), { resizeWidth, resizeHeight, resizeQuality: "medium" });
+    this.shrunk.push(index);
+    if (this.shrunk.length > MOST_SHRUNK) this.forget(this.shrunk.shift());
+    return picture;
+  }
+
   async load(index) {
+    if (this.size) return this.shrink(index).catch((error) => { this.forget(index); throw error; });
     const picture = Object.assign(new Image(), { src: `${this.address(index)}?${++asked}` });
     try {
       await picture.decode(); // off the thread that draws
