@@ -453,7 +453,8 @@ def test_preparing_writes_what_can_be_given_back(source: SyntheticClip, config: 
     clip = run_prepare(preparing(config), tmp_path / "prepared", SILENT)
     names = {path.name for path in (tmp_path / "prepared").iterdir()}
     assert names == {
-        "finding.json", "frames.mp4", "keypoints.json", "masks", "overlay.mp4", "plate", "preview.png", "run.json",
+        ".written.json", "finding.json", "frames.mp4", "keypoints.json", "masks", "overlay.mp4", "plate", "preview.png",
+        "run.json",
         "skeleton.mp4",
     }  # fmt: skip
     record = json.loads((tmp_path / "prepared" / "run.json").read_text())

@@ -112,13 +112,29 @@ def test_folders_of_what_a_killed_server_was_removing_or_beginning_go(library: L
     assert [path.name for path in (library.folder / "clips").iterdir()] == [clip.id]
 
 
+@pytest.mark.parametrize(("code", "says"), [(errno.ENOSPC, "no room is left"), (errno.EIO, "cannot be written")])
+def test_a_disk_that_fails_is_said_to_whoever_asks(
+    site: WebSite, monkeypatch: pytest.MonkeyPatch, code: int, says: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(code, "the disk fails", "/somewhere/original.mp4")
+
+    monkeypatch.setattr(Library, "received", fail)
+    reply = site.ask("GET", "/api/library")
+    announced = site.ask("POST", "/api/clips", {"name": "a.mp4", "role": "source", "size": 5})
+    for each in (reply, announced) if reply.status != 200 else (announced,):
+        assert each.status == 503, each
+        assert says in each.json["error"]
+        assert "somewhere" not in each.json["error"]
+
+
 def test_a_clip_is_announced_only_once_it_has_a_place(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(path: Path, *_: object, **__: object) -> None:
         raise OSError(errno.EACCES, "not allowed", str(path))
 
     with monkeypatch.context() as stopped:
         stopped.setattr(Path, "mkdir", stop)
-        with pytest.raises(InputError, match="not allowed"):
+        with pytest.raises(InputError, match="permission denied"):
             library.add_clip("a.mp4", "source", 5)
     assert Library(library.folder).clips() == []
 

@@ -36,7 +36,7 @@ from edit_your_motion.person import Person
 from edit_your_motion.runtime.profiling import PhaseRecord, Recorder
 from edit_your_motion.runtime.progress import Advance, Progress
 from edit_your_motion.runtime.random import Draws
-from edit_your_motion.storage.files import write_json, write_text
+from edit_your_motion.storage.files import remove_file, write_json, write_text
 from edit_your_motion.storage.parsing import parse_json
 from edit_your_motion.video import write_video
 
@@ -329,7 +329,7 @@ def _show(cell: Cell, scene: Scene, config: EditConfig) -> _Made:
 
 def _save(cell: Cell, config: EditConfig, made: _Made, scores: CellScores, scene: Scene, backbone: Backbone) -> None:
     """Writes the cell; ``scores.json`` last."""
-    (cell.folder / "scores.json").unlink(missing_ok=True)
+    remove_file(cell.folder / "scores.json")
     write_video(cell.folder / "edited.mp4", made.frames, scene.reference.video.fps, crf=CRF)
     write_text(cell.folder / "config.yaml", dump_config(config))
     record = CellRecord(
@@ -351,7 +351,7 @@ def _save(cell: Cell, config: EditConfig, made: _Made, scores: CellScores, scene
         settings=cell.settings if cell.edits else None,
     )
     write_json(cell.folder / "scores.json", asdict(record))
-    (cell.folder / "failure.json").unlink(missing_ok=True)
+    remove_file(cell.folder / "failure.json")
 
 
 def load_cell(folder: Path) -> CellRecord:
@@ -410,7 +410,7 @@ def reported(case: str, cells: Sequence[Cell], failures: list[Failure]) -> Itera
         logger.warning("%s, %s: %s", case, ", ".join(cell.method.name for cell in cells) or "its clips", error)
         for cell in cells:
             failures.append(Failure(case, cell.method.name, str(error)))
-            (cell.folder / "scores.json").unlink(missing_ok=True)  # of other settings, or it would not be made anew
+            remove_file(cell.folder / "scores.json")  # of other settings, or it would not be made anew
             write_json(cell.folder / "failure.json", asdict(failures[-1]))
         if not cells:
             failures.append(Failure(case, "its clips", str(error)))

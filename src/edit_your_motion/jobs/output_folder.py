@@ -16,7 +16,7 @@ from edit_your_motion.people.preparation import PreparedClip
 from edit_your_motion.people.preview import alignment_preview, comparison_frames, contact_sheet
 from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.person import Person
-from edit_your_motion.storage.files import write_text, written_whole
+from edit_your_motion.storage.files import remove_file, write_text, written_whole
 from edit_your_motion.video import Video, write_video
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def write_edit(
     Raises:
         DiskFullError: if there is no room; each file is there whole or not at all.
     """
-    (folder / RECORD).unlink(missing_ok=True)
+    remove_file(folder / RECORD)
     fps = reference.video.fps
     whole = person.config.draws_whole
     shown = follow_source(person.source, len(edit.frames), fps)

@@ -71,7 +71,7 @@ from edit_your_motion.presets import Choice
 from edit_your_motion.runtime.memory_plan import Plan, follow, make_plan
 from edit_your_motion.runtime.profiling import Recorder
 from edit_your_motion.runtime.progress import Progress
-from edit_your_motion.storage.files import name_beside, remove_whole
+from edit_your_motion.storage.files import name_beside, remove_file, remove_whole
 from edit_your_motion.storage.locking import held
 from edit_your_motion.video import Fit, probe, read_video, select
 
@@ -258,8 +258,8 @@ def run_prepare(config: PrepareConfig, folder: Path, progress: Progress, *, mult
         check_people(people, people.reference_keypoints)
     check_inputs_stay(folder, OF_PREPARE, *_inputs(config))
     check_folder(folder)
-    with held(folder), rewritten(folder, OF_PREPARE):
-        (folder / RECORD).unlink(missing_ok=True)
+    with held(folder), rewritten(folder, [name for name in OF_PREPARE if name != RECORD]):
+        remove_file(folder / RECORD)
         recorder = Recorder(progress)
         canvas = choose_canvas(path, video, multiple, native_side=512)
         clip = prepare_source(path, canvas, config.source_clip, people, recorder).with_plate(recorder)
@@ -277,7 +277,7 @@ def run_prepare(config: PrepareConfig, folder: Path, progress: Progress, *, mult
             clips["reference"] = motion
         else:  # that of another time does not go with this clip
             _discard(folder / MOTION)
-            (folder / ALIGNED).unlink(missing_ok=True)
+            remove_file(folder / ALIGNED)
         if clip.plate is None:
             _discard(folder / PLATE)
         write_record(folder, config, recorder, clips=clips, warnings=warnings)
@@ -328,7 +328,7 @@ def _edit(
     if tuned_before is None:
         write_person(folder, person.source)
         write_aligned(folder, person.source, reference, config.alignment)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    remove_file(folder / CHECKPOINT)
     return _apply(
         backbone,
         person,
@@ -431,7 +431,7 @@ def _tune(
     """Tunes, keeping an unfinished state in `workplace`, and saves the person to `folder`."""
     checkpoint = workplace / CHECKPOINT
     if restart:
-        checkpoint.unlink(missing_ok=True)
+        remove_file(checkpoint)
         if is_person(folder):
             remove_whole(folder)
     person = tune_person(backbone, clip, config, recorder, checkpoint=checkpoint)

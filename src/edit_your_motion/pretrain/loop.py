@@ -20,7 +20,7 @@ from edit_your_motion.pretrain.config import TrainingConfig
 from edit_your_motion.pretrain.samples import write_sheet
 from edit_your_motion.runtime.progress import Progress
 from edit_your_motion.runtime.random import Draws
-from edit_your_motion.storage.files import explained, write_text
+from edit_your_motion.storage.files import explained, remove_file, write_text
 from edit_your_motion.storage.parsing import parse_json
 from edit_your_motion.tuning.checkpoints import TuningState, load_state, save_state
 
@@ -218,7 +218,7 @@ class _Run:
     def _resume(self) -> int:
         """Puts the checkpoint's state in place; the steps that are done."""
         if not self.path.is_file():
-            self.log.unlink(missing_ok=True)
+            remove_file(self.log)
             return 0
         state = load_state(self.path, self.workshop.fingerprint)
         _restore(self.training.network, "network", state.parameters)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 
 from edit_your_motion.config import Section
 from edit_your_motion.errors import EditYourMotionError, InputError
+from edit_your_motion.storage.files import explain_failure, is_of_the_disk
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -63,6 +65,10 @@ def guard(
             response = refuse(409, say(str(error)))
         except EditYourMotionError as error:
             response = refuse(503, say(str(error)))
+        except OSError as error:
+            if not is_of_the_disk(error):
+                raise
+            response = refuse(503, say(str(explain_failure(error, Path(Path(str(error.filename or "it")).name)))))
         except ClientDisconnect:
             response = refuse(400, "the request ended before it was whole")  # which nobody hears
         finally:

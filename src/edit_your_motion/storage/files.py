@@ -82,6 +82,17 @@ def check_writable(path: Path) -> None:
         pass
 
 
+def remove_file(path: Path) -> None:
+    """Removes a file if it is there.
+
+    Raises:
+        DiskFullError: not even for that is there room.
+        InputError: it cannot be removed.
+    """
+    with explained(path):
+        path.unlink(missing_ok=True)
+
+
 def remove_whole(path: Path) -> None:
     """Removes a folder with all that it holds; it is there whole or not at all, whenever this ends.
 
@@ -203,6 +214,11 @@ def explain_failure(error: Exception, path: Path) -> EditYourMotionError:
         return DiskFullError(NO_ROOM[code].format(path))
     reason = getattr(error, "strerror", None) or error
     return InputError(NOT_THERE.get(code or 0, f"{{}} cannot be written ({reason}): choose another place").format(path))
+
+
+def is_of_the_disk(error: OSError) -> bool:
+    """Whether an error is of a disk that is full, failing or closed to us, and not a mistake in the program."""
+    return error.errno in {*NO_ROOM, *NOT_THERE, errno.EIO, errno.EMFILE, errno.ENFILE}
 
 
 def _code_of(error: Exception) -> int | None:

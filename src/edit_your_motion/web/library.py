@@ -19,7 +19,7 @@ from typing import Any, Literal
 from weakref import finalize
 
 from edit_your_motion.errors import DiskFullError, InputError, counted
-from edit_your_motion.storage.files import flush, is_full
+from edit_your_motion.storage.files import explain_failure, flush, is_full
 from edit_your_motion.web.disk import measure
 
 FILE = "library.sqlite"
@@ -480,7 +480,9 @@ def _named(path: Path) -> Iterator[None]:
     """Says in our words what is wrong with the library's file."""
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except OSError as error:
+        raise explain_failure(error, path) from error
+    except sqlite3.Error as error:
         if is_full(path.parent):
             raise DiskFullError(f"no room is left for {path}: free some") from error
         raise InputError(f"the library at {path} cannot be used ({error}): check the folder") from error
