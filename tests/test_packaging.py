@@ -19,7 +19,7 @@ PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 FOR_DEVELOPERS = {"browser", "cluster", "dev", "docs", "test"}
 PACKAGES = {"PIL": "pillow", "yaml": "pyyaml", "skimage": "scikit-image"}
 """Packages whose modules have another name."""
-OF_EXTRAS = {"rtmlib", "onnxruntime", "bitsandbytes", "numba", "ray", "starlette", "submitit", "uvicorn"}
+OF_EXTRAS = {"rtmlib", "onnxruntime", "bitsandbytes", "h11", "numba", "ray", "starlette", "submitit", "uvicorn"}
 DATA = (
     "datasets/splits/tiktok.yaml",
     "demo/reference.mp4",
