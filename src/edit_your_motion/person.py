@@ -17,7 +17,7 @@ from edit_your_motion.errors import CheckpointError, ConfigError, InputError, co
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.people.looks import complete_prompt, name_looks
 from edit_your_motion.people.preparation import PreparedClip, load_prepared, save_prepared
-from edit_your_motion.storage.files import written_whole
+from edit_your_motion.storage.files import name_beside, written_whole
 from edit_your_motion.storage.parsing import parse_json
 from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors, save_tensors
 from edit_your_motion.tuning.early_stopping import StageEnd
@@ -167,6 +167,11 @@ def describe_source(config: TuneConfig, source: PreparedClip) -> str | None:
     prompt = complete_prompt(config.prompt, name_looks(source.video.frames, source.keypoints, source.masks))
     logger.info("the prompt: %s", prompt)
     return prompt
+
+
+def unfinished_beside(folder: Path) -> Path:
+    """Where the state of a person's tuning is kept until the person is in its folder."""
+    return name_beside(folder, f"{folder.name}.unfinished")
 
 
 def is_person(folder: Path) -> bool:

@@ -14,10 +14,9 @@ from edit_your_motion.batch.rows import Row
 from edit_your_motion.config import EditConfig, merge, nest
 from edit_your_motion.errors import EditYourMotionError
 from edit_your_motion.jobs.session import run_apply, run_tune
-from edit_your_motion.person import is_person
+from edit_your_motion.person import is_person, unfinished_beside
 from edit_your_motion.presets import Choice
 from edit_your_motion.runtime.progress import Progress, SilentProgress
-from edit_your_motion.storage.files import name_beside
 from edit_your_motion.storage.leases import leased
 from edit_your_motion.storage.locking import held
 from edit_your_motion.storage.parsing import parse_json
@@ -117,7 +116,9 @@ def tune_once(store: Store, workshop: Workshop, row: Row, chosen: Choice[EditCon
         progress: is told how far that is.
     """
     name, config = f"{PERSONS}/{row.person}", chosen.config.for_tuning()
-    if (found := _find_person(store, workshop, name)) is not None and not store.find(f"{name}.lease-"):
+    # What is left beside a person lies in a folder: where there is none, nobody need ask who held their lease.
+    left = store.path(name) is not None and bool(store.find(f"{name}.lease-"))
+    if not left and (found := _find_person(store, workshop, name)) is not None:
         return found
     with leased(store, name):
         if (found := _find_person(store, workshop, name)) is not None:
@@ -154,7 +155,7 @@ def _find_person(store: Store, workshop: Workshop, name: str) -> Path | None:
 def _clear_up(person: Path) -> None:
     """Removes what somebody left beside a person who was killed just before they were done with it."""
     with held(person, wait=True):
-        shutil.rmtree(name_beside(person, f"{person.name}.unfinished"), ignore_errors=True)
+        shutil.rmtree(unfinished_beside(person), ignore_errors=True)
 
 
 def _kept(workshop: Workshop, name: str) -> Path:

@@ -15,6 +15,7 @@ from edit_your_motion.compositing.camera_motion import follow_camera, scaled, st
 from edit_your_motion.compositing.inpainting import fill_smoothly, fill_with_patches
 from edit_your_motion.runtime.progress import Advance, Progress, SilentProgress
 from edit_your_motion.runtime.side_by_side import side_by_side
+from edit_your_motion.video.selection import spread_evenly
 
 GROWN = 0.03
 """What a person's mask grows by before pixels count as the place's, as a share of the picture's short side: hair, the
@@ -103,7 +104,7 @@ def make_plate(
         progress: is told how far it is.
     """
     progress, shape = progress or SilentProgress(), frames.shape[1:3]
-    chosen = _spread(np.arange(len(frames)), VIEWS)
+    chosen = spread_evenly(len(frames), VIEWS)
     # Whether the camera stands still is seen in some frames; only one that moves is followed through all.
     with progress.phase("see whether the camera moves", len(chosen)) as advance:
         some, middle = _brightness(frames[chosen], masks[chosen]), len(chosen) // 2
@@ -167,7 +168,7 @@ class _Film:
 
     def _choose(self, here: Float[np.ndarray, "3 3"], window: _Window) -> list[int]:
         """The frames that a window's median is taken over: half of them evenly spread in time, half by what is rare."""
-        candidates = _spread(np.arange(len(self.frames)), MOST_CANDIDATES)
+        candidates = spread_evenly(len(self.frames), MOST_CANDIDATES)
         visible = self._sees(candidates, here, window)
         overlapping = np.flatnonzero(visible.any(axis=1))
         taken = _spread(overlapping, VIEWS // 2).tolist()
@@ -292,9 +293,7 @@ class _Stations:
 
 def _spread(items: Int[np.ndarray, " n"], count: int) -> Int[np.ndarray, " m"]:
     """Of some items at most so many, evenly spaced."""
-    if len(items) <= count:
-        return items
-    return items[np.linspace(0, len(items) - 1, count).round().astype(int)]
+    return items[spread_evenly(len(items), count)]
 
 
 def _brightness(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edit_your_motion.errors import EditYourMotionError, InputError
 from edit_your_motion.jobs.identity import digest_content
-from edit_your_motion.storage.files import write_text
+from edit_your_motion.storage.files import remove_whole, write_text
 from edit_your_motion.storage.locking import held
 
 RECORD = ".written.json"
@@ -35,8 +35,7 @@ def rewritten(folder: Path, names: Sequence[str]) -> Iterator[None]:
         yield
     except EditYourMotionError:
         if not was_there and os.listdir(folder) == [RECORD]:  # nothing was begun
-            (folder / RECORD).unlink()
-            folder.rmdir()
+            remove_whole(folder)
         raise
     _note(folder, {name: digest_content(folder / name) for name in names if (folder / name).exists()})
 

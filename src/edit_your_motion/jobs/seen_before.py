@@ -12,22 +12,22 @@ from jaxtyping import UInt8
 from edit_your_motion.config import AlignmentConfig, ApplyConfig, ClipConfig, TuneConfig
 from edit_your_motion.edit import follow_source
 from edit_your_motion.errors import PersonError
-from edit_your_motion.jobs.run_record import RECORD
 from edit_your_motion.people.alignment import align_as
 from edit_your_motion.people.clip_warnings import describe_hopeless
 from edit_your_motion.people.formats.keypoints_file import save_keypoints
 from edit_your_motion.people.preparation import FINDING, PLATE, PreparedClip
-from edit_your_motion.people.preview import contact_sheet, mark_person, overlay_skeleton, spread_evenly
+from edit_your_motion.people.preview import COLUMNS, contact_sheet, mark_person, overlay_skeleton
 from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.runtime.progress import Progress, SilentProgress
 from edit_your_motion.video import write_video
+from edit_your_motion.video.selection import spread_evenly
 
 FRAMES, KEYPOINTS, MASKS = "frames.mp4", "keypoints.json", "masks"
 MOTION, OVERLAY, ALIGNED = "reference", "overlay.mp4", "aligned.mp4"
 OF_PREPARE = (
-    KEYPOINTS, MASKS, FRAMES, PLATE, FINDING, MOTION, OVERLAY, ALIGNED, "skeleton.mp4", "preview.png", RECORD,
+    KEYPOINTS, MASKS, FRAMES, PLATE, FINDING, MOTION, OVERLAY, ALIGNED, "skeleton.mp4", "preview.png",
 )  # fmt: skip
-"""What `eym prepare` writes."""
+"""What `eym prepare` writes beside its record."""
 
 AnyJob = TypeVar("AnyJob", bound=TuneConfig | ApplyConfig)
 
@@ -82,7 +82,7 @@ def write_skeletons(folder: Path, clip: PreparedClip) -> None:
 
 def show_person(clip: PreparedClip) -> UInt8[np.ndarray, "height width 3"]:
     """A sheet of what was found in some frames: keypoints, mask, and the place alone."""
-    numbers = spread_evenly(len(clip))
+    numbers = spread_evenly(len(clip), COLUMNS)
     shown = clip.take(numbers)
     frames = shown.video.frames
     rows = [

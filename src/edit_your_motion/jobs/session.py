@@ -66,12 +66,12 @@ from edit_your_motion.people.preparation import (
     prepare_source,
     save_prepared,
 )
-from edit_your_motion.person import Person, check_place, is_person, load_person
+from edit_your_motion.person import Person, check_place, is_person, load_person, unfinished_beside
 from edit_your_motion.presets import Choice
 from edit_your_motion.runtime.memory_plan import Plan, follow, make_plan
 from edit_your_motion.runtime.profiling import Recorder
 from edit_your_motion.runtime.progress import Progress
-from edit_your_motion.storage.files import name_beside, remove_file, remove_whole
+from edit_your_motion.storage.files import remove_file, remove_whole
 from edit_your_motion.storage.locking import held
 from edit_your_motion.video import Fit, probe, read_video, select
 
@@ -163,7 +163,7 @@ def run_tune(
     with held(folder):
         config, plan = _fit(config)
         inputs = digest_inputs(config)
-        unfinished = name_beside(folder, f"{folder.name}.unfinished")
+        unfinished = unfinished_beside(folder)
         if not restart and (person := _tuned_before(folder, config, inputs)):
             logger.info("%s is tuned already", folder)
             shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed just before it was done
@@ -256,9 +256,9 @@ def run_prepare(config: PrepareConfig, folder: Path, progress: Progress, *, mult
     if config.reference.path is not None:
         check_clip(config.reference.path, config.reference_clip, "reference")
         check_people(people, people.reference_keypoints)
-    check_inputs_stay(folder, OF_PREPARE, *_inputs(config))
+    check_inputs_stay(folder, (*OF_PREPARE, RECORD), *_inputs(config))
     check_folder(folder)
-    with held(folder), rewritten(folder, [name for name in OF_PREPARE if name != RECORD]):
+    with held(folder), rewritten(folder, OF_PREPARE):
         remove_file(folder / RECORD)
         recorder = Recorder(progress)
         canvas = choose_canvas(path, video, multiple, native_side=512)

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float32, Float64, UInt8
 from edit_your_motion.metrics.colour_difference import ciede2000, srgb_to_lab
 from edit_your_motion.people.colour_words import COLOURS, HAIR_COLOURS, SKIN_COLOURS, in_prose, with_article
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
+from edit_your_motion.video.selection import spread_evenly
 
 _TABLES: Mapping[str, Mapping[str, tuple[float, float, float]]] = MappingProxyType(
     {"skin": SKIN_COLOURS, "hair": HAIR_COLOURS, "top": COLOURS, "bottom": COLOURS, "shoes": COLOURS}
@@ -118,7 +119,7 @@ def name_looks(
         masks: where the person is.
     """
     pixels: dict[str, list[UInt8[np.ndarray, "n 3"]]] = {}
-    for i in np.linspace(0, len(frames) - 1, min(len(frames), MOST_FRAMES)).round().astype(int):
+    for i in spread_evenly(len(frames), MOST_FRAMES):
         for name, place in _Skeleton(keypoints.body[i], masks[i]).places():
             pixels.setdefault(name, []).append(frames[i][place])
     joined = {name: np.concatenate(parts) for name, parts in pixels.items()}

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from edit_your_motion.errors import VideoError
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.skeleton import DRAWN, draw_skeleton
+from edit_your_motion.video.selection import spread_evenly
 
 COLUMNS = 8
 """The most frames in a row of a sheet."""
@@ -175,11 +176,6 @@ def _check_clips(clips: Sequence[tuple[str, np.ndarray]]) -> None:
     for label, frames in clips:
         if not frames.size:
             raise VideoError(f"expected frames to show as {label!r}, got none")
-
-
-def spread_evenly(frames: int, columns: int = COLUMNS) -> Int[np.ndarray, " n"]:
-    """Which of so many frames stand in a row of a sheet."""
-    return np.unique(np.linspace(0, frames - 1, min(columns, frames)).round().astype(int))
 
 
 def _strip(

@@ -8,6 +8,8 @@ from einops import rearrange, reduce
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
+from edit_your_motion.video.selection import spread_evenly
+
 MOST_FRAMES = 16
 """Frames that the map is fitted on, at most, evenly spaced."""
 
@@ -26,7 +28,7 @@ class LatentPreview:
             latents: z_0 of the frames.
             frames: with sides that are whole multiples of the latents'.
         """
-        chosen = np.unique(np.linspace(0, len(frames) - 1, MOST_FRAMES).round().astype(int))
+        chosen = spread_evenly(len(frames), MOST_FRAMES)
         factor = frames.shape[1] // latents.shape[-2]
         colours = reduce(
             frames[chosen].astype(np.float32), "f (lh p) (lw q) c -> (f lh lw) c", "mean", p=factor, q=factor

@@ -94,3 +94,8 @@ def select(clip: ClipConfig, info: VideoInfo) -> Selection:
         if stride > 1 and info.fps / stride < LEAST_RATE:
             fps, stride = Fraction(USUAL_RATE), 1
     return Selection(clip.start, clip.until, fps, max(stride, 1), clip.frames)
+
+
+def spread_evenly(frames: int, most: int) -> Int[np.ndarray, " n"]:
+    """Indices of so many frames of a clip at most, from its first to its last, evenly spaced."""
+    return np.linspace(0, frames - 1, min(most, frames)).round().astype(int)

@@ -13,10 +13,10 @@ from edit_your_motion.errors import InputError
 from edit_your_motion.jobs.outlook import Outlook, foresee_job, require_patience
 from edit_your_motion.jobs.phases import count_steps
 from edit_your_motion.jobs.session import CHECKPOINT, run_apply, run_edit, run_tune
-from edit_your_motion.person import CONFIG, PARAMETERS, is_person, read_preset
+from edit_your_motion.person import CONFIG, PARAMETERS, is_person, read_preset, unfinished_beside
 from edit_your_motion.presets import Choice, choose_settings
 from edit_your_motion.runtime.progress import Progress
-from edit_your_motion.storage.files import name_beside, write_text
+from edit_your_motion.storage.files import write_text
 from edit_your_motion.tuning.checkpoints import load_metadata, read_losses_so_far
 from edit_your_motion.video import read_video
 from edit_your_motion.web.preparing import PICTURES, write_pictures
@@ -130,7 +130,7 @@ def read_losses(folder: Path) -> list[float]:
     """The losses of every step of tuning so far: of the person, or of what there is of them."""
     if (person := find_person(folder)) is not None:
         return list(json.loads(load_metadata(person / PARAMETERS)["losses"]))
-    for place in (folder / EDIT, name_beside(folder / PERSON, f"{PERSON}.unfinished")):
+    for place in (folder / EDIT, unfinished_beside(folder / PERSON)):
         if (place / CHECKPOINT).is_file():
             return read_losses_so_far(place / CHECKPOINT)
     return []

@@ -19,6 +19,7 @@ from scipy.ndimage import find_objects, gaussian_filter, label, maximum_filter
 from edit_your_motion.errors import PersonError
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
 from edit_your_motion.people.skeleton import JOINT_COLOURS, LIMB_INTENSITY, LIMBS, draw_skeleton
+from edit_your_motion.video.selection import spread_evenly
 
 _log = logging.getLogger(__name__)
 
@@ -147,7 +148,7 @@ def _require_black(frames: UInt8[np.ndarray, "f h w 3"]) -> None:
 
 def _in_rgb(frames: UInt8[np.ndarray, "f h w 3"]) -> UInt8[np.ndarray, "f h w 3"]:
     """The frames in the order of channels in which their bodies fit together better."""
-    sample = frames[np.linspace(0, len(frames) - 1, min(len(frames), 6)).round().astype(int)]
+    sample = frames[spread_evenly(len(frames), 6)]
     as_is, exchanged = (sum(_read_skeleton(frame)[1] for frame in order) for order in (sample, sample[..., ::-1]))
     if exchanged <= as_is:
         return frames
