@@ -174,7 +174,7 @@ def test_a_brush_carries_on_to_the_next_frames(
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE, {"width": 320, "height": 568}], ids=["desktop", "phone", "smallest"])
 def test_everything_fits_and_has_a_name(site: WebSite, browse: Browse, size: dict[str, int]) -> None:
-    name = f"A long <b>name</b> of a clip at width {size['width']}.mp4"
+    name = f"A long <mark>name</mark> of a clip at width {size['width']}.mp4"  # the page itself marks nothing
     add_prepared(site.library, "source", film(8, 96, 128), name)
 
     async def fits(page: Any) -> None:
@@ -200,7 +200,7 @@ def test_everything_fits_and_has_a_name(site: WebSite, browse: Browse, size: dic
         await fits(page)
         await page.click("[data-view=edits]")
         await fits(page)
-        assert await page.locator("main b").count() == 0, "names are text"
+        assert await page.locator("mark").count() == 0, "names are text"
 
     browse(scenario)
 
