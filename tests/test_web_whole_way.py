@@ -33,7 +33,8 @@ DROP = """async ([name, content]) => {
     const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
     const carried = new DataTransfer();
     carried.items.add(new File([bytes], name, {type: "video/mp4"}));
-    document.getElementById("drop").dispatchEvent(new DragEvent("drop", {dataTransfer: carried, cancelable: true, bubbles: true}));
+    const event = new DragEvent("drop", {dataTransfer: carried, cancelable: true, bubbles: true});
+    document.getElementById("drop").dispatchEvent(event);
 }"""
 
 

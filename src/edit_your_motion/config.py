@@ -453,6 +453,10 @@ class SamplingConfig(Section):
         description="Where nobody stands: as generated, the source's own pixels, or the clean plate, with the "
         "person laid over it.",
     )
+    colours: Literal["generated", "source"] = Field(
+        "generated",
+        description="Of the person's hair, skin, trousers and shoes: as generated, or those measured in the source.",
+    )
 
 
 class RuntimeConfig(Section):

@@ -13,6 +13,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
+from edit_your_motion.compositing.colour_match import match_colours
 from edit_your_motion.compositing.matte import composite, make_matte
 from edit_your_motion.config import ApplyConfig, TuneConfig, WindowsConfig
 from edit_your_motion.diffusion.ddim import OnStep, Predict, Rescale, guide, invert, rescaling, sample, signal_levels
@@ -22,6 +23,7 @@ from edit_your_motion.models.backbone import Backbone, explain_memory
 from edit_your_motion.nn.conditions import Conditions
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.people.alignment import align_as
+from edit_your_motion.people.body_parts import measure_colours
 from edit_your_motion.people.generated_frames import find_masks
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.preparation import PreparedClip
@@ -217,7 +219,7 @@ def apply_motion(
             )
         with decoder_weights(backbone.base.vae, person.decoder):
             frames = backbone.decode(latents, progress)
-    frames = _lay_over_background(frames, source, aligned, config, progress)
+    frames = _lay_over_place(frames, source, aligned, config, progress)
     return Edit(frames, latents.cpu(), aligned)
 
 
@@ -257,22 +259,26 @@ def _invert(
         )
 
 
-def _lay_over_background(
+def _lay_over_place(
     frames: UInt8[np.ndarray, "f h w 3"],
     source: PreparedClip,
     aligned: Keypoints,
     config: ApplyConfig,
     progress: Progress,
 ) -> UInt8[np.ndarray, "f h w 3"]:
-    """The generated frames over the background that the configuration asks for."""
-    background = config.sampling.background
-    if background == "generated":
+    """The generated frames in the colours and over the background that the configuration asks for."""
+    background, colours = config.sampling.background, config.sampling.colours
+    if background == colours == "generated":
         return frames
     found = find_masks(frames, config.people, progress)
+    reach = find_reach(source.masks, source.keypoints)
+    matte = make_matte(frames, aligned, reach, found)
+    if colours == "source":
+        wanted = measure_colours(source.video.frames, source.keypoints, source.masks)
+        frames = match_colours(frames, matte, aligned, reach, wanted)
     if background == "source":
         return keep_background(frames, source.video.frames, source.masks, source.keypoints, aligned, found)
-    place, reach = source.without_person(), find_reach(source.masks, source.keypoints)
-    return composite(frames, place, make_matte(frames, aligned, reach, found))
+    return composite(frames, source.without_person(), matte) if background == "plate" else frames
 
 
 def follow_source(source: PreparedClip, frames: int, fps: Fraction) -> Int[np.ndarray, " f"]:

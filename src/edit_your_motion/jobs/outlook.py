@@ -154,7 +154,7 @@ def foresee_time(job: Job, *, afresh: bool = False) -> Outlook:
         guided = 2 if config.sampling.guidance_scale != 1 else 1
         seconds["sample"] = config.sampling.steps * guided * passes(edited) * steps.predict
         seconds["decode"] = edited * steps.decode
-        if config.sampling.background != "generated":
+        if config.sampling.background != "generated" or config.sampling.colours != "generated":
             seconds["find the edited person"] = edited * FIND_EDITED
         seconds["score"] = edited * FIND_EDITED
     pixels = job.height * job.width

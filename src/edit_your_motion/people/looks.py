@@ -1,17 +1,16 @@
 """What somebody looks like, in words: the colours of hair, skin and clothes, measured at the skeleton's places."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, UInt8
+from jaxtyping import Bool, Float64, UInt8
 
 from edit_your_motion.metrics.colour_difference import ciede2000, srgb_to_lab
+from edit_your_motion.people.body_parts import measure_colours
 from edit_your_motion.people.colour_words import COLOURS, HAIR_COLOURS, SKIN_COLOURS, in_prose, with_article
-from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
-from edit_your_motion.video.selection import spread_evenly
+from edit_your_motion.people.keypoints import Keypoints
 
 _TABLES: Mapping[str, Mapping[str, tuple[float, float, float]]] = MappingProxyType(
     {"skin": SKIN_COLOURS, "hair": HAIR_COLOURS, "top": COLOURS, "bottom": COLOURS, "shoes": COLOURS}
@@ -25,12 +24,6 @@ and 69 within one tone of skin."""
 
 _LIGHTNESS = 0.6
 """Weight of lightness beside hue and chroma: shade changes it most."""
-
-FEWEST = 12
-"""Pixels, over all frames, that a colour is measured on."""
-
-MOST_FRAMES = 24
-"""Frames that are looked at, spread over the clip."""
 
 _MENTIONED: Mapping[str, str] = MappingProxyType(
     {
@@ -48,62 +41,6 @@ _OF_BODY = ("skin", "hair")
 BARE = 8.0
 """CIEDE2000 from the face below which shins and feet count as bare."""
 
-_INDEX = {name: i for i, name in enumerate(BODY_JOINTS)}
-_FACE = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
-
-
-@dataclass(frozen=True)
-class _Skeleton:
-    """One frame's joints by name, and shapes about them."""
-
-    points: Float32[np.ndarray, "18 3"]
-    mask: Bool[np.ndarray, "h w"]
-
-    def has(self, *names: str) -> bool:
-        return all(self.points[_INDEX[name], 2] > 0 for name in names)
-
-    def at(self, *names: str) -> Float64[np.ndarray, "2"]:
-        """The middle of joints."""
-        return self.points[[_INDEX[name] for name in names], :2].mean(axis=0).astype(np.float64)
-
-    def near(
-        self, start: Float64[np.ndarray, "2"], end: Float64[np.ndarray, "2"], reach: float
-    ) -> Bool[np.ndarray, "h w"]:
-        """The person's pixels within `reach` of a line."""
-        height, width = self.mask.shape
-        y, x = np.mgrid[:height, :width] + 0.5
-        along = end - start
-        share = ((x - start[0]) * along[0] + (y - start[1]) * along[1]) / max(float(along @ along), 1e-6)
-        share = np.clip(share, 0, 1)
-        distance = np.hypot(x - start[0] - share * along[0], y - start[1] - share * along[1])
-        return self.mask & (distance <= max(reach, 0.8))
-
-    def places(self) -> Iterator[tuple[str, Bool[np.ndarray, "h w"]]]:
-        """Where hair, skin and clothes surely are, as far as the joints tell."""
-        seen = [name for name in _FACE if self.has(name)]
-        if seen and self.has("neck"):
-            middle = self.at(*seen)
-            up = middle - self.at("neck")
-            size = float(np.linalg.norm(up))
-            crown = middle + 0.55 * up
-            yield "hair", self.near(crown, crown, 0.22 * size)
-            if "nose" in seen and {"right_eye", "left_eye"}.intersection(seen):
-                yield "skin", self.near(self.at("nose"), self.at("nose"), 0.28 * size)
-        if self.has("neck", "right_hip", "left_hip"):
-            neck, down = self.at("neck"), self.at("right_hip", "left_hip") - self.at("neck")
-            yield "top", self.near(neck + 0.25 * down, neck + 0.75 * down, 0.13 * float(np.linalg.norm(down)))
-        for side in ("right", "left"):
-            hip, knee, ankle = (f"{side}_{joint}" for joint in ("hip", "knee", "ankle"))
-            if self.has(hip, knee):
-                start, thigh = self.at(hip), self.at(knee) - self.at(hip)
-                yield "bottom", self.near(start + 0.12 * thigh, start + 0.5 * thigh, 0.1 * float(np.linalg.norm(thigh)))
-            if self.has(knee, ankle):
-                shin = self.at(ankle) - self.at(knee)
-                size = 0.08 * float(np.linalg.norm(shin))
-                yield "shins", self.near(self.at(knee) + 0.3 * shin, self.at(knee) + 0.7 * shin, size)
-                foot = self.at(ankle) + 0.16 * shin
-                yield "shoes", self.near(foot, foot, 0.11 * float(np.linalg.norm(shin)))
-
 
 def name_looks(
     frames: UInt8[np.ndarray, "f h w 3"], keypoints: Keypoints, masks: Bool[np.ndarray, "f h w"]
@@ -118,12 +55,7 @@ def name_looks(
         keypoints: of the person.
         masks: where the person is.
     """
-    pixels: dict[str, list[UInt8[np.ndarray, "n 3"]]] = {}
-    for i in spread_evenly(len(frames), MOST_FRAMES):
-        for name, place in _Skeleton(keypoints.body[i], masks[i]).places():
-            pixels.setdefault(name, []).append(frames[i][place])
-    joined = {name: np.concatenate(parts) for name, parts in pixels.items()}
-    seen = {name: np.median(found, axis=0) for name, found in joined.items() if len(found) >= FEWEST}
+    seen = measure_colours(frames, keypoints, masks)
     bare = {name for name in ("shins", "shoes") if name in seen and "skin" in seen and _alike(seen[name], seen["skin"])}
     nouns = {"skin": "skin", "hair": "hair", "top": "shirt", "shoes": "shoes"}
     nouns["bottom"] = "shorts" if "shins" in bare else "trousers"
