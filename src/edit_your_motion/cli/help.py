@@ -50,7 +50,6 @@ CHOSEN = {
         "--tuning.appearance.iterations": "Steps of stage 2, which learns the look",
         "--sampling.guidance-scale": "How strongly the edit is led; 1 is not at all",
         "--sampling.background": "Generated, source, or plate: the place alone",
-        "--sampling.colours": "Of hair, skin, trousers, shoes: generated, or the source's",
     },
     "Speed and memory": {
         "--sampling.steps": "Steps from the noise to the edit",
