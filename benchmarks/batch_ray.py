@@ -26,8 +26,8 @@ import psutil
 from ray.cluster_utils import Cluster
 from safetensors import safe_open
 
-from edit_your_motion.batch.making import Workshop
 from edit_your_motion.batch.manifest import read_manifest
+from edit_your_motion.batch.row_task import Workshop
 from edit_your_motion.batch.rows import Row, plan_rows
 from edit_your_motion.batch.run import run_batch
 from edit_your_motion.batch.summary import gather_results, write_summary

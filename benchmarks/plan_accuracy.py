@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from edit_your_motion.config import EditConfig
-from edit_your_motion.jobs.outlook import plan_edit
+from edit_your_motion.jobs.estimate import plan_edit
 from edit_your_motion.jobs.session import run_edit
 from edit_your_motion.presets import make_config
 from edit_your_motion.runtime.progress import SilentProgress

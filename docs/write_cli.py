@@ -5,8 +5,8 @@ from inspect import getdoc
 from pathlib import Path
 
 from edit_your_motion.cli import app
+from edit_your_motion.cli.executors import MACHINES
 from edit_your_motion.cli.help import Flag, list_commands, list_flags
-from edit_your_motion.cli.machines import MACHINES
 from edit_your_motion.cli.settings import OUTPUT, SHORT_FORMS
 
 EDIT = ("edit",)

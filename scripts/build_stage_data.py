@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from edit_your_motion.stage.body import BONES, LANDMARKS
-from edit_your_motion.stage.puppet import puppet_markers, rotation_about, rotation_from_quaternion
+from edit_your_motion.stage.stick_figure import puppet_markers, rotation_about, rotation_from_quaternion
 
 SEED = 20240
 BODIES_SAMPLED = 480

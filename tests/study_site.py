@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edit_your_motion.runtime.progress import SilentProgress
-from edit_your_motion.serving.listening import listen, make_server
+from edit_your_motion.serving.server import listen, make_server
 from edit_your_motion.study.collection import Origins, collect_study
 from edit_your_motion.study.definition import Study
 from edit_your_motion.study.server import make_app

@@ -12,16 +12,16 @@ import fsspec
 import pytest
 import yaml
 
-from edit_your_motion.batch import making, rows
+from edit_your_motion.batch import row_task, rows
 from edit_your_motion.batch.contents import Tags, default_cache, localise
-from edit_your_motion.batch.making import Workshop, is_done
 from edit_your_motion.batch.manifest import read_manifest
+from edit_your_motion.batch.row_task import Workshop, is_done
 from edit_your_motion.batch.rows import Row, plan_rows
 from edit_your_motion.batch.run import run_batch
 from edit_your_motion.batch.summary import Result, gather_results, to_page, write_summary
 from edit_your_motion.cli import main
 from edit_your_motion.errors import ConfigError, InputError, ModelFileError
-from edit_your_motion.executors.here import Here
+from edit_your_motion.executors.in_process import InProcess
 from edit_your_motion.person import is_person, read_preset
 from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.storage.machines import name_machine
@@ -83,20 +83,20 @@ def plan(folder: Path, entries: list[dict[str, Any]], below: dict[str, Any] | No
 
 
 def make(planned: list[Row], output: Path | str, cache: Path) -> dict[str, str]:
-    return run_batch(planned, Workshop(str(output), cache), Here(), SILENT)
+    return run_batch(planned, Workshop(str(output), cache), InProcess(), SILENT)
 
 
 @pytest.fixture
 def tunings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The places of persons that were tuned, in order."""
     seen: list[Path] = []
-    true = making.run_tune
+    true = row_task.run_tune
 
     def count(config: Any, folder: Path, *rest: Any, **more: Any) -> Any:
         seen.append(folder)
         return true(config, folder, *rest, **more)
 
-    monkeypatch.setattr(making, "run_tune", count)
+    monkeypatch.setattr(row_task, "run_tune", count)
     return seen
 
 
@@ -327,7 +327,7 @@ def test_what_is_there_is_not_made_again(
 ) -> None:
     planned, output = batch
     again = Path(shutil.copytree(output, tmp_path / "again"))
-    monkeypatch.setattr(making, "run_apply", refuse)
+    monkeypatch.setattr(row_task, "run_apply", refuse)
     assert list(make(planned, again, tmp_path / "cache")) == ["gone"]
     assert tunings == []
 
@@ -395,8 +395,8 @@ def test_a_failing_row_stops_nothing_and_is_tried_again(
         if calls.count("good") == 1:
             raise RuntimeError("a bug")
 
-    monkeypatch.setattr(making, "tune_once", lambda *arguments: tmp_path)
-    monkeypatch.setattr(making, "run_apply", stumble)
+    monkeypatch.setattr(row_task, "tune_once", lambda *arguments: tmp_path)
+    monkeypatch.setattr(row_task, "run_apply", stumble)
     failures = make(planned, tmp_path / "out", tmp_path / "cache")
     assert failures == {"bad": "no video", "good": "unexpected RuntimeError: a bug"}
     for name, error in failures.items():

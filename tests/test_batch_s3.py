@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from edit_your_motion.batch import making
+from edit_your_motion.batch import row_task
 from edit_your_motion.batch.contents import Tags, localise
-from edit_your_motion.batch.making import Workshop
 from edit_your_motion.batch.manifest import read_manifest
+from edit_your_motion.batch.row_task import Workshop
 from edit_your_motion.batch.rows import plan_rows
 from edit_your_motion.batch.run import run_batch
 from edit_your_motion.errors import InputError
-from edit_your_motion.executors.here import Here
+from edit_your_motion.executors.in_process import InProcess
 from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.storage.leases import leased
 from edit_your_motion.storage.stores import RemoteStore, open_store
@@ -118,8 +118,8 @@ def test_a_batch_lies_whole_in_a_bucket(bucket: str, tmp_path: Path, monkeypatch
         motion = Path(config.reference.path).read_bytes()
         (folder / "edited.mp4").write_bytes((person / "tuned.safetensors").read_bytes() + motion)
 
-    monkeypatch.setattr(making, "run_tune", tune)
-    monkeypatch.setattr(making, "run_apply", apply)
+    monkeypatch.setattr(row_task, "run_tune", tune)
+    monkeypatch.setattr(row_task, "run_apply", apply)
     store = open_store(bucket)
     for name in ("anna", "kick", "jump"):
         store.write(f"clips/{name}.mp4", name.encode())
@@ -130,13 +130,13 @@ def test_a_batch_lies_whole_in_a_bucket(bucket: str, tmp_path: Path, monkeypatch
     assert [row.name for row in rows] == ["all-anna-jump", "all-anna-kick"]
     for machine in ("one", "two"):  # the second has nothing to do
         workshop = Workshop(f"{bucket}/out", tmp_path / machine)
-        assert run_batch(rows, workshop, Here(), SilentProgress()) == {}
+        assert run_batch(rows, workshop, InProcess(), SilentProgress()) == {}
     results = open_store(f"{bucket}/out")
     assert isinstance(results, RemoteStore)
     assert results.read("edits/all-anna-kick/edited.mp4") == b"annakick"
     assert results.read("edits/all-anna-jump/row.json") is not None
     assert len(tuned) == 1
     results.remove("edits/all-anna-jump/row.json")
-    assert run_batch(rows, Workshop(f"{bucket}/out", tmp_path / "three"), Here(), SilentProgress()) == {}
+    assert run_batch(rows, Workshop(f"{bucket}/out", tmp_path / "three"), InProcess(), SilentProgress()) == {}
     assert len(tuned) == 1, "the person was brought from the bucket"
     assert results.find("persons/") == [f"persons/{rows[0].person}"]

@@ -31,7 +31,7 @@ from edit_your_motion.config import ApplyConfig
 from edit_your_motion.edit import Edit
 from edit_your_motion.errors import InputError, ModelFileError, PersonError, VideoError
 from edit_your_motion.executors.contract import Outcome, Task
-from edit_your_motion.executors.here import Here
+from edit_your_motion.executors.in_process import InProcess
 from edit_your_motion.executors.local import Local
 from edit_your_motion.metrics import bootstrap_mean, pck
 from edit_your_motion.metrics.structural import to_grey
@@ -117,9 +117,9 @@ def test_the_pairs_are_what_their_table_says() -> None:
     assert {choice.source for choice in first} == {"still", "moving", "picture"}
 
 
-@pytest.mark.parametrize("executor", [Here(), pytest.param(Local([{}] * 2), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("executor", [InProcess(), pytest.param(Local([{}] * 2), marks=pytest.mark.slow)])
 def test_an_executor_makes_the_same_cells(
-    benchmark: Path, config: PairedConfig, tmp_path: Path, executor: Here | Local
+    benchmark: Path, config: PairedConfig, tmp_path: Path, executor: InProcess | Local
 ) -> None:
     names = ("source", "controlnet", "tune-a-video")
     chosen = choose_methods(names)

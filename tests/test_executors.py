@@ -16,10 +16,10 @@ import pytest
 
 import odd_jobs
 from edit_your_motion.errors import ConfigError, MissingExtraError
+from edit_your_motion.executors.choice import Share, list_environments, open_executor
 from edit_your_motion.executors.contract import Executor, Outcome, Task
-from edit_your_motion.executors.here import Here
+from edit_your_motion.executors.in_process import InProcess
 from edit_your_motion.executors.local import Local
-from edit_your_motion.executors.opening import Share, list_environments, open_executor
 from edit_your_motion.executors.ray import Ray
 from edit_your_motion.executors.slurm import Slurm
 
@@ -58,17 +58,17 @@ def assert_mixed(outcomes: dict[str, Outcome]) -> None:
     assert outcomes["stumbled"].error == "unexpected RuntimeError: a bug"
 
 
-@pytest.mark.parametrize("make", [Here, local, lambda: local(7)])
+@pytest.mark.parametrize("make", [InProcess, local, lambda: local(7)])
 def test_every_task_has_one_outcome_and_a_failing_one_stops_nothing(make: Callable[[], Executor]) -> None:
     assert_mixed(run(make(), mixed_tasks()))
 
 
-@pytest.mark.parametrize("make", [Here, local])
+@pytest.mark.parametrize("make", [InProcess, local])
 def test_no_tasks_need_nothing(make: Callable[[], Executor]) -> None:
     assert run(make(), []) == {}
 
 
-@pytest.mark.parametrize("make", [Here, local, Ray, lambda: Slurm(Path("nowhere"))])
+@pytest.mark.parametrize("make", [InProcess, local, Ray, lambda: Slurm(Path("nowhere"))])
 def test_tasks_of_one_name_are_refused(make: Callable[[], Executor]) -> None:
     with pytest.raises(ConfigError, match="'a' twice"):
         list(make().run([Task("a", odd_jobs.nothing), Task("a", odd_jobs.nothing)]))

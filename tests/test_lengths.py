@@ -23,14 +23,12 @@ from edit_your_motion.config import (
 )
 from edit_your_motion.edit import follow_source, loop_frames
 from edit_your_motion.errors import ConfigError, PersonError, VideoError
-from edit_your_motion.jobs import rehearsing
 from edit_your_motion.jobs.early_checks import check_clip
-from edit_your_motion.jobs.outlook import foresee_finding, foresee_job, is_short, plan_edit, require_patience
+from edit_your_motion.jobs.estimate import foresee_finding, foresee_job, is_short, plan_edit, require_patience
 from edit_your_motion.jobs.session import run_edit, run_prepare
 from edit_your_motion.people.preparation import PreparedClip
 from edit_your_motion.people.skeleton import DRAWN
 from edit_your_motion.presets import make_config
-from edit_your_motion.runtime import other_programs
 from edit_your_motion.runtime.progress import Advance, SilentProgress
 from edit_your_motion.runtime.time_plan import StepSeconds
 from edit_your_motion.video import Video, read_video, write_video

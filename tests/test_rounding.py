@@ -13,7 +13,7 @@ from edit_your_motion.models.loading import load_base
 from edit_your_motion.runtime import matmul_rounding as rounding
 from edit_your_motion.runtime.matmul_rounding import SETTING, STRICT
 from edit_your_motion.runtime.random import Draws
-from edit_your_motion.runtime.tensor_placement import ALIGNMENT, placed
+from edit_your_motion.runtime.tensor_alignment import ALIGNMENT, placed
 from edit_your_motion.tuning.checkpoints import load_tensors, save_tensors
 
 pytestmark = pytest.mark.law

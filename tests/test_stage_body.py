@@ -12,15 +12,15 @@ from edit_your_motion.stage.bvh import LEG, read_bvh
 from edit_your_motion.stage.choreography import ROUTINES, choreograph
 from edit_your_motion.stage.mesh import cut, inflate, skin_part
 from edit_your_motion.stage.motion import ACTIONS, Motion, load_motion
-from edit_your_motion.stage.puppet import (
+from edit_your_motion.stage.retarget import frame_from, retarget, swing
+from edit_your_motion.stage.stick_figure import (
     MARKER,
     MARKERS,
     PELVIS_HEIGHT,
-    puppet_markers,
     rotation_about,
     rotation_from_quaternion,
+    stick_figure_markers,
 )
-from edit_your_motion.stage.retarget import frame_from, retarget, swing
 from edit_your_motion.stage.surface import vertex_normals
 
 BONE_PAIRS = [
@@ -31,7 +31,7 @@ BONE_PAIRS = [
 
 
 def upright(frames: int = 1) -> np.ndarray:
-    return puppet_markers(np.tile([0.0, PELVIS_HEIGHT, 0.0], (frames, 1)), {})
+    return stick_figure_markers(np.tile([0.0, PELVIS_HEIGHT, 0.0], (frames, 1)), {})
 
 
 def test_the_template_is_a_closed_surface_that_looks_outward():

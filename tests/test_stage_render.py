@@ -158,7 +158,7 @@ def test_the_far_side_of_the_body_is_hidden():
 def test_an_arm_behind_the_trunk_is_hidden(monkeypatch):
     scene = still(9, "standing")
     motion = scene.performance.motion()
-    from edit_your_motion.stage.puppet import MARKER
+    from edit_your_motion.stage.stick_figure import MARKER
 
     markers = motion.markers.copy()
     chest = markers[:, MARKER["spine"]]

@@ -24,10 +24,10 @@ from edit_your_motion.metrics import preference_score
 from edit_your_motion.study.answers import FILE, Answer, AnswerBook
 from edit_your_motion.study.collection import Origins, find_origins
 from edit_your_motion.study.definition import CLIPS, digest_file, load_study, paper_questions
-from edit_your_motion.study.marks import mark_participants
 from edit_your_motion.study.plan import SIDES, Side, plan_comparisons
 from edit_your_motion.study.playback import add_clip, playable_as
 from edit_your_motion.study.report import StudyReport, report_study, to_json, to_markdown
+from edit_your_motion.study.suspicious import mark_participants
 from edit_your_motion.study.table import Row, list_rows, read_table, write_table
 from edit_your_motion.video import probe, write_video
 from imagined_study import OURS, Chooser, answer_all, clip_name, imagine, prefer_ours, prefer_theirs

@@ -25,7 +25,7 @@ from edit_your_motion.benchmark.sweep.surface_plot import _ticks, draw_surface
 from edit_your_motion.config import EditConfig, merge, parse_config
 from edit_your_motion.edit import tune_person
 from edit_your_motion.errors import ConfigError, InputError
-from edit_your_motion.executors.here import Here
+from edit_your_motion.executors.in_process import InProcess
 from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.runtime.progress import Advance, SilentProgress
 from edit_your_motion.tuning.loop import Tuning, tune
@@ -86,7 +86,7 @@ def sweep(config: PairedConfig, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 def test_an_executor_makes_the_same_sweep(sweep: tuple[Path, Counting], config: PairedConfig, tmp_path: Path) -> None:
     folder, _ = sweep
-    failures = run_sweep(tmp_path, config, SILENT, grid=GRID, pairs=PAIR, lpips=stub_lpips(), executor=Here())
+    failures = run_sweep(tmp_path, config, SILENT, grid=GRID, pairs=PAIR, lpips=stub_lpips(), executor=InProcess())
     assert failures == []
     assert not (tmp_path / "unfinished").exists()
     for method in GRID.methods:

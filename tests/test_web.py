@@ -16,7 +16,7 @@ from PIL import Image
 
 from edit_your_motion.config import EditConfig
 from edit_your_motion.errors import ConfigError, InputError
-from edit_your_motion.jobs.seen_before import take_prepared
+from edit_your_motion.jobs.inspection import take_prepared
 from edit_your_motion.people.formats.keypoints_file import load_keypoints
 from edit_your_motion.people.preparation import load_prepared, prepare_reference
 from edit_your_motion.runtime.progress import SilentProgress
@@ -271,7 +271,7 @@ def test_a_job_is_paused_and_goes_on_and_a_cancelled_one_can_be_deleted(checkpoi
         assert site.ask("DELETE", path).status == 200
         assert site.ask("GET", path).status == 404
         until = time.monotonic() + 20
-        while site.crew._processes:
+        while site.runner._processes:
             assert time.monotonic() < until
             time.sleep(0.05)
         assert not folder.exists()

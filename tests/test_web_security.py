@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edit_your_motion.serving import guarding, patience
 from edit_your_motion.web import server
 from edit_your_motion.web.access import load_token
 from edit_your_motion.web.library import Library

@@ -19,8 +19,8 @@ from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.web.disk import Taken, measure
 from edit_your_motion.web.edits import resolve, run_job
 from edit_your_motion.web.library import Library
+from edit_your_motion.web.messages import FIELDS, FLAG, PHRASES, say, settings_in
 from edit_your_motion.web.preparing import PREPARED, prepare_clip
-from edit_your_motion.web.wording import FIELDS, FLAG, PHRASES, say, settings_in
 from synthetic_clip import film, write_clip
 from web_site import PROMPT, WebSite, add_pair, add_prepared, serving_web, wait_for_phase
 
@@ -49,7 +49,7 @@ def test_every_setting_that_a_message_names_has_a_name_on_the_page() -> None:
     settings = {name.replace("_", "-") for name, _ in flatten(EditConfig().model_dump(mode="json"))}
     named = {flag for text in messages() for flag in settings_in(text)}
     assert len(named) > 20
-    assert named <= settings | set(FIELDS) | set(PHRASES), "say what the page calls them, in web/wording.py"
+    assert named <= settings | set(FIELDS) | set(PHRASES), "say what the page calls them, in web/messages.py"
     assert not [flag for flag in named if FLAG.search(say(f"give --{flag}"))]
 
 
@@ -202,13 +202,13 @@ def test_the_edit_so_far_is_seen_while_it_is_sampled(site: WebSite, pair: tuple[
              "settings": {"sampling": {"steps": 200, "preview_every": 1}}}  # fmt: skip
     job = site.ask("POST", "/api/jobs", asked).json["id"]
     wait_for_phase(site, job, "sample", steps=3)
-    stamp = site.crew.progress[job]["preview"]
+    stamp = site.runner.progress[job]["preview"]
     assert stamp is not None
     assert "preview.png" in site.ask("GET", f"/api/jobs/{job}").json["results"]
     picture = site.ask("GET", f"/api/jobs/{job}/files/preview.png")
     assert Image.open(io.BytesIO(picture.body)).size == (64, 64)
     wait_for_phase(site, job, "sample", steps=20)
-    assert site.crew.progress[job]["preview"] != stamp
+    assert site.runner.progress[job]["preview"] != stamp
     assert site.ask("POST", f"/api/jobs/{job}/cancel").status == 200
 
 

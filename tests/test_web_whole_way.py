@@ -134,7 +134,7 @@ def test_from_two_dropped_files_to_a_downloaded_edit(
         await playwright.expect(page.locator("#job-list li", has_text="as found").locator("progress")).to_be_visible()
         running = site.library.job(job)
         assert running is not None
-        process = site.crew.process_of(running)
+        process = site.runner.process_of(running)
         assert process is not None
         os.kill(process, signal.SIGKILL)
         wait_for_phase(site, job, "tune, stage 2")

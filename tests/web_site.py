@@ -15,11 +15,11 @@ import yaml
 
 from edit_your_motion.people.preparation import PreparedClip, save_prepared
 from edit_your_motion.runtime.progress import SilentProgress
-from edit_your_motion.serving.listening import listen, make_server
+from edit_your_motion.serving.server import listen, make_server
 from edit_your_motion.storage.files import write_text
 from edit_your_motion.video import write_video
 from edit_your_motion.web.access import Access
-from edit_your_motion.web.crew import Crew
+from edit_your_motion.web.job_runner import JobRunner
 from edit_your_motion.web.library import Library, Quota
 from edit_your_motion.web.offers import gather_offers
 from edit_your_motion.web.preparing import PICTURES, PREPARED, write_pictures
@@ -36,7 +36,7 @@ class WebSite:
     """A library that is being served."""
 
     library: Library
-    crew: Crew
+    runner: JobRunner
     port: int
 
     @property
@@ -85,7 +85,7 @@ class WebSite:
 def wait_for_phase(site: WebSite, job: str, name: str, steps: int = 0, patience: float = 900) -> None:
     """Waits until a job has done so many steps of a phase whose name begins so."""
     until, nothing = time.monotonic() + patience, {"phase": "", "done": 0}
-    while not (told := site.crew.progress.get(job, nothing))["phase"].startswith(name) or told["done"] < steps:
+    while not (told := site.runner.progress.get(job, nothing))["phase"].startswith(name) or told["done"] < steps:
         assert time.monotonic() < until, site.ask("GET", f"/api/jobs/{job}/log").json["log"]
         time.sleep(0.02)
 
@@ -134,17 +134,17 @@ def serving_web(
 ) -> Iterator[WebSite]:
     """The server of a library and its workers; the port is a new one each time."""
     library = Library(folder, quota)
-    crew = Crew(library, ["cpu"])
+    runner = JobRunner(library, ["cpu"])
     with listen("127.0.0.1", 0) as listening:
-        server = make_server(make_app(library, crew, gather_offers([settings]), Access(token), {}), "web")
+        server = make_server(make_app(library, runner, gather_offers([settings]), Access(token), {}), "web")
         thread = Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
-        crew.start()
+        runner.start()
         try:
-            yield WebSite(library, crew, listening.getsockname()[1])
+            yield WebSite(library, runner, listening.getsockname()[1])
         finally:
             server.should_exit = True
-            crew.stop()
+            runner.stop()
             thread.join(timeout=20)
             assert not thread.is_alive()
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import trying
 from asking import ask
-from edit_your_motion.batch.making import Workshop
 from edit_your_motion.batch.manifest import read_manifest
+from edit_your_motion.batch.row_task import Workshop
 from edit_your_motion.batch.rows import plan_rows
 from edit_your_motion.batch.run import run_batch
 from edit_your_motion.benchmark.methods.catalogue import choose_methods
@@ -23,8 +23,8 @@ from edit_your_motion.benchmark.paired import run as paired
 from edit_your_motion.benchmark.paired.pairs import PAIRS
 from edit_your_motion.config import EditConfig, PrepareConfig, load_config, parse_config
 from edit_your_motion.errors import InputError, ModelFileError
-from edit_your_motion.executors.here import Here
-from edit_your_motion.jobs.corrections import RECORD as WRITTEN
+from edit_your_motion.executors.in_process import InProcess
+from edit_your_motion.jobs.overwriting import RECORD as WRITTEN
 from edit_your_motion.jobs.session import run_apply, run_edit, run_prepare, run_tune
 from edit_your_motion.models.tiny import make_base, make_controlnet
 from edit_your_motion.people import generated_frames, preparation
@@ -35,7 +35,7 @@ from edit_your_motion.storage.locking import held
 from edit_your_motion.study.answers import AnswerBook
 from edit_your_motion.web import edits, worker
 from edit_your_motion.web.access import Access
-from edit_your_motion.web.crew import Crew
+from edit_your_motion.web.job_runner import JobRunner
 from edit_your_motion.web.library import Library
 from edit_your_motion.web.offers import gather_offers
 from edit_your_motion.web.server import make_app
@@ -181,7 +181,7 @@ def server(folder: Path, tell: Callable[[str], None]) -> None:
     library = Library(folder / "library")
     library.recover()
     offers = gather_offers([inputs() / "tiny.yaml"])
-    app = make_app(library, Crew(library, ["cpu"]), offers, Access(None), {})
+    app = make_app(library, JobRunner(library, ["cpu"]), offers, Access(None), {})
 
     def asked(method: str, path: str, content: Any = b"", kind: str = "") -> Any:
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
@@ -292,7 +292,7 @@ def batch(folder: Path, _: object) -> None:
     manifest = folder.parent / "rows.json"
     write_text(manifest, json.dumps(rows))
     planned = plan_rows(read_manifest(manifest), inputs(), [short])
-    failures = run_batch(planned, Workshop(str(folder / "batch"), folder / "cache"), Here(), SILENT)
+    failures = run_batch(planned, Workshop(str(folder / "batch"), folder / "cache"), InProcess(), SILENT)
     if failures:
         raise InputError(f"said: {failures}")
 

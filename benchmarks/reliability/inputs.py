@@ -22,7 +22,7 @@ from asking import ask
 from commands import inputs, scratch
 from edit_your_motion.models.tiny import make_motion_adapter
 from edit_your_motion.web.access import Access
-from edit_your_motion.web.crew import Crew
+from edit_your_motion.web.job_runner import JobRunner
 from edit_your_motion.web.library import Library
 from edit_your_motion.web.offers import gather_offers
 from edit_your_motion.web.server import make_app
@@ -95,7 +95,7 @@ def try_requests(samples: object, name: str, numbers: range, place: Path) -> lis
     shutil.rmtree(place / "library", ignore_errors=True)
     library = Library(place / "library")
     source, reference = add_pair(library, 2)
-    app = make_app(library, Crew(library, ["cpu"]), gather_offers([inputs() / "tiny.yaml"]), Access(None), {})
+    app = make_app(library, JobRunner(library, ["cpu"]), gather_offers([inputs() / "tiny.yaml"]), Access(None), {})
     edit = {"kind": "edit", "source": source, "reference": reference, "prompt": "a man", "offer": "tiny"}
     keypoints = (library.clip_folder(library.clip(source)) / "prepared/keypoints.json").read_text()
     requests: list[tuple[str, str, Any]] = [

@@ -19,8 +19,7 @@ import psutil
 import trying
 from commands import inputs, scratch
 from edit_your_motion.config import load_config
-from edit_your_motion.web import crew as crews
-from edit_your_motion.web import edits, worker
+from edit_your_motion.web import edits, job_runner, worker
 from edit_your_motion.web.library import Job, Library, Quota
 from trying import Account
 from web_site import PROMPT
@@ -31,7 +30,7 @@ GROWTH = 24 << 20
 
 
 def be_worker(folder: str, coming: Any, going: Any, log: str) -> None:
-    """A worker's process, its streams as the crew gives them."""
+    """A worker's process, its streams as the runner gives them."""
     os.dup2(coming.fileno(), 0)
     os.dup2(going.fileno(), 1)
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
@@ -39,7 +38,7 @@ def be_worker(folder: str, coming: Any, going: Any, log: str) -> None:
 
 
 class Forked:
-    """Of `subprocess.Popen`, what the crew uses, as a fork of a warm process."""
+    """Of `subprocess.Popen`, what the runner uses, as a fork of a warm process."""
 
     def __init__(self, command: list[str], *, stderr: Any, **_: Any) -> None:
         context = multiprocessing.get_context("forkserver")
@@ -69,12 +68,12 @@ def campaign(options: argparse.Namespace) -> Account:
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path[:3])
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["commands"])
-    crews.subprocess = SimpleNamespace(  # type: ignore[attr-defined]
+    job_runner.subprocess = SimpleNamespace(  # type: ignore[attr-defined]
         Popen=Forked, PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired
     )
     library = Library(place / "library", Quota(clips=1 << 20, waiting=1 << 20))
-    crew = crews.Crew(library, ["cpu"])
-    crew.start()
+    runner = job_runner.JobRunner(library, ["cpu"])
+    runner.start()
     stock: list[dict[str, int]] = account.content.setdefault("stock", [])
 
     def attempt(case: str) -> str:
@@ -94,7 +93,7 @@ def campaign(options: argparse.Namespace) -> Account:
     if account.cases:  # a server that was started anew has another stock
         stock.clear()
     account.try_all([f"{first}-{first + AT_ONCE - 1}" for first in range(0, options.cases, AT_ONCE)], attempt)
-    crew.stop()
+    runner.stop()
     return account
 
 

@@ -15,7 +15,7 @@ from edit_your_motion import __version__
 from edit_your_motion.config import TuneConfig, dump_config, load_config, parse_config
 from edit_your_motion.errors import CheckpointError, ConfigError, InputError, counted
 from edit_your_motion.nn.noise_predictor import NoisePredictor
-from edit_your_motion.people.looks import complete_prompt, name_looks
+from edit_your_motion.people.appearance_words import complete_prompt, name_looks
 from edit_your_motion.people.preparation import PreparedClip, load_prepared, save_prepared
 from edit_your_motion.storage.files import name_beside, written_whole
 from edit_your_motion.storage.parsing import parse_json

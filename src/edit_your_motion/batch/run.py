@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 
-from edit_your_motion.batch.making import Workshop, is_done, make_row, note_failure
+from edit_your_motion.batch.row_task import Workshop, is_done, make_row, note_failure
 from edit_your_motion.batch.rows import Row
 from edit_your_motion.executors.contract import Executor, Task, interrupted_by_sigterm
 from edit_your_motion.runtime.progress import Progress

@@ -9,7 +9,7 @@ from io import StringIO
 from typing import Any
 from urllib.parse import quote
 
-from edit_your_motion.batch.making import EDITS, FAILED, is_done
+from edit_your_motion.batch.row_task import EDITS, FAILED, is_done
 from edit_your_motion.batch.rows import Row
 from edit_your_motion.storage.parsing import parse_json
 from edit_your_motion.storage.stores import Store

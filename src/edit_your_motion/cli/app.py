@@ -19,11 +19,11 @@ from edit_your_motion.cli import (
     editing,
     evaluating,
     machine,
-    making,
     serving,
     staging,
     studying,
     tabling,
+    templates,
     training,
 )
 from edit_your_motion.cli.help import asked_for, print_help
@@ -51,8 +51,8 @@ for command in (
     editing.plan,
     batching.batch,
     serving.serve,
-    making.config,
-    making.tiny,
+    templates.config,
+    templates.tiny,
     staging.stage,
     training.pretrain,
     evaluating.evaluate,

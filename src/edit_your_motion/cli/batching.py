@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from edit_your_motion.cli.machines import MACHINE, MachineFlags
+from edit_your_motion.cli.executors import MACHINE, MachineFlags
 from edit_your_motion.cli.printing import show
 from edit_your_motion.cli.settings import EDITING, EditFlags, EditingFlags
 from edit_your_motion.config import EditConfig
@@ -38,8 +38,8 @@ def batch(
     force
         Also make edits of which the skeletons say that nothing good can come.
     """
-    from edit_your_motion.batch.making import Workshop
     from edit_your_motion.batch.manifest import read_manifest
+    from edit_your_motion.batch.row_task import Workshop
     from edit_your_motion.batch.rows import plan_rows
     from edit_your_motion.batch.run import run_batch
     from edit_your_motion.batch.summary import gather_results, write_summary

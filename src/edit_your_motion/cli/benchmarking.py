@@ -6,7 +6,7 @@ from cyclopts import App
 
 from edit_your_motion.benchmark.paired.config import PairedConfig
 from edit_your_motion.cli.benchmarking_data import SUMMARIES, MethodNames, make_command
-from edit_your_motion.cli.machines import MACHINE, MachineFlags
+from edit_your_motion.cli.executors import MACHINE, MachineFlags
 from edit_your_motion.cli.printing import finish
 from edit_your_motion.cli.settings import COMMON, CommonFlags, PairedFlags
 

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 from cyclopts import Parameter
 
 from edit_your_motion.benchmark.datasets.config import DatasetConfig
-from edit_your_motion.cli.machines import MACHINE, MachineFlags
+from edit_your_motion.cli.executors import MACHINE, MachineFlags
 from edit_your_motion.cli.printing import finish
 from edit_your_motion.cli.settings import COMMON, Common, CommonFlags, DatasetFlags
 

@@ -196,7 +196,7 @@ def plan(
 ) -> None:
     """Say what an edit will take, in time, memory and disk, and begin nothing."""
     chosen = common.choose(EditConfig, settings, source=source, reference=reference)
-    from edit_your_motion.jobs.outlook import plan_edit
+    from edit_your_motion.jobs.estimate import plan_edit
 
     common.open_progress()
     show(plan_edit(chosen.config).describe())
@@ -239,7 +239,7 @@ def prepare(
 
 def _foresee(config: TuneConfig | ApplyConfig, force: bool, person: Path | None, progress: "Progress") -> None:
     """Says what a job will take, also to the progress, and stops one of more than a day unless that is forced."""
-    from edit_your_motion.jobs.outlook import foresee_job, require_patience
+    from edit_your_motion.jobs.estimate import foresee_job, require_patience
     from edit_your_motion.runtime.progress import expect
 
     if (outlook := foresee_job(config, person, skip_short=True)) is not None:

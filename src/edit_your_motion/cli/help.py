@@ -12,7 +12,7 @@ from cyclopts import App
 from cyclopts.argument import Argument
 from rich.console import Console
 
-from edit_your_motion.cli.machines import MACHINES
+from edit_your_motion.cli.executors import MACHINES
 from edit_your_motion.cli.printing import console as plain_console
 from edit_your_motion.cli.settings import OUTPUT, SETTINGS, SHORT_FORMS
 

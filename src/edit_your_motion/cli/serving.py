@@ -30,10 +30,10 @@ def serve(
     settings
         YAML file of settings to choose from beside those that ship, such as another base; repeated for several.
     """
-    from edit_your_motion.serving.listening import listen, make_server, serve_until_interrupted
+    from edit_your_motion.serving.server import listen, make_server, serve_until_interrupted
     from edit_your_motion.storage.locking import held
     from edit_your_motion.web.access import Access, is_loopback, load_token
-    from edit_your_motion.web.crew import Crew
+    from edit_your_motion.web.job_runner import JobRunner
     from edit_your_motion.web.library import FILE, Library
     from edit_your_motion.web.offers import gather_offers
     from edit_your_motion.web.server import make_app
@@ -41,14 +41,14 @@ def serve(
     offers = gather_offers(settings)
     library = Library(folder)
     token = None if is_loopback(host) else load_token(folder)
-    crew = Crew(library, device)
-    server = make_server(make_app(library, crew, offers, Access(token), {}), "web")
+    runner = JobRunner(library, device)
+    server = make_server(make_app(library, runner, offers, Access(token), {}), "web")
     with held(folder / FILE), listen(host, port) as listening:
-        crew.start()
+        runner.start()
         query = "" if token is None else f"?token={token}"
         try:
             serve_until_interrupted(
                 server, listening, query, ended="ended; what was running goes on when it is served again"
             )
         finally:
-            crew.stop()
+            runner.stop()

@@ -52,7 +52,7 @@ def stage(
         Of the looks: 1 the paired benchmark's, 2 with more variety, and captions that name all of it.
     """
     from edit_your_motion.datasets.tiktok import write_tiktok_clip
-    from edit_your_motion.jobs.corrections import rewritten
+    from edit_your_motion.jobs.overwriting import rewritten
     from edit_your_motion.people.formats.keypoints_file import save_keypoints
     from edit_your_motion.people.preparation import save_masks
     from edit_your_motion.stage import Pair, render_clip, render_pair

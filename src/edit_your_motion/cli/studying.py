@@ -110,7 +110,7 @@ def serve(folder: Path, /, *, host: str = "127.0.0.1", port: int = 8000) -> None
     port
         To listen on.
     """
-    from edit_your_motion.serving.listening import listen, make_server, serve_until_interrupted
+    from edit_your_motion.serving.server import listen, make_server, serve_until_interrupted
     from edit_your_motion.study.server import make_app
 
     server = make_server(make_app(folder))

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 from cyclopts import Parameter
 
 from edit_your_motion.benchmark.paired.config import PairedConfig
-from edit_your_motion.cli.machines import MACHINE, MachineFlags
+from edit_your_motion.cli.executors import MACHINE, MachineFlags
 from edit_your_motion.cli.printing import finish, show
 from edit_your_motion.cli.settings import COMMON, CommonFlags, PairedFlags, Quiet, SweepFlags
 

@@ -29,7 +29,7 @@ def pretrain(
     """
     resolved = common.resolve(PretrainConfig, settings)
     from edit_your_motion import pretrain as training
-    from edit_your_motion.jobs.corrections import rewritten
+    from edit_your_motion.jobs.overwriting import rewritten
 
     progress = common.open_progress()
     with nullcontext() if export is None else rewritten(export.resolve().parent, (export.resolve().name,)):

@@ -8,8 +8,8 @@ from einops import rearrange, reduce
 from jaxtyping import Float
 from scipy.ndimage import map_coordinates
 
+from edit_your_motion.runtime.parallel_map import parallel_map
 from edit_your_motion.runtime.progress import Advance
-from edit_your_motion.runtime.side_by_side import side_by_side
 
 COARSEST = 24
 """The shortest side of the coarsest level that is aligned, pixels."""
@@ -58,10 +58,10 @@ def follow_camera(
         return np.stack(chained)
 
     steps: list[Float[np.ndarray, "3 3"]] = []
-    for step in side_by_side(go_on, range(len(frames))):
+    for step in parallel_map(go_on, range(len(frames))):
         steps.append(step)
         advance()
-    before, after = side_by_side(chain, [range(anchor - 1, -1, -1), range(anchor + 1, len(frames))])
+    before, after = parallel_map(chain, [range(anchor - 1, -1, -1), range(anchor + 1, len(frames))])
     return np.concatenate([before[:0:-1], after])
 
 

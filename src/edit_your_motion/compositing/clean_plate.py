@@ -13,8 +13,8 @@ from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filt
 
 from edit_your_motion.compositing.camera_motion import follow_camera, scaled, stands_still
 from edit_your_motion.compositing.inpainting import fill_smoothly, fill_with_patches
+from edit_your_motion.runtime.parallel_map import parallel_map
 from edit_your_motion.runtime.progress import Advance, Progress, SilentProgress
-from edit_your_motion.runtime.side_by_side import side_by_side
 from edit_your_motion.video.selection import spread_evenly
 
 GROWN = 0.03
@@ -126,7 +126,7 @@ def make_plate(
     stations, places = _Stations(film, anchor, whole), frames.copy()
     with progress.phase("lay the clean plate", len(stations.at) + len(stations.windows)) as advance:
         stations.paint(advance)
-        for index, laid in zip(stations.windows, side_by_side(stations.lay, stations.windows), strict=True):
+        for index, laid in zip(stations.windows, parallel_map(stations.lay, stations.windows), strict=True):
             places[index][stations.windows[index]] = laid
             advance()
     return Plate(places, share_seen)
@@ -222,7 +222,7 @@ class _Stations:
 
     def paint(self, advance: Advance) -> None:
         """Makes the stations' pictures, and tells of each."""
-        for station, painted in zip(self.at, side_by_side(self._paint, self.at), strict=True):
+        for station, painted in zip(self.at, parallel_map(self._paint, self.at), strict=True):
             self.painted[station] = painted
             advance()
 
@@ -312,7 +312,7 @@ def _brightness(
         smooth = gaussian_filter(np.where(somebody, 0, np.asarray(grey, np.float32)), SMOOTHED)
         return np.where(somebody, np.float32(np.nan), smooth / np.maximum(shares, np.float32(1e-3)))
 
-    return np.stack(list(side_by_side(shrink, range(len(frames)))))
+    return np.stack(list(parallel_map(shrink, range(len(frames)))))
 
 
 def _pixels(shape: tuple[int, ...], share: float) -> float:

@@ -38,12 +38,12 @@ class Local:
         """See `Executor.run`."""
         check_names(tasks)
         waiting, deaths = deque(tasks), Counter[str]()
-        crew = [_Worker(environment) for environment in self.environments[: len(tasks)]]
+        workers = [_Worker(environment) for environment in self.environments[: len(tasks)]]
         busy: dict[Any, tuple[_Worker, Task]] = {}
         try:
             while waiting or busy:
                 working = {worker for worker, _ in busy.values()}
-                for worker in crew:
+                for worker in workers:
                     if waiting and worker not in working:
                         task = waiting.popleft()
                         busy[worker.take(task)] = worker, task
@@ -60,9 +60,9 @@ class Local:
                     else:
                         yield Outcome(task.name, error=f"{outcome}, {deaths[task.name]} times")
         finally:
-            for worker in crew:
+            for worker in workers:
                 worker.terminate()
-            for worker in crew:
+            for worker in workers:
                 worker.join()
 
 

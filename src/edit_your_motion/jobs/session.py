@@ -20,7 +20,7 @@ from edit_your_motion.config import (
 )
 from edit_your_motion.edit import Edit, apply_motion, other_parts, tune_person
 from edit_your_motion.errors import ConfigError
-from edit_your_motion.jobs.corrections import rewritten
+from edit_your_motion.jobs.costs import describe_job
 from edit_your_motion.jobs.early_checks import (
     check_clip,
     check_folder,
@@ -31,19 +31,7 @@ from edit_your_motion.jobs.early_checks import (
     check_source,
 )
 from edit_your_motion.jobs.identity import describe_changes, digest_inputs
-from edit_your_motion.jobs.output_folder import (
-    OF_EDIT,
-    find_sound,
-    write_config,
-    write_edit,
-    write_losses,
-    write_picture,
-)
-from edit_your_motion.jobs.previews import preview_sampling
-from edit_your_motion.jobs.rehearsing import describe_job
-from edit_your_motion.jobs.run_record import RECORD, write_record
-from edit_your_motion.jobs.scores import Scores, score_edit
-from edit_your_motion.jobs.seen_before import (
+from edit_your_motion.jobs.inspection import (
     ALIGNED,
     MOTION,
     OF_PREPARE,
@@ -55,6 +43,18 @@ from edit_your_motion.jobs.seen_before import (
     write_person,
     write_skeletons,
 )
+from edit_your_motion.jobs.output_folder import (
+    OF_EDIT,
+    find_sound,
+    write_config,
+    write_edit,
+    write_losses,
+    write_picture,
+)
+from edit_your_motion.jobs.overwriting import rewritten
+from edit_your_motion.jobs.previews import preview_sampling
+from edit_your_motion.jobs.run_record import RECORD, write_record
+from edit_your_motion.jobs.scores import Scores, score_edit
 from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.people.preparation import (
     PLATE,

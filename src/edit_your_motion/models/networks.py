@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from edit_your_motion.errors import CheckpointError
 from edit_your_motion.models.tensor_files import first_line, read_folder, read_json, shortened
-from edit_your_motion.runtime.tensor_placement import placed
+from edit_your_motion.runtime.tensor_alignment import placed
 
 Network = TypeVar("Network", bound=nn.Module)
 

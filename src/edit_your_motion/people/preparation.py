@@ -17,7 +17,6 @@ from PIL import Image
 from edit_your_motion.compositing.clean_plate import Plate, make_plate
 from edit_your_motion.config import AlignmentConfig, ClipConfig, PeopleConfig, VideoConfig
 from edit_your_motion.errors import PersonError, counted
-from edit_your_motion.people.agreement import compare
 from edit_your_motion.people.between_frames import Passage
 from edit_your_motion.people.clip_warnings import (
     Concern,
@@ -43,8 +42,9 @@ from edit_your_motion.people.footage import (
 from edit_your_motion.people.formats.keypoints_file import load_keypoints, read_json, save_keypoints
 from edit_your_motion.people.formats.precomputed import load_ready_keypoints, load_ready_masks
 from edit_your_motion.people.frame_mapping import Placement, fit_keypoints, fit_masks
+from edit_your_motion.people.joint_parents import raise_parents
 from edit_your_motion.people.keypoints import Keypoints
-from edit_your_motion.people.parents import raise_parents
+from edit_your_motion.people.same_person import compare
 from edit_your_motion.people.skeleton import DRAWN, draw_skeleton
 from edit_your_motion.people.tracking.gaps import LONGEST_GAP, MOST_FILLED, find_fillable, longest_run
 from edit_your_motion.people.tracking.left_right import keep_sides
@@ -55,8 +55,8 @@ from edit_your_motion.people.tracking.smoothing import (
     steady_keypoints,
 )
 from edit_your_motion.people.tracking.tracker import MAX_GAP, Gathering, Track, follow_person
+from edit_your_motion.runtime.parallel_map import parallel_map
 from edit_your_motion.runtime.progress import Progress, SilentProgress
-from edit_your_motion.runtime.side_by_side import side_by_side
 from edit_your_motion.storage.files import write_text, written_whole
 from edit_your_motion.video import (
     Fit,
@@ -351,7 +351,7 @@ def _save_pictures(folder: Path, pictures: UInt8[np.ndarray, "f h w *c"]) -> Non
             # The least compression: it takes a fifth of the time, and a tenth more room.
             Image.fromarray(pictures[index]).save(part / f"{index:05d}.png", compress_level=1)
 
-        deque(side_by_side(save, range(len(pictures))), maxlen=0)
+        deque(parallel_map(save, range(len(pictures))), maxlen=0)
 
 
 def load_plate(path: Path, fit: Fit, frames: int) -> Plate:

@@ -7,14 +7,14 @@ import numpy as np
 
 from edit_your_motion.errors import InputError
 from edit_your_motion.stage.motion import Motion
-from edit_your_motion.stage.puppet import MARKERS, rotation_about
+from edit_your_motion.stage.stick_figure import MARKERS, rotation_about
 
 MAX_BYTES = 64 * 2**20
 MAX_JOINTS = 512
 MAX_FRAMES = 100_000
 
 LEG = 0.8314
-"""Thigh and shin together of the puppet, metres: files come in any unit, so their legs are brought to this."""
+"""Thigh and shin together of the stick figure, metres: files come in any unit, so their legs are brought to this."""
 
 _NAMES = {
     "shoulder": ("arm", "uparm", "upperarm", "shldr", "shoulder"),

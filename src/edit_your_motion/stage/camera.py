@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Float32
 
-from edit_your_motion.stage.puppet import rotation_about
+from edit_your_motion.stage.stick_figure import rotation_about
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from edit_your_motion.stage.motion import Motion
-from edit_your_motion.stage.puppet import PELVIS_HEIGHT, puppet_markers, rotation_about
+from edit_your_motion.stage.stick_figure import PELVIS_HEIGHT, rotation_about, stick_figure_markers
 
 FPS = 30.0
 SECONDS = 8.0
@@ -15,7 +15,7 @@ Angles = Float[np.ndarray, "f"]
 
 
 class _Dancer:
-    """Joint rotations of the puppet over time, set limb by limb; angles in radians, 0 is standing at attention."""
+    """Joint rotations of the stick figure over time, limb by limb; in radians, 0 is standing at attention."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
@@ -89,7 +89,7 @@ class _Dancer:
 
     def motion(self, action: str) -> Motion:
         """What has been set, with the lowest marker on the ground but for jumps."""
-        markers = puppet_markers(self.root, self.rotations)
+        markers = stick_figure_markers(self.root, self.rotations)
         markers[..., 1] += (self.jump - markers[..., 1].min(axis=1))[:, None]
         return Motion(markers, FPS, action)
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.stage.body import DATA
-from edit_your_motion.stage.puppet import MARKER, MARKERS, rotation_about
+from edit_your_motion.stage.stick_figure import MARKER, MARKERS, rotation_about
 
 ACTIONS = {
     "walk": "walking", "run": "running", "dance_a": "dancing", "dance_b": "dancing", "jump": "jumping",
@@ -30,7 +30,7 @@ class Motion:
     """A motion of one person.
 
     Args:
-        markers: positions of `puppet.MARKERS`, metres; y = 0 is the ground.
+        markers: positions of `stick_figure.MARKERS`, metres; y = 0 is the ground.
         fps: frames per second.
         action: what somebody who does it is doing: "dancing".
         cycle: the end continues at the beginning.

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from edit_your_motion.stage.body import BONE, Body
-from edit_your_motion.stage.puppet import MARKER, cross
+from edit_your_motion.stage.stick_figure import MARKER, cross
 
 CLAVICLE_SHARE = 0.3
 """How much of an arm's raise above the horizontal the clavicle takes."""
@@ -70,7 +70,7 @@ def retarget(markers: Float[np.ndarray, "f 19 3"], body: Body) -> Float[np.ndarr
     markers point. Only directions count, so figures of any build can lead bodies of any build.
 
     Args:
-        markers: positions of `puppet.MARKERS`, metres.
+        markers: positions of `stick_figure.MARKERS`, metres.
     """
     at = {name: markers[:, index] for name, index in MARKER.items()}
     joint = {name: body.joints[index] for name, index in BONE.items()}

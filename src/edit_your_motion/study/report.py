@@ -16,7 +16,7 @@ from edit_your_motion.metrics.study import preference_score, preference_score_of
 from edit_your_motion.storage.files import write_text
 from edit_your_motion.storage.locking import held
 from edit_your_motion.study.definition import Study
-from edit_your_motion.study.marks import MARKS, Mark
+from edit_your_motion.study.suspicious import MARKS, Mark
 from edit_your_motion.study.table import Row
 
 

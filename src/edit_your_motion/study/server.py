@@ -9,7 +9,7 @@ from pydantic import Field
 
 from edit_your_motion.config import Section
 from edit_your_motion.errors import MissingExtraError
-from edit_your_motion.serving.guarding import Endpoint, guard, read_section, refuse, reply
+from edit_your_motion.serving.endpoints import Endpoint, guard, read_section, refuse, reply
 from edit_your_motion.study.answers import FILE, AnswerBook, Participant
 from edit_your_motion.study.definition import CLIPS, MEDIA_TYPES, Study, load_study
 from edit_your_motion.study.plan import Comparison, Side

@@ -8,8 +8,8 @@ from pathlib import Path
 from edit_your_motion.errors import InputError
 from edit_your_motion.storage.files import written_whole
 from edit_your_motion.study.answers import Answer, AnswerBook
-from edit_your_motion.study.marks import MARKS, Mark, mark_participants
 from edit_your_motion.study.plan import SIDES
+from edit_your_motion.study.suspicious import MARKS, Mark, mark_participants
 
 COLUMNS = (
     "participant", "code", "seed", "marks", "asked", "position", "case", "method", "question", "ours", "choice",

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from edit_your_motion.config import Section, explain
 from edit_your_motion.errors import CheckpointError, ConfigError
-from edit_your_motion.runtime.tensor_placement import placed
+from edit_your_motion.runtime.tensor_alignment import placed
 from edit_your_motion.storage.files import written_whole
 from edit_your_motion.storage.parsing import parse_json
 from edit_your_motion.tuning.early_stopping import Evaluation

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from edit_your_motion.errors import ConfigError
-from edit_your_motion.runtime.side_by_side import side_by_side
+from edit_your_motion.runtime.parallel_map import parallel_map
 from edit_your_motion.storage.files import written_whole
 from edit_your_motion.video.clip import LONGEST, Video
 from edit_your_motion.video.pictures import is_picture
@@ -76,7 +76,7 @@ def write_video(
             f"a clip lasts up to a day, got {len(frames)} frames at {fps} frames per second: raise the rate"
         )
     report = on_frame or (lambda count: None)
-    pictures = frames if draw is None else side_by_side(draw, range(len(frames)))
+    pictures = frames if draw is None else parallel_map(draw, range(len(frames)))
     size = (frames.shape[1], frames.shape[2])
     if suffix in CONTAINERS:
         track = _sound_of(sound, len(frames) / rate)

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edit_your_motion.serving.guarding import refuse
+from edit_your_motion.serving.endpoints import refuse
 from edit_your_motion.storage.files import write_text
 
 if TYPE_CHECKING:

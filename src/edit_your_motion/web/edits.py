@@ -10,7 +10,7 @@ from typing import Any
 
 from edit_your_motion.config import ApplyConfig, EditConfig, TuneConfig, load_config, merge
 from edit_your_motion.errors import InputError
-from edit_your_motion.jobs.outlook import Outlook, foresee_job, require_patience
+from edit_your_motion.jobs.estimate import Estimate, foresee_job, require_patience
 from edit_your_motion.jobs.phases import count_steps
 from edit_your_motion.jobs.session import CHECKPOINT, run_apply, run_edit, run_tune
 from edit_your_motion.person import CONFIG, PARAMETERS, is_person, read_preset, unfinished_beside
@@ -80,7 +80,7 @@ def resolve(clips: Mapping[str, Path], job: Mapping[str, Any], person: Path | No
     return choose_settings(kind, *given, base=job["base"], preset=preset)
 
 
-def foresee(clips: Mapping[str, Path], job: Mapping[str, Any]) -> Outlook | None:
+def foresee(clips: Mapping[str, Path], job: Mapping[str, Any]) -> Estimate | None:
     """What a job that is only thought of would take; None where nothing takes long.
 
     Args:

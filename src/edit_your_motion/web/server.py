@@ -16,12 +16,10 @@ from edit_your_motion.config import AlignmentConfig, Section
 from edit_your_motion.errors import InputError, MissingExtraError
 from edit_your_motion.jobs.previews import PREVIEW
 from edit_your_motion.presets import PRESETS
-from edit_your_motion.serving.guarding import Endpoint, guard, read_body, read_section, refuse, reply
+from edit_your_motion.serving.endpoints import Endpoint, guard, read_body, read_section, refuse, reply
 from edit_your_motion.web.access import COOKIE, Access
 from edit_your_motion.web.aligning import align_clips
-from edit_your_motion.web.asking import Desk, NewGrid, NewJob
 from edit_your_motion.web.corrections import mask_of, read_rows, write_mask, write_rows
-from edit_your_motion.web.crew import Crew, read_log
 from edit_your_motion.web.description import describe_api
 from edit_your_motion.web.disk import Taken, measure
 from edit_your_motion.web.edits import (
@@ -32,12 +30,14 @@ from edit_your_motion.web.edits import (
     read_losses,
     read_settings,
 )
+from edit_your_motion.web.job_requests import JobRequests, NewGrid, NewJob
+from edit_your_motion.web.job_runner import JobRunner, read_log
 from edit_your_motion.web.library import Clip, Job, Library, Role, State
+from edit_your_motion.web.messages import say, say_all, settings_in
 from edit_your_motion.web.offers import list_free, shown_settings
 from edit_your_motion.web.packing import zip_folder
 from edit_your_motion.web.preparing import MOST_FRAMES, PEOPLE, PICTURES, PREPARED
 from edit_your_motion.web.probing import FACTS, STRIP, STRIP_PICTURES, THUMBNAIL, read_facts
-from edit_your_motion.web.wording import say, say_all, settings_in
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -118,19 +118,23 @@ class Address:
 
     method: str
     path: str
-    face: Endpoint
+    endpoint: Endpoint
     summary: str
     body: type[Section] | str | None = None
 
 
 def make_app(
-    library: Library, crew: Crew, offers: Mapping[str, Mapping[str, Any]], access: Access, people: Mapping[str, Any]
+    library: Library,
+    runner: JobRunner,
+    offers: Mapping[str, Mapping[str, Any]],
+    access: Access,
+    people: Mapping[str, Any],
 ) -> "Starlette":
     """The web application of a library.
 
     Args:
         library: what it shows.
-        crew: what does its jobs.
+        runner: what does its jobs.
         offers: settings that can be chosen, by name.
         access: who may ask.
         people: settings of how people are found.
@@ -143,30 +147,30 @@ def make_app(
         from starlette.routing import Route
     except ImportError:
         raise MissingExtraError("starlette", "web", "the web app") from None
-    faces = _Faces(library, crew, offers, access, people)
-    addresses = faces.addresses()
-    faces.described = describe_api([(each.method, each.path, each.summary, each.body) for each in addresses])
+    endpoints = _Endpoints(library, runner, offers, access, people)
+    addresses = endpoints.addresses()
+    endpoints.described = describe_api([(each.method, each.path, each.summary, each.body) for each in addresses])
     return Starlette(
         routes=[
-            Route(each.path, guard(each.face, access.check, pictures=PICTURES_FROM, say=say), methods=[each.method])
+            Route(each.path, guard(each.endpoint, access.check, pictures=PICTURES_FROM, say=say), methods=[each.method])
             for each in addresses
         ]
     )
 
 
-class _Faces:
+class _Endpoints:
     """What the addresses answer."""
 
     def __init__(
         self,
         library: Library,
-        crew: Crew,
+        runner: JobRunner,
         offers: Mapping[str, Mapping[str, Any]],
         access: Access,
         people: Mapping[str, Any],
     ) -> None:
-        self.library, self.crew, self.offers, self.access, self.people = library, crew, offers, access, people
-        self.desk = Desk(library, offers)
+        self.library, self.runner, self.offers, self.access, self.people = library, runner, offers, access, people
+        self.requests = JobRequests(library, offers)
         page = files("edit_your_motion.web").joinpath("page")
         self.texts = {each.name: each.read_bytes() for each in page.iterdir() if Path(each.name).suffix in TYPES}
         self.described: dict[str, Any] = {}
@@ -286,9 +290,9 @@ class _Faces:
             if (version := self.library.version) != seen:
                 seen, quiet = version, 0.0
                 yield f"event: changed\ndata: {version}\n\n"
-            if (version := self.crew.version) != heard:
+            if (version := self.runner.version) != heard:
                 heard, quiet = version, 0.0
-                yield f"event: progress\ndata: {json.dumps(dict(self.crew.progress))}\n\n"
+                yield f"event: progress\ndata: {json.dumps(dict(self.runner.progress))}\n\n"
             await asyncio.sleep(PATIENCE)
             quiet += PATIENCE
             if quiet > 15:
@@ -379,18 +383,18 @@ class _Faces:
     async def begin(self, request: "Request") -> "Response":
         """Puts an edit into the queue."""
         given = await read_section(request, NewJob, 64_000)
-        return await self._later(lambda: self._describe_job(self.desk.begin(given)))
+        return await self._later(lambda: self._describe_job(self.requests.begin(given)))
 
     async def begin_grid(self, request: "Request") -> "Response":
         """Puts the edits of a grid into the queue."""
         given = await read_section(request, NewGrid, 64_000)
-        return await self._later(lambda: {"jobs": [self._describe_job(job) for job in self.desk.begin_grid(given)]})
+        return await self._later(lambda: {"jobs": [self._describe_job(job) for job in self.requests.begin_grid(given)]})
 
     async def foresee(self, request: "Request") -> "Response":
         """What an edit would take."""
         given = await read_section(request, NewJob, 64_000)
         async with self._foreseeing:  # who waits for another one's keeps no thread from answering
-            return await self._later(lambda: self.crew.foresee(self.desk.think_of(given)))
+            return await self._later(lambda: self.runner.foresee(self.requests.think_of(given)))
 
     async def align(self, request: "Request") -> "Response":
         """The skeletons of a reference on the person of a source."""
@@ -496,7 +500,7 @@ class _Faces:
             job = self._job(request)
             self.library.move_job(job, state)
             if state != "queued":
-                self.crew.interrupt(job)
+                self.runner.interrupt(job)
             return self._describe_job(self._job(request))
 
         return await self._later(move)
@@ -565,10 +569,10 @@ class _Faces:
 
     def _align(self, given: Alignment) -> Mapping[str, Any]:
         if given.person is None:
-            source = self.desk.choose("source", given.source)
+            source = self.requests.choose("source", given.source)
         else:
-            source = self.library.job_folder(self.desk.person(given.person)) / INPUTS / "source"
-        return align_clips(source, self.desk.choose("reference", given.reference), given.alignment)
+            source = self.library.job_folder(self.requests.person(given.person)) / INPUTS / "source"
+        return align_clips(source, self.requests.choose("reference", given.reference), given.alignment)
 
     def _show(self) -> Mapping[str, Any]:
         clips, jobs = self.library.clips(), self.library.jobs()
@@ -626,7 +630,7 @@ class _Faces:
             **asked,
             "offer": job.request.get("offer_name"),
             "refused": "force" in settings_in(job.error),
-            "progress": self.crew.progress.get(job.id),
+            "progress": self.runner.progress.get(job.id),
             "tuned": find_person(folder) is not None,
             "results": [name for name in made if (folder / EDIT / name).is_file()],
         }

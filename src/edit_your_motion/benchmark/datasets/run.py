@@ -27,7 +27,7 @@ from edit_your_motion.benchmark.datasets.scores import Known, score_frames
 from edit_your_motion.benchmark.exports import export_scene
 from edit_your_motion.benchmark.methods.catalogue import METHODS, Method, group_by_backbone
 from edit_your_motion.benchmark.methods.external import ExternalMethod
-from edit_your_motion.benchmark.spreading import spread_cases
+from edit_your_motion.benchmark.tasks import spread_cases
 from edit_your_motion.config import ClipConfig, PeopleConfig, VideoConfig
 from edit_your_motion.datasets.case import Case, CaseList, Dataset
 from edit_your_motion.datasets.clip import Clip

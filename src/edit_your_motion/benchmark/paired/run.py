@@ -33,7 +33,7 @@ from edit_your_motion.benchmark.paired.config import PairedConfig
 from edit_your_motion.benchmark.paired.pairs import PAIRS, PairChoice
 from edit_your_motion.benchmark.paired.scores import Judges, Truth, find_lpips, score_edit
 from edit_your_motion.benchmark.prefix_tuning import KeptTuning, keep_apart
-from edit_your_motion.benchmark.spreading import spread_cases
+from edit_your_motion.benchmark.tasks import spread_cases
 from edit_your_motion.config import ClipConfig, VideoConfig
 from edit_your_motion.executors.contract import Executor, Task
 from edit_your_motion.jobs.early_checks import check_folder

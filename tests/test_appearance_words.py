@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from edit_your_motion.people.appearance_words import LIT, complete_prompt, name_looks
 from edit_your_motion.people.colour_words import COLOURS, HAIR_COLOURS
 from edit_your_motion.people.keypoints import Keypoints
-from edit_your_motion.people.looks import LIT, complete_prompt, name_looks
 from edit_your_motion.stage import Scene, render_clip
 
 LOOKS = {

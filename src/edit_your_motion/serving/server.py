@@ -5,7 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from edit_your_motion.errors import ConfigError, MissingExtraError
-from edit_your_motion.serving.patience import make_protocol
+from edit_your_motion.serving.connections import make_protocol
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

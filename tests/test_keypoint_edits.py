@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edit_your_motion.errors import PersonError
-from edit_your_motion.people.hand_edits import hide_joints, move_joints, parse_frames, parse_joints
+from edit_your_motion.people.keypoint_edits import hide_joints, move_joints, parse_frames, parse_joints
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
 
 

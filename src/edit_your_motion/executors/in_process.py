@@ -5,7 +5,7 @@ from collections.abc import Generator, Sequence
 from edit_your_motion.executors.contract import Outcome, Task, check_names, perform
 
 
-class Here:
+class InProcess:
     """Does tasks in this process."""
 
     def run(self, tasks: Sequence[Task]) -> Generator[Outcome, None, None]:

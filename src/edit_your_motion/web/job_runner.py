@@ -29,7 +29,7 @@ PATIENCE = 10.0
 """Seconds that a process has to end once it is told to."""
 
 
-class Crew:
+class JobRunner:
     """Does the jobs of a library, until it is stopped.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.executors.contract import Executor
-from edit_your_motion.executors.here import Here
+from edit_your_motion.executors.in_process import InProcess
 from edit_your_motion.executors.local import Local
 from edit_your_motion.executors.ray import Ray
 from edit_your_motion.executors.slurm import Slurm
@@ -55,7 +55,7 @@ def open_executor(name: ExecutorName, share: Share, folder: Path) -> Executor:
     if min(share.gpus or 0, share.retries) < 0:
         raise ConfigError(f"expected --gpus and --retries of 0 or more, got {share.gpus} and {share.retries}")
     if name == "here":
-        return Here()
+        return InProcess()
     if name == "local":
         return Local(list_environments(share), retries=share.retries)
     if name == "ray":

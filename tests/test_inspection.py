@@ -10,7 +10,7 @@ import pytest
 from edit_your_motion.config import AlignmentConfig, EditConfig, PrepareConfig, parse_config
 from edit_your_motion.errors import PersonError
 from edit_your_motion.jobs import session
-from edit_your_motion.jobs.seen_before import require_hope, take_prepared
+from edit_your_motion.jobs.inspection import require_hope, take_prepared
 from edit_your_motion.jobs.session import run_edit, run_prepare
 from edit_your_motion.people.formats.keypoints_file import load_keypoints, save_keypoints
 from edit_your_motion.people.preparation import Canvas, prepare_reference, prepare_source

@@ -21,8 +21,8 @@ from edit_your_motion.models.downloads import cache_folder
 from edit_your_motion.models.loading import Architecture, load_architecture
 from edit_your_motion.people.preparation import STILL, choose_canvas, prepare_skeletons
 from edit_your_motion.person import Person
+from edit_your_motion.runtime.machine_load import BUSY, OtherPrograms
 from edit_your_motion.runtime.memory_plan import Rehearsal, make_plan, means_of
-from edit_your_motion.runtime.other_programs import BUSY, OtherPrograms
 from edit_your_motion.runtime.time_plan import StepSeconds, time_steps
 from edit_your_motion.storage.files import write_text
 from edit_your_motion.video import probe

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from edit_your_motion.people.joint_parents import raise_parents
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
-from edit_your_motion.people.parents import raise_parents
 from edit_your_motion.people.skeleton import draw_skeleton
 
 JOINT = {name: index for index, name in enumerate(BODY_JOINTS)}

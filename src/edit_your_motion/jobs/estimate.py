@@ -7,9 +7,9 @@ from pathlib import Path
 from edit_your_motion.config import ApplyConfig, BaseConfig, ClipConfig, EditConfig, PeopleConfig, TuneConfig
 from edit_your_motion.diffusion.windows import window_starts
 from edit_your_motion.errors import ConfigError
+from edit_your_motion.jobs.costs import Job, describe_job, measure
 from edit_your_motion.jobs.early_checks import check_given, check_reference, check_source
-from edit_your_motion.jobs.rehearsing import Job, describe_job, measure
-from edit_your_motion.jobs.seen_before import take_prepared
+from edit_your_motion.jobs.inspection import take_prepared
 from edit_your_motion.models.loading import load_architecture
 from edit_your_motion.people.between_frames import MOST
 from edit_your_motion.person import is_person, load_person
@@ -39,7 +39,7 @@ SHORT = 2 * 10**7
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Estimate:
     """What an edit takes, as foreseen.
 
     Args:
@@ -76,7 +76,7 @@ class Outlook:
         return text if self.total < LONG else f"{text}; shorter with {', '.join(self.shorter)}"
 
 
-def plan_edit(config: EditConfig) -> Outlook:
+def plan_edit(config: EditConfig) -> Estimate:
     """What a whole edit will take, of which nothing is there yet, as measured now; a prompt is not needed.
 
     Raises:
@@ -90,7 +90,7 @@ def plan_edit(config: EditConfig) -> Outlook:
     return foresee_time(describe_job(config), afresh=True)
 
 
-def foresee_job(config: TuneConfig | ApplyConfig, place: Path | None, *, skip_short: bool = False) -> Outlook | None:
+def foresee_job(config: TuneConfig | ApplyConfig, place: Path | None, *, skip_short: bool = False) -> Estimate | None:
     """What a job will take; None where nothing takes long any more.
 
     Args:
@@ -112,7 +112,7 @@ def foresee_job(config: TuneConfig | ApplyConfig, place: Path | None, *, skip_sh
     return None if skip_short and is_short(config) else foresee_time(describe_job(config, person))
 
 
-def foresee_time(job: Job, *, afresh: bool = False) -> Outlook:
+def foresee_time(job: Job, *, afresh: bool = False) -> Estimate:
     """What a job will take on this machine.
 
     Args:
@@ -161,7 +161,7 @@ def foresee_time(job: Job, *, afresh: bool = False) -> Outlook:
     memory = measured.memory + 7 * pixels * source + 12 * pixels * edited
     disk = 16 * measured.trained + 2 * pixels * source + 2 * pixels * edited
     shorter = _shorten(job.settings.model, edited or source)
-    return Outlook(source, edited, (job.width, job.height), seconds, memory, disk, shorter)
+    return Estimate(source, edited, (job.width, job.height), seconds, memory, disk, shorter)
 
 
 def foresee_finding(path: str | None, clip: ClipConfig, people: PeopleConfig, frames: int) -> float:
@@ -193,7 +193,7 @@ def is_short(config: TuneConfig | ApplyConfig) -> bool:
     return steps * config.windows.frames * sum(width**2 for width in unet["block_out_channels"]) < SHORT
 
 
-def require_patience(outlook: Outlook, *, force: bool) -> None:
+def require_patience(outlook: Estimate, *, force: bool) -> None:
     """Says what a job will take, and passes one that ends within a day, or that somebody insists on.
 
     Raises:

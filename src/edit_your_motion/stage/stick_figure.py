@@ -86,7 +86,7 @@ def cross(a: Float[np.ndarray, "*#shape 3"], b: Float[np.ndarray, "*#shape 3"]) 
 _NEXT, _AFTER = [1, 2, 0], [2, 0, 1]
 
 
-def puppet_markers(
+def stick_figure_markers(
     root: Float[np.ndarray, "f 3"], rotations: dict[str, Float[np.ndarray, "f 3 3"]]
 ) -> Float[np.ndarray, "f 19 3"]:
     """Positions of `MARKERS` by forward kinematics.

@@ -14,7 +14,7 @@ MOST = 4
 """Threads at most: arrays of pictures keep no more of them busy."""
 
 
-def side_by_side(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def parallel_map(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """What the function makes of each item, in order; few results are held at a time.
 
     What goes wrong with an item is raised where its result is taken.

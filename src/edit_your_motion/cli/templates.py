@@ -42,7 +42,7 @@ def tiny(folder: Path, /, *, widths: tuple[int, int, int, int] = (32, 64, 64, 64
         Of the random weights.
     """
     from edit_your_motion.cli.progress import set_up_output
-    from edit_your_motion.jobs.corrections import rewritten
+    from edit_your_motion.jobs.overwriting import rewritten
     from edit_your_motion.models.tiny import make_base, make_controlnet
     from edit_your_motion.storage.locking import held
 

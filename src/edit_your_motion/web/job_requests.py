@@ -43,7 +43,7 @@ class NewGrid(NewJob):
     vary: dict[str, list[Any]] = Field(min_length=1, max_length=MOST_VARIED)
 
 
-class Desk:
+class JobRequests:
     """Takes what is asked of a library.
 
     Args:

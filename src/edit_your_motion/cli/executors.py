@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 from cyclopts import Group, Parameter
 
 from edit_your_motion.errors import ConfigError
-from edit_your_motion.executors.opening import ExecutorName, Share, open_executor
+from edit_your_motion.executors.choice import ExecutorName, Share, open_executor
 
 if TYPE_CHECKING:
     from edit_your_motion.executors.contract import Executor

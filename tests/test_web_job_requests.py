@@ -195,7 +195,7 @@ def test_what_takes_more_than_a_day_is_not_begun_unless_somebody_insists(
         write_video(folder / "edited.mp4", film().video.frames, 8)
 
     monkeypatch.setattr("edit_your_motion.web.edits.run_edit", run)
-    monkeypatch.setattr("edit_your_motion.jobs.outlook.TOO_LONG", 0.0)
+    monkeypatch.setattr("edit_your_motion.jobs.estimate.TOO_LONG", 0.0)
     with pytest.raises(ConfigError, match="not begun"):
         run_job(tmp_path, asked, lambda seconds, steps: SilentProgress())
     told: list[dict[str, float]] = []
