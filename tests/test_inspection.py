@@ -1,5 +1,6 @@
 """What is seen before anything is tuned can be judged, corrected and given back, and stops what nothing can come of."""
 
+import json
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,8 +13,9 @@ from edit_your_motion.errors import PersonError
 from edit_your_motion.jobs import session
 from edit_your_motion.jobs.inspection import require_hope, take_prepared
 from edit_your_motion.jobs.session import run_edit, run_prepare
+from edit_your_motion.people.clip_warnings import frames_of
 from edit_your_motion.people.formats.keypoints_file import load_keypoints, save_keypoints
-from edit_your_motion.people.preparation import Canvas, prepare_reference, prepare_source
+from edit_your_motion.people.preparation import Canvas, load_prepared, prepare_reference, prepare_source
 from edit_your_motion.people.preview import mark_person
 from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.video import read_video
@@ -54,6 +56,29 @@ def test_every_frame_is_shown_with_what_was_found(prepared: Path) -> None:
         assert (len(overlay.frames), overlay.fps) == (frames, fps)
     aligned = read_video(prepared / "aligned.mp4")
     assert (aligned.frames.shape, aligned.fps) == ((5, 64, 64, 3), 16)
+
+
+def test_a_record_says_at_which_frames_of_the_edit_its_warnings_are(tmp_path: Path) -> None:
+    clips = {}
+    for name, frames, fps, hidden in (("source", 3, 8, 1), ("reference", 5, 16, 4)):
+        clip = film(frames)
+        body = clip.keypoints.body.copy()
+        body[hidden, :, 2] = 0
+        keypoints = replace(clip.keypoints, body=body)
+        (tmp_path / name).mkdir()
+        clips[name] = write_clip(
+            tmp_path / name, replace(clip, video=replace(clip.video, fps=Fraction(fps)), keypoints=keypoints)
+        )
+    content = {f"{name}": {"path": str(clip.video)} for name, clip in clips.items()}
+    people = ready_people(clips["source"], clips["reference"]).model_dump()
+    config = parse_config(PrepareConfig, {**content, "video": {"size": "64"}, "people": people})
+    run_prepare(config, tmp_path / "prepared", SILENT)
+    record = json.loads((tmp_path / "prepared" / "run.json").read_text())
+    told = dict(zip(record["warnings"], record["concerned"], strict=True))
+    by_clip = {text.partition(":")[0]: frames for text, frames in told.items() if "no joint of the person" in text}
+    assert by_clip == {"source": [1, 2], "reference": [4]}  # two frames of the edit to each of the source
+    unseen = [each for each in load_prepared(tmp_path / "prepared").warnings if "no joint of the person" in each]
+    assert [frames_of(each) for each in unseen] == [(1,)]
 
 
 def test_an_overlay_has_the_outline_of_the_mask() -> None:

@@ -17,10 +17,12 @@ from PIL import Image
 from edit_your_motion.config import EditConfig
 from edit_your_motion.errors import ConfigError, InputError
 from edit_your_motion.jobs.inspection import take_prepared
+from edit_your_motion.people.formats import keypoints_file
 from edit_your_motion.people.formats.keypoints_file import load_keypoints
 from edit_your_motion.people.preparation import load_prepared, prepare_reference
 from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.web.access import is_loopback, load_token
+from edit_your_motion.web.corrections import read_rows, write_rows
 from edit_your_motion.web.edits import copy_clip, inputs_of, resolve
 from edit_your_motion.web.library import MOST_ATTEMPTS, Library, Quota
 from edit_your_motion.web.preparing import PREPARED, prepare_clip
@@ -412,6 +414,15 @@ def test_corrections_are_in_the_files_that_the_command_line_reads(site: WebSite)
     np.testing.assert_array_equal(after.masks[2], np.tri(64, dtype=bool))
     np.testing.assert_array_equal(after.masks[[0, 1, 3]], before.masks[[0, 1, 3]])
     assert site.ask("GET", f"/api/clips/{clip}/keypoints").json["corrected"] == {"nose": [1]}
+
+
+def test_a_correction_reads_the_file_once(site: WebSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = site.library.folder / "clips" / add_prepared(site.library, "source", film()) / "prepared"
+    row = read_rows(prepared)["frames"][1]
+    read, reading = list[Path](), keypoints_file._read_text
+    monkeypatch.setattr(keypoints_file, "_read_text", lambda path: read.append(path) or reading(path))
+    write_rows(prepared, {1: row}, None)
+    assert read == [prepared / "keypoints.json"]
 
 
 @pytest.mark.parametrize(

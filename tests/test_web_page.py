@@ -1,6 +1,7 @@
 """The web app's page around the editor, in a real browser: trim, choose people, align, say what is wanted, compare."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,41 @@ def test_two_edits_are_compared_in_what_differs(site: WebSite, browse: Browse) -
     assert name == "person.zip"
     assert ["sampling.steps", "2", "1"] in rows
     assert not [row for row in rows if row[0].startswith("tuning.")]
+
+
+def test_warnings_of_an_edit_are_said_at_its_frames(site: WebSite, browse: Browse) -> None:
+    clip = film(4)
+    body = clip.keypoints.body.copy()
+    body[2, :, 2] = 0
+    unseen = replace(clip, keypoints=replace(clip.keypoints, body=body))
+    asked = {
+        "kind": "edit",
+        "name": "with warnings",
+        "source": add_prepared(site.library, "source", film(4)),
+        "reference": add_prepared(site.library, "reference", unseen),
+        "prompt": PROMPT,
+        "offer": "tiny",
+    }
+    site.wait(f"/api/jobs/{site.ask('POST', '/api/jobs', asked).json['id']}", "done")
+
+    async def scenario(visit: Visit) -> tuple[str, int]:
+        page = await visit(site.address, PHONE)
+        await page.click("[data-view=edits]")
+        await page.locator("#job-list li", has_text="with warnings").get_by_role("button", name="Look").click()
+        warning = page.locator("#look-warnings li", has_text="no joint of the person is seen")
+        await playwright.expect(page.locator("#look-here")).to_have_text("")
+        await warning.get_by_role("button", name="Show frame 3").click()
+        await playwright.expect(page.locator("#look-where")).to_have_text("3 of 4")
+        said = await page.locator("#look-here").inner_text()
+        await page.keyboard.press(",")
+        await page.keyboard.press("w")
+        await playwright.expect(page.locator("#look-where")).to_have_text("3 of 4")
+        assert await barriers(page) == []
+        return said, await page.locator("#look-line rect").count()
+
+    said, marked = browse(scenario)
+    assert said.startswith("Frame 3: reference: no joint of the person is seen")
+    assert marked == 1
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -18,6 +18,7 @@ from edit_your_motion.person import read_preset
 from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.web.disk import Taken, measure
 from edit_your_motion.web.edits import resolve, run_job
+from edit_your_motion.web.job_runner import LOG
 from edit_your_motion.web.library import Library
 from edit_your_motion.web.messages import FIELDS, FLAG, PHRASES, say, settings_in
 from edit_your_motion.web.preparing import PREPARED, prepare_clip
@@ -118,6 +119,20 @@ def test_a_clip_is_renamed_and_taken_for_what_it_is(site: WebSite, tmp_path: Pat
     assert "already" in refused.json["error"]
     assert site.ask("PATCH", f"/api/clips/{clip}", {"name": "<b>walk</b>", "role": "skeletons"}).status == 200
     assert site.ask("GET", f"/api/clips/{clip}").json["name"] == "<b>walk</b>"
+
+
+def test_a_log_speaks_of_the_page(site: WebSite, pair: tuple[str, str]) -> None:
+    asked = {"kind": "edit", "source": pair[0], "reference": pair[1], "prompt": PROMPT, "offer": "tiny"}
+    id = site.ask("POST", "/api/jobs", asked).json["id"]
+    job = site.library.job(id)
+    assert job is not None
+    site.library.move_job(job, "cancelled")
+    text = "3 h on this machine; shorter with --tuning.motion.iterations 100, another --prompt, --model.vae\n"
+    with (site.library.job_folder(job) / LOG).open("a", encoding="utf-8") as log:
+        log.write(text)
+    told = site.ask("GET", f"/api/jobs/{id}/log").json["log"]
+    said = "the setting tuning.motion.iterations 100, another 'Prompt', the server's model.vae\n"
+    assert told.endswith(f"shorter with {said}")
 
 
 # Warnings

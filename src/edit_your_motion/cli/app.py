@@ -37,33 +37,19 @@ app = App(
     name="eym",
     version=__version__,
     help="Video motion editing of people: one person, another one's motion.",
-    help_epilogue="'eym COMMAND --help' is one screen, 'eym COMMAND --help-all' has every setting. Short forms: "
-    + ", ".join(f"{short} for {full}" for short, full in SHORT_FORMS.items())
-    + ".",
     suppress_keyboard_interrupt=False,
 )
-for command in (
-    editing.edit,
-    editing.demo,
-    editing.tune,
-    editing.apply,
-    editing.prepare,
-    editing.plan,
-    batching.batch,
-    serving.serve,
-    templates.config,
-    templates.tiny,
-    staging.stage,
-    training.pretrain,
-    evaluating.evaluate,
-    tabling.ablate,
-    tabling.sweep,
-    tabling.tables,
-    machine.doctor,
-):
-    app.command(command)
-for group in (benchmarking.benchmark, studying.study, machine.models):
-    app.command(group)
+COMMANDS = {
+    "Edit": (editing.edit, editing.tune, editing.apply, batching.batch, serving.serve, editing.demo),
+    "Before": (editing.prepare, editing.plan, templates.config, machine.doctor),
+    "Measure": (evaluating.evaluate, tabling.ablate, tabling.sweep, tabling.tables),
+    "Make data and networks": (staging.stage, training.pretrain, templates.tiny),
+}
+for group, commands in COMMANDS.items():
+    for command in commands:
+        app.command(command, group=group)
+for program in (machine.models, benchmarking.benchmark, studying.study):  # each says of which group it is
+    app.command(program)
 
 TEXTS = ("prompt", "--title", "--contact")
 """How the names of flags end whose values may be empty."""

@@ -10,7 +10,7 @@ from edit_your_motion.cli.executors import MACHINE, MachineFlags
 from edit_your_motion.cli.printing import finish
 from edit_your_motion.cli.settings import COMMON, CommonFlags, PairedFlags
 
-benchmark = App(name="benchmark", help="Compare methods on data with known answers.")
+benchmark = App(name="benchmark", group="Measure", help="Compare methods on data with known answers.")
 for kind in SUMMARIES:
     benchmark.command(make_command(kind), name=kind)
 
@@ -29,16 +29,16 @@ def paired(
     common: CommonFlags = COMMON,
     settings: PairedFlags = None,
 ) -> None:
-    """Edit synthetic people whose true edit is known, by several methods, and score every one against the truth.
+    """Edit rendered people, whose true edit is known.
 
     What FOLDER holds is not made again; table.md, table.json and sheets/ are made from all of it.
 
     Parameters
     ----------
     folder
-        Of the benchmark.
+        Folder of the benchmark, for all that it makes.
     pairs
-        By name; default: all.
+        Pairs, by name; default: all.
     external
         NAME=FOLDER of another project's outputs to score, PAIR.mp4 or PAIR/ with pictures.
     variants

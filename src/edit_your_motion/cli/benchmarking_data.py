@@ -13,14 +13,14 @@ from edit_your_motion.cli.settings import COMMON, Common, CommonFlags, DatasetFl
 
 MethodNames: TypeAlias = Annotated[
     tuple[str, ...],
-    Parameter(help="By name; default: all, but none with --export-clips or --external alone."),
+    Parameter(help="Methods, by name; default: all, but none with --export-clips or --external alone."),
 ]
 """Methods under test by name."""
 
 SUMMARIES = {
-    "tiktok": "Edit the dancers of the TikTok dataset by several methods and measure every edit.",
-    "wild": "Edit clips in the wild, a folder of videos and a table of pairs and prompts, by several methods.",
-    "cases": "Edit MotionEditor's case folders by several methods and measure every edit.",
+    "tiktok": "Edit the dancers of the TikTok dataset.",
+    "wild": "Edit clips of a folder, paired by a table.",
+    "cases": "Edit MotionEditor's case folders.",
 }
 """What each command does, by the layout that it reads."""
 
@@ -32,7 +32,7 @@ _HELP = """{summary}
     Parameters
     ----------
     folder
-        Of the benchmark.
+        Folder of the benchmark, for all that it makes.
     data
         Where the data lies (docs/data.md).
     external

@@ -91,9 +91,9 @@ def demo(
     common: EditingFlags = EDITING,
     settings: DemoFlags = None,
 ) -> None:
-    """Make a whole edit of clips that come along, with the small base, and score it against the truth.
+    """Edit rendered clips that come along, with the small base.
 
-    A rendered person gets the motion of another one, in minutes on two cores.
+    The edit is scored against the truth.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def tune(
     common: EditingFlags = EDITING,
     settings: TuneFlags = None,
 ) -> None:
-    """Tune a person on SOURCE once, to give them any number of motions with 'eym apply'.
+    """Tune the person of SOURCE once, for any motions of 'eym apply'.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def plan(
     common: EditingFlags = EDITING,
     settings: EditFlags = None,
 ) -> None:
-    """Say what an edit will take, in time, memory and disk, and begin nothing."""
+    """Say what an edit will take in time, memory and disk; begin nothing."""
     chosen = common.choose(EditConfig, settings, source=source, reference=reference)
     from edit_your_motion.jobs.estimate import plan_edit
 
@@ -211,7 +211,7 @@ def prepare(
     common: CommonFlags = COMMON,
     settings: PrepareFlags = None,
 ) -> None:
-    """Find the people of SOURCE and REFERENCE: keypoints, masks, and videos to judge them by.
+    """Find the people of SOURCE and REFERENCE, to look at and correct.
 
     Look at overlay.mp4 and aligned.mp4, correct keypoints.json or masks/ by hand, and give the folders in the place of
     the clips: eym edit OUTPUT OUTPUT/reference.

@@ -25,7 +25,7 @@ def evaluate(
     common: CommonFlags = COMMON,
     settings: EvaluationFlags = None,
 ) -> None:
-    """Measure OUTPUTS, whoever made them: a video, a folder of pictures, or a folder of many such clips.
+    """Measure OUTPUTS, whoever made them: a clip, or a folder of clips.
 
     OUTPUT has report.json, table.md and run.json: every number with its convention, and a named gap for each that could
     not be measured. Clips of a folder go with those of the same name, and may be hours long.
@@ -47,7 +47,7 @@ def evaluate(
     data
         Where that data set lies.
     metrics
-        By name; default: all that the above allow.
+        Metrics, by name; default: all that the above allow.
     output
         Folder for the results.
     """

@@ -25,12 +25,12 @@ class Machines:
         Parameter(help="here (one after the other), local (processes), ray, or slurm; docs/cluster.md."),
     ] = None
     jobs: Annotated[
-        int | None, Parameter(help="Of local, processes a device (default 1); of slurm, jobs at a time (16).")
+        int | None, Parameter(help="Processes on each device (default 1); of slurm, jobs at a time (16).")
     ] = None
     cpus: Annotated[int | None, Parameter(help="Processors, and threads, of each task.")] = None
     gpus: Annotated[float | None, Parameter(help="GPUs of each task; on ray also a part of one.")] = None
     retries: Annotated[int, Parameter(help="How often a task is done again that lost its process or machine.")] = 2
-    address: Annotated[str | None, Parameter(help="Of a Ray cluster; default: one is started here.")] = None
+    address: Annotated[str | None, Parameter(help="Address of a Ray cluster; default: one is started here.")] = None
     slurm: Annotated[
         tuple[str, ...],
         Parameter(negative="", help="NAME=VALUE, an option of SLURM (partition=gpu, time=MINUTES); repeated."),

@@ -22,6 +22,9 @@ WIDTH, LINES = 100, 45
 COLUMN = 32
 """Where what a flag does begins; names that are longer push it along."""
 
+NAMES = 14
+"""Where what a command does begins."""
+
 CHOSEN = {
     "Clips": {
         "--prompt": "What the source shows: a man in a striped shirt is dancing",
@@ -75,7 +78,14 @@ OF_REFERENCE = {
     "--people.reference-person",
     "--people.reference-keypoints",
 }
-IDLE = {"edit": set(), "demo": set(), "plan": set(), "tune": OF_REFERENCE, "apply": OF_SOURCE, "prepare": set()}
+IDLE = {
+    "edit": set(),
+    "demo": set(),
+    "plan": set(),
+    "tune": OF_REFERENCE,
+    "apply": {*OF_SOURCE, "--model.base"},
+    "prepare": set(),
+}
 """The commands that edit, each with such settings as it takes and leaves alone."""
 
 
@@ -144,10 +154,13 @@ def print_help(app: App, tokens: Sequence[str], *, everything: bool, console: Co
     command = apps[-1]
     if rest and command.default_command is None:
         app(rest, exit_on_error=False, print_error=False)  # says that there is no such command
-    if everything or command.default_command is None or list(_commands_of(command)):
+    out = console or plain_console(wrap=True)
+    if list(_commands_of(command)):
+        _print_commands(out, path, command)
+        return
+    if everything:
         app.help_print(list(path), console=console)
         return
-    out = console or plain_console(wrap=True)
     flags = list(list_flags(command))
     places = [flag for flag in flags if flag.positional]
     out.print(" ".join(["Usage: eym", *path, *(flag.usage for flag in places), "[OPTIONS]"]))
@@ -156,6 +169,22 @@ def print_help(app: App, tokens: Sequence[str], *, everything: bool, console: Co
         out.print(title, style="bold")
         out.print("\n".join(_lay_out(typed, said, min(out.width, 120)) for typed, said in rows))
     out.print(f"Everything: eym {' '.join(path)} --help-all")
+
+
+def _print_commands(out: Console, path: Sequence[str], above: App) -> None:
+    """Prints the commands below a command, in their groups."""
+    own = " ".join(["eym", *path])
+    out.print(f"Usage: {own} {'COMMAND' if above.default_command is None else '[COMMAND]'}\n{above.help}")
+    groups: dict[str, list[str]] = {}
+    for name in _commands_of(above):
+        command = above[name]
+        said = command.help or getdoc(command.default_command) or ""
+        row = _lay_out(name, " ".join(said.split("\n\n")[0].split()).rstrip("."), min(out.width, 120), NAMES)
+        groups.setdefault("".join(command.group or "Commands"), []).append(row)
+    for title, rows in groups.items():
+        out.print(title, style="bold")
+        out.print("\n".join(rows))
+    out.print(f"{own} COMMAND --help is one screen, --help-all has every setting")
 
 
 def list_commands(app: App, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -192,18 +221,14 @@ def _commands_of(app: App) -> Iterator[str]:
 
 def _arrange(path: Sequence[str], flags: Sequence[Flag]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """The groups of a short help, each with what is typed and what it does."""
-    yield "Arguments", [(flag.names[0], flag.said) for flag in flags if flag.positional]
     left = {flag.names[0]: flag for flag in flags if not flag.positional}
-    groups: dict[str, list[tuple[str, str]]] = {"Options": []}
+    places = [(flag.names[0], flag.said.rstrip(".")) for flag in flags if flag.positional]
+    groups: dict[str, list[tuple[str, str]]] = {"Arguments": places, "Options": []}
     sections = {flag.path[0]: flag.section for flag in left.values() if len(flag.path) > 1}
-    if path[0] in IDLE:
+    if (idle := IDLE.get(path[0])) is not None:
         for title, chosen in CHOSEN.items():
-            told = [(left.pop(name), said) for name, said in chosen.items() if name in left]
-            groups[title] = [
-                _row(flag, said or _first_clause(flag.said))
-                for flag, said in told
-                if flag.names[0] not in IDLE[path[0]]
-            ]
+            told = [(left.pop(name), said) for name, said in chosen.items() if name in left and name not in idle]
+            groups[title] = [_row(flag, said or _first_clause(flag.said)) for flag, said in told]
     for flag in left.values():
         if len(flag.path) < 2:
             groups.setdefault(flag.group, []).append(_row(flag, _first_clause(flag.said)))
@@ -226,10 +251,10 @@ def _first_clause(text: str) -> str:
     return re.split(r"; |\. |\.$", text)[0]
 
 
-def _lay_out(typed: str, said: str, width: int) -> str:
+def _lay_out(typed: str, said: str, width: int, column: int = COLUMN) -> str:
     """A row: what it does beside what is typed, broken into lines of that column."""
-    indent = " " * COLUMN
-    return textwrap.fill(said, width, initial_indent=f"  {typed}".ljust(COLUMN - 2) + "  ", subsequent_indent=indent)
+    start = f"  {typed}".ljust(column - 2) + "  "
+    return textwrap.fill(said, width, initial_indent=start, subsequent_indent=" " * column)
 
 
 def _values(argument: Argument) -> str:

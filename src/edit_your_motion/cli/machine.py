@@ -21,7 +21,7 @@ EXTRAS = {
     "storage": ("s3fs", "batches from and to S3"),
 }
 
-models = App(name="models", help="Model files that are downloaded: what, from where, size, licence, checksum.")
+models = App(name="models", group="Before", help="List and fetch the model files that can be downloaded.")
 
 
 def doctor() -> None:

@@ -12,7 +12,7 @@ def serve(
     device: tuple[str, ...] = ("auto",),
     settings: tuple[Path, ...] = (),
 ) -> None:
-    """Serve the web app until Ctrl-C: bring clips, correct what is found in them, run edits, look at them.
+    """Serve the web app: clips, corrections and edits in a browser.
 
     On any address but this machine's own a token is demanded; the link that is printed has it. Jobs go on where they
     stopped when the same FOLDER is served again.
@@ -24,7 +24,7 @@ def serve(
     host
         Address to listen on; 0.0.0.0 is all of them.
     port
-        To listen on.
+        Port to listen on.
     device
         What computes, repeated for several: one job at a time runs on each.
     settings

@@ -21,7 +21,7 @@ def stage(
     single_picture: bool = False,
     edition: Literal[1, 2] = 1,
 ) -> None:
-    """Render synthetic people with the truth of a motion edit.
+    """Render people, with the truth of a motion edit.
 
     A pair's folder has source.mp4 (somebody doing A), reference.mp4 (somebody else, elsewhere, doing B), truth.mp4 (the
     first one doing B), their keypoints (JSON), masks and captions.json.
@@ -39,9 +39,9 @@ def stage(
     split
         People, places and motions that the small base was trained on, or held-out ones.
     frames
-        Of each clip.
+        Frames of each clip.
     size
-        Side, pixels.
+        Side of the frames, pixels.
     fps
         Frames per second.
     moving_camera

@@ -10,7 +10,7 @@ from edit_your_motion.cli.printing import console, show
 from edit_your_motion.cli.settings import Quiet
 from edit_your_motion.errors import counted
 
-study = App(name="study", help="Ask people which of two results they prefer (Eq. 18).")
+study = App(name="study", group="Measure", help="Ask people which of two results they prefer (Eq. 18).")
 
 
 @study.command
@@ -32,7 +32,7 @@ def make(
     seed: int = 33,
     quiet: Quiet = False,
 ) -> None:
-    """Collect clips of several methods into FOLDER, for people to compare.
+    """Collect clips of several methods for people to compare.
 
     Clips come from folders, as CASE.mp4 or as CASE/edited.mp4, CASE/source.mp4, CASE/reference.mp4, or from those of a
     --benchmark. Correct FOLDER/study.yaml, its consent text first of all, before anybody takes part.
@@ -40,7 +40,7 @@ def make(
     Parameters
     ----------
     folder
-        A new one.
+        Folder of the study, a new one.
     contact
         Who is responsible and how to reach them, for the consent text.
     ours
@@ -52,17 +52,17 @@ def make(
     benchmark
         Folder of a benchmark, instead of those folders.
     cases
-        By name; default: all of ours.
+        Cases, by name; default: all of ours.
     prompts
         YAML file of prompts by case; default: those in CASE/config.yaml beside our results.
     title
-        Of the page.
+        Title of the page.
     reference_shows
         What the third question calls the reference; default: video with --benchmark, else skeletons.
     comparisons_per_person
         How many each participant sees; default: all.
     seed
-        Of the order and the sides.
+        Seed of the order and the sides.
     """
     from edit_your_motion.cli.progress import TerminalProgress
     from edit_your_motion.runtime.progress import SilentProgress
@@ -97,18 +97,18 @@ def make(
 
 @study.command
 def serve(folder: Path, /, *, host: str = "127.0.0.1", port: int = 8000) -> None:
-    """Serve the page of the study in FOLDER until Ctrl-C; answers go to answers.sqlite there.
+    """Serve the study's page until Ctrl-C; answers go to answers.sqlite.
 
     Beyond this machine, put it behind a web server with https.
 
     Parameters
     ----------
     folder
-        That 'eym study make' made.
+        Folder that 'eym study make' made.
     host
         Address to listen on; 0.0.0.0 is all of them.
     port
-        To listen on.
+        Port to listen on.
     """
     from edit_your_motion.serving.server import listen, make_server, serve_until_interrupted
     from edit_your_motion.study.server import make_app
@@ -120,14 +120,14 @@ def serve(folder: Path, /, *, host: str = "127.0.0.1", port: int = 8000) -> None
 
 @study.command
 def export(folder: Path, table: Path, /) -> None:
-    """Write every answer of the study in FOLDER to a CSV file, with the marks of its participant.
+    """Write every answer to a CSV file, with its participant's marks.
 
     Parameters
     ----------
     folder
-        Of the study.
+        Folder of the study.
     table
-        The file.
+        CSV file to write.
     """
     from edit_your_motion.study.answers import FILE, AnswerBook
     from edit_your_motion.study.definition import load_study
@@ -140,12 +140,12 @@ def export(folder: Path, table: Path, /) -> None:
 
 @study.command
 def report(folder: Path, /, *, answers: Path | None = None, quiet: Quiet = False) -> None:
-    """Score the study in FOLDER: Eq. 18 per method and question, to report.md and report.json there.
+    """Score the study: Eq. 18, by method and question.
 
     Parameters
     ----------
     folder
-        Of the study.
+        Folder of the study.
     answers
         CSV file of 'eym study export'; default: answers.sqlite.
     """

@@ -24,7 +24,7 @@ def ablate(
     common: CommonFlags = COMMON,
     settings: PairedFlags = None,
 ) -> None:
-    """Measure what each part of the method is worth: Table IV, Fig. 9 and what the paper leaves open.
+    """Measure what each part of the method is worth: Table IV, Fig. 9.
 
     On the pairs of the paired benchmark, whose FOLDER it may be; what that holds is not made again. Writes ablation.md,
     ablation.json (differences to the full method with bootstrap intervals), table.md, table.json and sheets/.
@@ -32,9 +32,9 @@ def ablate(
     Parameters
     ----------
     folder
-        Of the benchmark.
+        Folder of the benchmark, for all that it makes.
     pairs
-        By name; default: all.
+        Pairs of the benchmark, by name; default: all.
     """
     from edit_your_motion.benchmark.paired.pairs import PAIRS, choose_pairs
     from edit_your_motion.benchmark.paired.run import run_paired
@@ -71,7 +71,7 @@ def sweep(
     common: CommonFlags = COMMON,
     settings: SweepFlags = None,
 ) -> None:
-    """Find how many iterations the two stages need: Table V on the pairs of the paired benchmark.
+    """Measure how many iterations the two stages need: Table V.
 
     Stage 1 runs once for each pair, and stage 2 once from each of its counts: 4 x 4 cells cost 5 tunings. What FOLDER
     holds is not made again; writes sweep.md, sweep.json and surface-SCORE.svg.
@@ -79,13 +79,13 @@ def sweep(
     Parameters
     ----------
     folder
-        Of the sweep.
+        Folder of the sweep, for all that it makes.
     stage_1
         Iterations of stage 1 to try; default: the paper's 100, 200, 300, 400.
     stage_2
         Iterations of stage 2 to try; likewise.
     pairs
-        By name; default: all.
+        Pairs of the benchmark, by name; default: all.
     """
     from edit_your_motion.benchmark.paired.pairs import PAIRS, choose_pairs
     from edit_your_motion.benchmark.sweep.run import Grid, published_grid, run_sweep
@@ -108,7 +108,7 @@ def sweep(
 
 
 def tables(*folders: Path, output: Path = Path("tables"), quiet: Quiet = False) -> None:
-    """Make the paper's Tables II to VI: its numbers, ours beside them, and the runs behind each of ours.
+    """Make the paper's Tables II to VI, with ours beside them.
 
     Writes tables.md, trace.md, tables.tex, tables.json and index.html. What the folders do not fill is a gap, named
     with the command that fills it.

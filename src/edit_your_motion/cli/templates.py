@@ -14,7 +14,7 @@ def config(*, output: Path | None = None, preset: PresetName = "paper", base: st
     output
         File to write instead of printing.
     preset
-        Whose settings.
+        Preset whose settings are printed.
     base
         The base whose recommended settings lie over the preset's.
     """
@@ -30,7 +30,7 @@ def config(*, output: Path | None = None, preset: PresetName = "paper", base: st
 
 
 def tiny(folder: Path, /, *, widths: tuple[int, int, int, int] = (32, 64, 64, 64), seed: int = 0) -> None:
-    """Make an untrained small base and ControlNet in the layout of Stable Diffusion 1.5, to try things out.
+    """Make an untrained base and ControlNet, small, to try things out.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def tiny(folder: Path, /, *, widths: tuple[int, int, int, int] = (32, 64, 64, 64
     widths
         Channels of the U-Net's four levels, multiples of 32.
     seed
-        Of the random weights.
+        Seed of the random weights.
     """
     from edit_your_motion.cli.progress import set_up_output
     from edit_your_motion.jobs.overwriting import rewritten

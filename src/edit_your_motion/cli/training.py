@@ -16,14 +16,14 @@ def pretrain(
     common: CommonFlags = COMMON,
     settings: PretrainFlags = None,
 ) -> None:
-    """Train a small base and its ControlNet on synthetic people, going on from what FOLDER holds.
+    """Train a small base and its ControlNet on rendered people.
 
     Stop it with Ctrl-C; the same command goes on. FOLDER gets pictures, checkpoints, logs, sample sheets.
 
     Parameters
     ----------
     folder
-        Of the training.
+        Folder of the training.
     export
         Folder for base/ and controlnet/ in half precision; alone, it only exports what was trained.
     """

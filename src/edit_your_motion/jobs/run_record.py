@@ -12,10 +12,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import torch
 
 from edit_your_motion.config import Section, TuneConfig
+from edit_your_motion.edit import follow_source
 from edit_your_motion.jobs.scores import Scores
+from edit_your_motion.people.clip_warnings import Concern, describe_concerns, frames_of
 from edit_your_motion.people.preparation import PreparedClip
 from edit_your_motion.people.tracking.smoothing import jitter
 from edit_your_motion.person import Person
@@ -50,7 +53,7 @@ def write_record(
         clips: source and reference, whose people are described and whose warnings told.
         person: who was tuned; None where nobody was.
         scores: whatever was measured.
-        warnings: what else a user should be told.
+        warnings: what else a user should be told, of frames of the edit.
         plan: what was done to fit into the memory asked for; None where nothing was asked.
         chosen: the preset, and where each setting that is laid over the defaults comes from; None where nobody said.
     """
@@ -69,7 +72,9 @@ def write_record(
         "config": settings,
         "people": {name: describe_people(clip) for name, clip in clips.items()},
         "phases": {name: asdict(phase) for name, phase in recorder.phases.items()},
-        "warnings": [*warnings, *(f"{name}: {warning}" for name, clip in clips.items() for warning in clip.warnings)],
+        **describe_concerns(
+            [*warnings, *(_place(each, name, clips) for name in clips for each in clips[name].warnings)]
+        ),
         "memory": None if plan is None else plan.record(),
     }
     if person is not None:
@@ -91,6 +96,16 @@ def describe_people(clip: PreparedClip) -> dict[str, float | int]:
         "jitter": jitter(clip.keypoints),
         "jitter_before_smoothing": clip.raw_jitter,
     }
+
+
+def _place(warning: str, name: str, clips: Mapping[str, PreparedClip]) -> Concern:
+    """A clip's warning, at the frames of the reference that is edited after: the source's go to and fro under it."""
+    frames = frames_of(warning)
+    if name == "source" and "reference" in clips:
+        reference = clips["reference"]
+        shown = follow_source(clips[name], len(reference), reference.video.fps)
+        frames = tuple(np.flatnonzero(np.isin(shown, frames)).tolist())
+    return Concern(f"{name}: {warning}", frames)
 
 
 def _finite(value: float) -> float | None:

@@ -4,8 +4,10 @@ Each concern is one sentence that names the frames, counted from 1, and where th
 setting as the command line does, ``--group.name``; other surfaces have their own words for that.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from itertools import chain, repeat
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
@@ -64,6 +66,23 @@ class Concern(str):
 def frames_of(warning: str) -> tuple[int, ...]:
     """The frames, counted from 0, that a warning is about; none of one that says nothing of them."""
     return warning.frames if isinstance(warning, Concern) else ()
+
+
+def describe_concerns(warnings: Iterable[str]) -> dict[str, Any]:
+    """Warnings as files and pages have them: ``concerned`` are the frames, from 0, that each is about."""
+    told = tuple(warnings)
+    return {"warnings": list(told), "concerned": [frames_of(each) for each in told]}
+
+
+def read_concerns(content: Mapping[str, Any]) -> tuple[Concern, ...]:
+    """What `describe_concerns` wrote; files of before have warnings without frames.
+
+    Raises:
+        KeyError: there are no warnings.
+        TypeError: they are no sentences with frames.
+    """
+    told = zip(content["warnings"], chain(content.get("concerned", ()), repeat(())), strict=False)
+    return tuple(Concern(str(text), frames) for text, frames in told)
 
 
 def describe_person(keypoints: Keypoints, masks: Bool[np.ndarray, "f h w"] | None = None) -> tuple[str, ...]:

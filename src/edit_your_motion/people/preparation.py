@@ -20,11 +20,13 @@ from edit_your_motion.errors import PersonError, counted
 from edit_your_motion.people.between_frames import Passage
 from edit_your_motion.people.clip_warnings import (
     Concern,
+    describe_concerns,
     describe_cuts,
     describe_motion,
     describe_person,
     frames_of,
     list_numbers,
+    read_concerns,
     suggest_range,
 )
 from edit_your_motion.people.cropping import crop_around, on_whole_pixels, touches_cut, uncut
@@ -320,7 +322,7 @@ def foresee(config: AlignmentConfig, reference: PreparedClip, source: PreparedCl
         PersonError: if the two cannot be aligned.
     """
     concerns = describe_motion(config, reference.keypoints, source.keypoints)
-    warnings = tuple(f"alignment: {concern}" for concern in concerns)
+    warnings = tuple(Concern(f"alignment: {concern}", frames_of(concern)) for concern in concerns)
     for warning in warnings:
         logger.warning("%s", warning)
     return warnings
@@ -330,7 +332,8 @@ def save_prepared(folder: Path, clip: PreparedClip, progress: Progress | None = 
     """Writes keypoints, masks and frames of a clip, to look at, correct by hand, and give back."""
     save_keypoints(folder / "keypoints.json", clip.keypoints)
     save_masks(folder / "masks", clip.masks)
-    finding = {"found": clip.found, "raw_jitter": clip.raw_jitter, "warnings": clip.warnings, "place": clip.place}
+    told = describe_concerns(clip.warnings)
+    finding = {"found": clip.found, "raw_jitter": clip.raw_jitter, **told, "place": clip.place}
     write_text(folder / FINDING, json.dumps(finding, indent=2))
     with (progress or SilentProgress()).phase("write the frames", len(clip)) as advance:
         write_video(folder / "frames.mp4", clip.video.frames, clip.video.fps, crf=8, on_frame=lambda _: advance())
@@ -411,7 +414,7 @@ def _load_finding(path: Path) -> dict[str, Any]:
             "place": (across, down),
             "found": float(content["found"]),
             "raw_jitter": float(content["raw_jitter"]),
-            "warnings": tuple(map(str, content["warnings"])),
+            "warnings": read_concerns(content),
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise PersonError(f"expected found, raw_jitter and warnings in {path}, got {error!r}") from error

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from edit_your_motion.errors import InputError, PersonError
-from edit_your_motion.people.formats.keypoints_file import load_keypoints, read_json, save_keypoints
+from edit_your_motion.people.formats.keypoints_file import parse_keypoints, read_json, save_keypoints
 from edit_your_motion.storage.files import write_text, written_whole
 from edit_your_motion.web.preparing import warn_anew
 
@@ -41,29 +41,24 @@ def write_rows(prepared: Path, rows: Mapping[int, Any], corrected: Mapping[str, 
         corrected: frames by joint; None to leave them.
 
     Returns:
-        What is wrong with the clip then, as `describe_warnings` has it.
+        What is wrong with the clip then, as `describe_concerns` has it.
 
     Raises:
         PersonError: a row is not as the file has them.
     """
     with _TURN:
-        before = load_keypoints(prepared / "keypoints.json")
         content = read_json(prepared / "keypoints.json")
+        before = parse_keypoints(content, "the keypoints")
         count = len(content["frames"])
         if outside := [frame for frame in rows if not 0 <= frame < count]:
             raise PersonError(f"expected frames 0 to {count - 1}, got {outside[0]}")
         for frame, row in rows.items():
             content["frames"][frame] = {**row, "frame": frame}
-        with written_whole(prepared / "keypoints.json") as temporary:
-            temporary.write_text(json.dumps(content), encoding="utf-8")
-            try:
-                keypoints = load_keypoints(temporary)
-            except PersonError as error:
-                raise PersonError(str(error).replace(f"{temporary}, ", "")) from None
-            save_keypoints(temporary, keypoints)
+        after = parse_keypoints(content, "the keypoints")
+        save_keypoints(prepared / "keypoints.json", after)
         if corrected is not None:
             write_text(prepared / CORRECTED, json.dumps(corrected))
-        return warn_anew(prepared, before, keypoints)
+        return warn_anew(prepared, before, after)
 
 
 def write_mask(prepared: Path, frame: int, picture: bytes) -> None:

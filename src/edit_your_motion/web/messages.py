@@ -41,7 +41,7 @@ PHRASES = {
 }
 """What stands on the page for what it has no field for."""
 
-TOLD = frozenset({"error", "warnings", "concerns"})
+TOLD = frozenset({"error", "warnings", "concerns", "log"})
 """Under these names answers have messages."""
 
 _TWICE = re.compile(r"('[^']{1,40}')((?: or|, or|,| and) \1)+")

@@ -1,8 +1,6 @@
 """What a clip's process does once its frames are chosen: find the person, and write what is shown of it."""
 
 import json
-from collections.abc import Sequence
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ from PIL import Image
 from edit_your_motion.config import ClipConfig, PeopleConfig, PrepareConfig, parse_config
 from edit_your_motion.errors import VideoError
 from edit_your_motion.jobs.session import run_prepare
-from edit_your_motion.people.clip_warnings import Concern, describe_person, frames_of
+from edit_your_motion.people.clip_warnings import describe_concerns, describe_person, read_concerns
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.preparation import (
     PreparedClip,
@@ -50,18 +48,13 @@ def prepare_clip(folder: Path, job: dict[str, Any], progress: Progress) -> None:
             save_prepared(made, clip)
         write_pictures(made / PICTURES, clip.video.frames, progress)
         sides = {"width": clip.keypoints.width, "height": clip.keypoints.height}
-        about = {**sides, "frames": len(clip), "fps": float(clip.video.fps), **describe_warnings(clip.warnings)}
+        about = {**sides, "frames": len(clip), "fps": float(clip.video.fps), **describe_concerns(clip.warnings)}
         together = clip.gathering
         if together is not None and len(together.boxes) > 1:
             moment = job["video"]["start"] + together.frame / float(clip.video.fps)
             _write_people(path, moment, made / PEOPLE)
             about["people"] = together.boxes
         write_text(made / FACTS, json.dumps(about))
-
-
-def describe_warnings(warnings: Sequence[str]) -> dict[str, Any]:
-    """Warnings as the page is told of them: ``concerned`` are the frames, from 0, that each is about."""
-    return {"warnings": list(warnings), "concerned": [frames_of(each) for each in warnings]}
 
 
 def warn_anew(prepared: Path, before: Keypoints, after: Keypoints) -> dict[str, Any]:
@@ -76,9 +69,8 @@ def warn_anew(prepared: Path, before: Keypoints, after: Keypoints) -> dict[str, 
     if facts is None:
         return {}
     gone = describe_person(before)
-    known = zip(facts["warnings"], facts.get("concerned") or repeat(()), strict=False)
-    left = [Concern(text, frames) for text, frames in known if text not in gone]
-    about = describe_warnings([*left, *describe_person(after)])
+    left = [each for each in read_concerns(facts) if each not in gone]
+    about = describe_concerns([*left, *describe_person(after)])
     if about["warnings"] != facts["warnings"]:
         write_text(prepared / FACTS, json.dumps({**facts, **about}))
     return about

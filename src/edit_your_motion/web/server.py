@@ -638,7 +638,7 @@ class _Endpoints:
     def _describe_whole_job(self, job: Job) -> Mapping[str, Any]:
         folder = self.library.job_folder(job)
         record = read_facts(folder / EDIT / "run.json") or {}
-        told = {name: record.get(name) for name in ("warnings", "phases", "scores")}
+        told = {name: record.get(name) for name in ("warnings", "concerned", "phases", "scores")}
         losses = record.get("losses") or read_losses(folder)
         home = folder if job.kind != "apply" else folder.parent / job.request["person"]
         settings = {**read_settings(home), **(record.get("config") or {})}

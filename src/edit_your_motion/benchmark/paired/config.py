@@ -10,8 +10,8 @@ from edit_your_motion.benchmark.config import BenchmarkConfig
 class PairedConfig(BenchmarkConfig):
     """What is the same for every method and pair."""
 
-    frames: int = Field(8, ge=1, le=256, description="Of each clip.")
-    size: int | None = Field(None, ge=64, le=1024, description="Side, pixels; default: what the base was trained on.")
+    frames: int = Field(8, ge=1, le=256, description="Frames of each clip.")
+    size: int | None = Field(None, ge=64, le=1024, description="Side of the frames, pixels; default: the base's own.")
     fps: int = Field(8, ge=1, le=60, description="Frames per second.")
     rendered_side: int = Field(
         512, ge=64, le=2048, description="Least side at which clips are rendered and people looked for."

@@ -70,22 +70,34 @@ def load_keypoints(path: Path) -> Keypoints:
     Raises:
         PersonError: anything in the file is not as this module's docstring says; names the frame and the joint.
     """
-    content = read_json(path)
+    return parse_keypoints(read_json(path), f"{path}")
+
+
+def parse_keypoints(content: Any, place: str) -> Keypoints:
+    """The keypoints in the content of a file of ours.
+
+    Args:
+        content: as `read_json` has it.
+        place: where it comes from, for errors.
+
+    Raises:
+        PersonError: as of `load_keypoints`.
+    """
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise PersonError(f'{path}: expected a keypoints file with "format": "{FORMAT}", got none: save it anew')
+        raise PersonError(f'{place}: expected a keypoints file with "format": "{FORMAT}", got none: save it anew')
     if content.get("version") != VERSION:
-        raise PersonError(f"{path}: expected version {VERSION}, got {content.get('version')!r}: save it anew")
-    _check_keys(f"{path}", content, {"format", "version", "height", "width", "frames"})
-    height, width = (read_side(path, name, content.get(name)) for name in ("height", "width"))
+        raise PersonError(f"{place}: expected version {VERSION}, got {content.get('version')!r}: save it anew")
+    _check_keys(place, content, {"format", "version", "height", "width", "frames"})
+    height, width = (read_side(place, name, content.get(name)) for name in ("height", "width"))
     rows = content.get("frames")
     if not isinstance(rows, list) or not 0 < len(rows) <= MAX_FRAMES:
-        raise PersonError(f'{path}: expected "frames" to be a list of 1 to {MAX_FRAMES} rows')
+        raise PersonError(f'{place}: expected "frames" to be a list of 1 to {MAX_FRAMES} rows')
 
     body = np.zeros((len(rows), len(BODY_JOINTS), 3), np.float32)
     hands = np.zeros((len(rows), 2, HAND_POINTS, 3), np.float32)
     face = np.zeros((len(rows), FACE_POINTS, 3), np.float32)
     for frame, row in enumerate(rows):
-        where = f"{path}, frame {frame}"
+        where = f"{place}, frame {frame}"
         if not isinstance(row, dict) or row.get("frame") != frame or isinstance(row.get("frame"), bool):
             raise PersonError(f'{where}: expected a row with "frame": {frame}; frames count from 0 without gaps')
         _check_keys(where, row, {"frame", "body", "left_hand", "right_hand", "face"})

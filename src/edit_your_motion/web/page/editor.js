@@ -54,7 +54,7 @@ export async function openEditor({ id }) {
 
 function warn(about) {
   warned.tell(about);
-  by("next-warning").hidden = !warned.all.some((each) => each.frames.length);
+  by("next-warning").hidden = !warned.some;
 }
 
 export function closeEditor() {
@@ -367,7 +367,7 @@ export function editorKey(event) {
     if (event.key === "y") return step(undone, done, "after"), true;
     return false;
   }
-  if (player.key(event)) return true;
+  if (player.key(event) || warned.key(event)) return true;
   const arrow = event.target === canvas && ARROWS[event.key];
   if (arrow) {
     const by_ = arrow.map((each) => each * (event.shiftKey ? FAR : STEP));
@@ -383,7 +383,7 @@ export function editorKey(event) {
   if (event.target === canvas && event.key === "Enter" && tool === "mask") return attempt(() => paintStroke([cursor], player.frame)), true;
   const does = {
     j: () => pick("joints"), m: () => by("tool-mask").click(), h: hideJoint, x: swapRange,
-    e: () => by("erase").click(), w: () => warned.next(),
+    e: () => by("erase").click(),
     n: () => choose(JOINTS[(JOINTS.indexOf(chosen) + 1) % JOINTS.length]),
   }[event.key.toLowerCase()];
   does?.();

@@ -3,11 +3,16 @@
 import { attempt, by, drawCurve, fill, latest, make, Player, show } from "./dom.js";
 import { ask, Frames } from "./server.js";
 import { drawSkeleton } from "./skeleton.js";
+import { Warnings } from "./warnings.js";
 
 const FINE = 600;
 const RATE = 8;
 let jobs, looked, wiped;
-const player = new Player("look-", () => { drawRows(); });
+const player = new Player("look-", () => {
+  warned.stand();
+  drawRows();
+});
+const warned = new Warnings(by("look-warnings"), by("look-line"), by("look-here"), player);
 
 function framesOf(job, row) {
   return new Frames((index) => `/api/jobs/${job.id}/frames/${row}/${index}.jpg`, job.frames);
@@ -19,7 +24,6 @@ export async function openLook(job, all) {
   const skeletons = await ask("GET", `/api/jobs/${job.id}/keypoints/edited`);
   looked = { ...whole, skeletons, rows: Object.fromEntries(["source", "reference", "edited"].map((row) => [row, framesOf(job, row)])) };
   by("look-title").textContent = job.name;
-  by("look-warnings").replaceChildren(...(whole.warnings ?? []).map((warning) => make("li", {}, warning)));
   const names = ["source", "reference", "skeleton", "edited"];
   by("rows").replaceChildren(...names.map((name) => make("figure", {}, make("figcaption", {}, name), make("canvas", { id: `row-${name}`, role: "img", ariaLabel: name }))));
   by("downloads").replaceChildren(...whole.results.map((name) => make("a", { href: `/api/jobs/${job.id}/files/${name}`, download: name }, name)));
@@ -31,6 +35,9 @@ export async function openLook(job, all) {
   by("losses").closest("figure").hidden = !whole.losses?.length;
   show("look");
   player.start(skeletons.frames.length, RATE);
+  warned.tell({ warnings: whole.warnings ?? [], concerned: whole.concerned ?? [] });
+  by("look-line").toggleAttribute("hidden", !warned.some);
+  by("look-next-warning").hidden = !warned.some;
 }
 
 export function closeLook() {
@@ -38,7 +45,7 @@ export function closeLook() {
 }
 
 export function lookKey(event) {
-  return player.key(event);
+  return player.key(event) || warned.key(event);
 }
 
 function against() {
@@ -104,4 +111,5 @@ const drawRows = latest(async () => {
 });
 
 by("against").onchange = against;
+by("look-next-warning").onclick = () => warned.next();
 by("wipe").oninput = () => { drawRows(); };

@@ -12,7 +12,8 @@ export async function ask(method, path, body, type = "application/json") {
   } catch {
     throw new Error("The server does not answer. What it was doing goes on once it runs again.");
   }
-  const content = await response.json();
+  const content = await response.json().catch(() => null); // what stands between may answer in its own way
+  if (!content) throw new Error(`Something between this page and the server answered in its place (${response.status}). Try again in a while.`);
   if (!response.ok) throw new Error(content.error);
   return content;
 }
@@ -78,6 +79,7 @@ export function listen(onChange, onProgress, onLost) {
   open();
 }
 
+const missing = (index) => `Frame ${index + 1} did not come. Is the server running, and the clip still there? Go to another frame and back to try again.`;
 let asked = 0;
 
 const MOST_SHRUNK = 96;
@@ -100,7 +102,7 @@ export class Frames {
 
   async shrink(index) {
     const response = await fetch(`${this.address(index)}?${++asked}`);
-    if (!response.ok) throw new Error(`frame ${index + 1} did not come`);
+    if (!response.ok) throw new Error(missing(index));
     const [resizeWidth, resizeHeight] = this.size;
     const picture = await createImageBitmap(await response.blob(), { resizeWidth, resizeHeight, resizeQuality: "medium" });
     this.shrunk.push(index);
@@ -116,7 +118,7 @@ export class Frames {
       return picture;
     } catch {
       this.forget(index);
-      throw new Error(`frame ${index + 1} did not come`);
+      throw new Error(missing(index));
     }
   }
 

@@ -29,6 +29,17 @@ export class Warnings {
     this.stand();
   }
 
+  // Whether something is wrong with some of the frames.
+  get some() {
+    return this.all.some((each) => each.frames.length);
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.key.toLowerCase() !== "w") return false;
+    this.next();
+    return true;
+  }
+
   // The next frame of which something is wrong, round the end.
   next() {
     const frames = [...new Set(this.all.flatMap((each) => each.frames))].sort((one, other) => one - other);
