@@ -239,6 +239,16 @@ def test_usage_tells_what_has_to_be_given_and_machines_stand_apart() -> None:
     assert "--executor" not in options
 
 
+def test_the_program_shows_each_command_on_one_line_in_its_group() -> None:
+    text = StringIO()
+    print_help(app, (), everything=False, console=Console(file=text, width=80, color_system=None))
+    lines = text.getvalue().splitlines()
+    rows = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert sorted(rows) == sorted(name for name in app if not name.startswith("-"))
+    groups = [line for line in lines[2:-1] if not line.startswith(" ")]
+    assert groups == ["Edit", "Before", "Measure", "Make data and networks"]
+
+
 def test_chosen_flags_are_flags() -> None:
     flags = {flag.names[0] for command in IDLE for flag in list_flags(app[command])}
     assert {name for chosen in CHOSEN.values() for name in chosen} <= flags

@@ -36,8 +36,7 @@ export async function openLook(job, all) {
   show("look");
   player.start(skeletons.frames.length, RATE);
   warned.tell({ warnings: whole.warnings ?? [], concerned: whole.concerned ?? [] });
-  by("look-line").toggleAttribute("hidden", !warned.some);
-  by("look-next-warning").hidden = !warned.some;
+  for (const part of ["look-line", "look-here", "look-next-warning"]) by(part).toggleAttribute("hidden", !warned.some);
 }
 
 export function closeLook() {
