@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from inspect import getdoc
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from cyclopts import App
 from cyclopts.argument import Argument
@@ -180,7 +180,8 @@ def _print_commands(out: Console, path: Sequence[str], above: App) -> None:
         command = above[name]
         said = command.help or getdoc(command.default_command) or ""
         row = _lay_out(name, " ".join(said.split("\n\n")[0].split()).rstrip("."), min(out.width, 120), NAMES)
-        groups.setdefault("".join(command.group or "Commands"), []).append(row)
+        titles = cast("tuple[str, ...]", command.group or ("Commands",))  # or one title by itself
+        groups.setdefault("".join(titles), []).append(row)
     for title, rows in groups.items():
         out.print(title, style="bold")
         out.print("\n".join(rows))
