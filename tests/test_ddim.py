@@ -87,8 +87,8 @@ def implied(z: torch.Tensor, noise: torch.Tensor, signal: torch.Tensor) -> torch
 
 
 def test_rescaled_guidance_has_the_colours_of_what_is_wanted(schedule: DDIMScheduler) -> None:
-    z, wanted, other, t = *torch.randn(3, 1, 2, 4, 6, 6), torch.tensor(600)
-    signal = schedule.alphas_cumprod[t]
+    z, wanted, other, t = *torch.randn(3, 1, 2, 4, 6, 6, dtype=torch.float64), torch.tensor(600)
+    signal = schedule.alphas_cumprod.double()[t]
     where = torch.zeros(1, 2, 1, 6, 6, dtype=torch.bool)
     where[..., 1:5, 2:] = True
 

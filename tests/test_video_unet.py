@@ -12,8 +12,9 @@ from edit_your_motion.models.prediction_type import noise_of_velocity
 from edit_your_motion.models.tiny import make_base, make_controlnet, make_scheduler
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.nn.video_unet import PARTS, VideoUNet
+from edit_your_motion.tuning.clip import TuningClip
 from edit_your_motion.tuning.loop import trainable
-from tiny_network import TEXT_WIDTH, load_network, load_unet, random_clip, wake
+from tiny_network import TEXT_WIDTH, in_fp64, load_network, load_unet, random_clip, wake
 
 pytestmark = pytest.mark.law
 
@@ -21,13 +22,18 @@ T = torch.tensor([500])
 
 
 def run(network: NoisePredictor, frames: int = 3, batch: int = 1) -> torch.Tensor:
-    clip = random_clip(frames, batch)
+    clip = _clip_for(network, frames, batch)
     return network(clip.whole, T.expand(batch), clip.text, clip.skeletons)
+
+
+def _clip_for(network: NoisePredictor, frames: int, batch: int) -> TuningClip:
+    clip = random_clip(frames, batch)
+    return in_fp64(clip) if next(network.parameters()).dtype == torch.float64 else clip
 
 
 def stock_prediction(network: NoisePredictor, unet: UNet2DConditionModel, frames: int, batch: int = 1) -> torch.Tensor:
     """Stable Diffusion + ControlNet, every frame on its own, as diffusers computes it."""
-    clip = random_clip(frames, batch)
+    clip = _clip_for(network, frames, batch)
     z, skeletons = clip.whole.flatten(0, 1), clip.skeletons.flatten(0, 1)
     t, text = T.expand(len(z)), clip.text.repeat_interleave(frames, 0)
     down, mid = network.controlnet(z, t, text, skeletons, return_dict=False)
@@ -37,10 +43,10 @@ def stock_prediction(network: NoisePredictor, unet: UNet2DConditionModel, frames
 
 @pytest.mark.parametrize("gradient_checkpointing", [False, True])
 def test_inflated_equals_the_stock_network_on_single_frames(checkpoints: Path, gradient_checkpointing: bool) -> None:
-    network = load_network(checkpoints).requires_grad_(gradient_checkpointing)
+    network = load_network(checkpoints).double().requires_grad_(gradient_checkpointing)
     network.unet.gradient_checkpointing = gradient_checkpointing
-    expected = stock_prediction(network, load_unet(checkpoints), frames=1, batch=2)
-    torch.testing.assert_close(run(network, frames=1, batch=2), expected, atol=1e-5, rtol=1e-4)
+    expected = stock_prediction(network, load_unet(checkpoints).double(), frames=1, batch=2)
+    torch.testing.assert_close(run(network, frames=1, batch=2), expected, atol=1e-9, rtol=1e-9)
 
 
 @pytest.mark.parametrize("gradient_checkpointing", [False, True])
@@ -80,11 +86,11 @@ def test_motion_attention_sees_the_feature_before_the_residual_joins(checkpoints
 
 @torch.no_grad()
 def test_clips_of_a_batch_do_not_see_each_other(checkpoints: Path) -> None:
-    network = wake(load_network(checkpoints))
-    clip = random_clip(3, batch=2)
+    network = wake(load_network(checkpoints)).double()
+    clip = in_fp64(random_clip(3, batch=2))
     together = network(clip.whole, T.expand(2), clip.text, clip.skeletons)
     alone = network(clip.whole[1:], T, clip.text[1:], clip.skeletons[1:])
-    torch.testing.assert_close(together[1:], alone, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(together[1:], alone, atol=1e-9, rtol=1e-9)
 
 
 @torch.no_grad()
@@ -115,10 +121,10 @@ def test_calling_the_inflated_stock_network_directly_says_what_to_call(checkpoin
 def test_motion_adapter_equals_animatediff(checkpoints: Path) -> None:
     adapter = MotionAdapter.from_pretrained(checkpoints / "adapter")
     theirs = UNetMotionModel.from_unet2d(load_unet(checkpoints), MotionAdapter.from_pretrained(checkpoints / "adapter"))
-    ours = VideoUNet(load_unet(checkpoints), frame_attention="spatial", motion_adapter=adapter)
-    clip = random_clip(4)
+    ours = VideoUNet(load_unet(checkpoints), frame_attention="spatial", motion_adapter=adapter).double()
+    theirs, clip = theirs.double(), in_fp64(random_clip(4))
     expected = theirs(clip.whole.transpose(1, 2), T, clip.text.repeat_interleave(4, 0)).sample.transpose(1, 2)
-    torch.testing.assert_close(ours(clip.whole, T, clip.text), expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(ours(clip.whole, T, clip.text), expected, atol=1e-9, rtol=1e-9)
 
 
 @pytest.mark.parametrize("gradient_checkpointing", [False, True])
