@@ -163,7 +163,11 @@ class VideoUNet(nn.Module):
 
     def parameters_of(self, part: Part) -> dict[str, nn.Parameter]:
         """Everything that belongs to `part`, by name."""
-        return {name: parameter for name, parameter in self.named_parameters() if _belongs_to(name, part)}
+        return {
+            name: parameter
+            for name, parameter in self.named_parameters()
+            if any(fnmatchcase(name, place) for place in _PLACES[part])
+        }
 
     def forward(
         self,
@@ -311,11 +315,6 @@ def _make_temporal_attention(block: BasicTransformerBlock, kind: TemporalAttenti
     if kind == "motion-editor":
         return CausalTemporalAttention(width, heads).to(block.norm1.weight)
     return TemporalAttention(width, heads, zero_bias=kind == "from-zero").to(block.norm1.weight)
-
-
-def _belongs_to(name: str, part: Part) -> bool:
-    """Whether a parameter of a `VideoUNet` belongs to a part."""
-    return any(fnmatchcase(name, place) for place in _PLACES[part])
 
 
 def _with_own_queries(attention: Attention) -> Attention:

@@ -73,18 +73,37 @@ def reset_peak_memory(device: torch.device) -> None:
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
         return
-    _give_back_memory()
+    _HOUSEKEEPING.give_back()
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
         return  # not Linux, or not allowed: the peak is then that of the whole process so far
 
 
-def _give_back_memory() -> None:
-    """Returns what was freed to the system, where the C library can: otherwise it still counts as in use."""
-    gc.collect()
-    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "malloc_trim"):
-        library.malloc_trim(0)
+class _Housekeeping:
+    """Returns what was freed to the system, where the C library can: otherwise it still counts as in use.
+
+    To look through all objects for what nobody holds any more takes a tenth of a second and more once the libraries are
+    loaded. Phases that are shorter than `PAUSE` of these looks leave little behind: they are passed over.
+    """
+
+    PAUSE = 20
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def give_back(self) -> None:
+        start = time.perf_counter()
+        if start < self._next:
+            return
+        gc.collect()
+        if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "malloc_trim"):
+            library.malloc_trim(0)
+        end = time.perf_counter()
+        self._next = end + self.PAUSE * (end - start)
+
+
+_HOUSEKEEPING = _Housekeeping()
 
 
 def peak_memory(device: torch.device) -> int:
