@@ -1,12 +1,14 @@
 """What is said while a job runs: the share and the time left of all of it, on a terminal and in a log."""
 
 import io
+import time
+from itertools import pairwise
 
 import pytest
 from rich.console import Console
 
 from edit_your_motion.cli.progress import LineProgress, TerminalProgress, describe_job
-from edit_your_motion.runtime.profiling import Recorder
+from edit_your_motion.runtime.profiling import Housekeeping, Recorder
 from edit_your_motion.runtime.progress import JobClock, SilentProgress, expect, in_words
 
 
@@ -83,3 +85,19 @@ def test_a_terminal_shows_the_job_beside_the_phase() -> None:
 def test_durations_are_said_as_people_say_them() -> None:
     said = [in_words(seconds) for seconds in (0.4, 40.0, 200.0, 6000.0, 864e3, 86_400 * 12.4)]
     assert said == ["0 s", "40 s", "3.3 min", "1.7 h", "10 days", "12 days"]
+
+
+def test_garbage_is_looked_for_in_a_twentieth_of_the_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+
+    def look() -> int:
+        looks.append(time.perf_counter())
+        time.sleep(0.02)
+        return 0
+
+    monkeypatch.setattr("gc.collect", look)
+    keeping = Housekeeping()
+    while len(looks) < 3:
+        keeping.give_back()
+        time.sleep(0.001)
+    assert all(after - before > 20 * 0.02 for before, after in pairwise(looks))

@@ -80,7 +80,7 @@ def reset_peak_memory(device: torch.device) -> None:
         return  # not Linux, or not allowed: the peak is then that of the whole process so far
 
 
-class _Housekeeping:
+class Housekeeping:
     """Returns what was freed to the system, where the C library can: otherwise it still counts as in use.
 
     To look through all objects for what nobody holds any more takes a tenth of a second and more once the libraries are
@@ -103,7 +103,7 @@ class _Housekeeping:
         self._next = end + self.PAUSE * (end - start)
 
 
-_HOUSEKEEPING = _Housekeeping()
+_HOUSEKEEPING = Housekeeping()
 
 
 def peak_memory(device: torch.device) -> int:
