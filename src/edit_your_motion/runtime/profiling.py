@@ -93,6 +93,7 @@ class Housekeeping:
         self._next = 0.0
 
     def give_back(self) -> None:
+        """Does so, unless it did a short while ago."""
         start = time.perf_counter()
         if start < self._next:
             return
