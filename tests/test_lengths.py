@@ -279,6 +279,26 @@ def test_a_few_steps_of_small_networks_are_not_foreseen(checkpoints: Path, tmp_p
     assert not is_short(make_config(EditConfig, {"model": {"base": "small"}}))
 
 
+@pytest.mark.parametrize(
+    ("background", "of", "after"),
+    [("plate", "plate", "find the person"), ("source", "plate", "find the motion"), ("source", "source", None)],
+)
+def test_a_clean_plate_is_foreseen_where_it_is_made(
+    checkpoints: Path, tmp_path: Path, background: str, of: str, after: str | None
+) -> None:
+    clip = write(tmp_path / "clip", 6, 8)
+    config = short_edit(checkpoints, clip, clip)
+    config = config.model_copy(
+        update={
+            "sampling": config.sampling.model_copy(update={"background": background}),
+            "inversion": config.inversion.model_copy(update={"of": of}),
+        }
+    )
+    phases = list(plan_edit(config).seconds)
+    assert ("lay the clean plate" in phases) == (after is not None)
+    assert after is None or phases[phases.index("follow the camera") - 1] == after
+
+
 def test_hands_faces_size_and_what_lies_between_make_finding_longer(tmp_path: Path) -> None:
     clip = write(tmp_path / "clip", 6, 30)
     body = PeopleConfig(hands=False, face=False)
@@ -291,3 +311,4 @@ def test_hands_faces_size_and_what_lies_between_make_finding_longer(tmp_path: Pa
     assert seconds(ClipConfig(stride=3), body, 2) == pytest.approx(plain, rel=0.01)
     assert seconds(ClipConfig(stride=3), PeopleConfig(hands=False, face=False, rate=0.0), 2) < plain / 2
     assert foresee_finding(None, ClipConfig(), body, 6) == 0
+    assert foresee_finding(str(clip.video), ClipConfig(), body, 6, ready=True) < plain / 50

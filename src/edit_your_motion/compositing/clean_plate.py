@@ -347,9 +347,12 @@ def take_median(
     _sort_planes(planes)
     # What is not seen is last: the others' middle is that of the first `count`.
     total = np.zeros(planes[0].shape, np.float32)
-    for rank, plane in enumerate(planes):
-        for middle in (np.maximum(count - 1, 0) // 2, np.maximum(count, 1) // 2):
-            total += np.where((middle == rank)[..., None], plane, np.uint8(0))
+    for middle in (np.maximum(count - 1, 0) // 2, np.maximum(count, 1) // 2):
+        ranks = np.unique(middle)
+        total += planes[ranks[0]]
+        for rank in ranks[1:]:
+            where = middle == rank
+            total[where] += planes[rank][where].astype(np.float32) - planes[ranks[0]][where]
     return np.where(count[..., None] > 0, total / 2, np.float32(0)), count > 0
 
 

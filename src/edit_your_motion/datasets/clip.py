@@ -104,7 +104,7 @@ class Clip:
         with closing(timed) as frames:
             for frame in islice(frames, self.start, stop, self.stride):
                 seen += 1
-                yield frame.pixels()
+                yield frame.pixels(None)
         if seen < (self.count or 1):
             raise VideoError(
                 f"{self.path}: expected {self.count or 'any'} frames from frame {self.start} on with stride "

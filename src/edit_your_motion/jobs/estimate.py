@@ -25,14 +25,18 @@ LONG = 3600.0
 TOO_LONG = 24 * 3600.0
 """An edit of more seconds is begun only by who insists."""
 
-FIND_BODY, FIND_HANDS, FIND_FACE = 0.045, 0.03, 0.005
+FIND_BODY, FIND_HANDS, FIND_FACE = 0.04, 0.03, 0.007
 """Seconds that finding a person takes in a frame, and their hands and face beside that, about, on one core."""
 
 FIND_EDITED = 0.1
 """Seconds that it takes in a generated frame, about: whoever is hardly a person is looked for in its parts too."""
 
-DECODE, SHOW = 0.003, 0.01
+DECODE, SHOW = 0.003, 0.003
 """Seconds that a frame of a million pixels takes to be decoded, and to be brought to its size, about."""
+
+FOLLOW_CAMERA, LAY_PLATE = 0.012, 0.11
+"""Seconds that a frame takes for the clean plate where the camera moves, about: to follow the camera, at any size, and
+to lay the place, by millions of pixels of the edit. A camera that stands still takes less."""
 
 SHORT = 2 * 10**7
 """Steps x frames x squared widths of the network under which nothing is foreseen."""
@@ -134,14 +138,21 @@ def foresee_time(job: Job, *, afresh: bool = False) -> Estimate:
     # In the order in which they are done: a bar takes what stands before a phase that begins to be over.
     seconds: dict[str, float] = {}
     tuned = job.settings
+    plate = foresee_plate(source, job.height * job.width)
+    on_plate = isinstance(config, ApplyConfig) and config.sampling.background == "plate"
     if job.person is None:
-        seconds["find the person"] = foresee_finding(tuned.source.path, tuned.source_clip, tuned.people, source)
+        people, ready = tuned.people, tuned.people.keypoints is not None and tuned.people.masks is not None
+        seconds["find the person"] = foresee_finding(tuned.source.path, tuned.source_clip, people, source, ready)
+        if on_plate:
+            seconds.update(plate)
     if isinstance(config, ApplyConfig):
-        people, clip = config.people, config.reference_clip
-        seconds["find the motion"] = foresee_finding(config.reference.path, clip, people, edited)
+        people, clip, ready = config.people, config.reference_clip, config.people.reference_keypoints is not None
+        seconds["find the motion"] = foresee_finding(config.reference.path, clip, people, edited, ready)
     if job.person is None:
         inversion, decoder = tuned.inversion, tuned.tuning.decoder
         guided = 2 if inversion.guidance_scale != 1 else 1
+        if inversion.of == "plate" and not on_plate:
+            seconds.update(plate)
         layers = 3 if inversion.of == "plate" else 2
         seconds["encode"] = layers * source * steps.encode
         stages = [stage for stage in tuned.tuning.stages if stage.iterations]
@@ -164,7 +175,9 @@ def foresee_time(job: Job, *, afresh: bool = False) -> Estimate:
     return Estimate(source, edited, (job.width, job.height), seconds, memory, disk, shorter)
 
 
-def foresee_finding(path: str | None, clip: ClipConfig, people: PeopleConfig, frames: int) -> float:
+def foresee_finding(
+    path: str | None, clip: ClipConfig, people: PeopleConfig, frames: int, ready: bool = False
+) -> float:
     """Seconds, about, to read a clip and to find the person, hands and face in it.
 
     Args:
@@ -172,15 +185,28 @@ def foresee_finding(path: str | None, clip: ClipConfig, people: PeopleConfig, fr
         clip: which of its frames.
         people: how they are looked for.
         frames: of the clip.
+        ready: whether all that is known of them is there already, so that nobody is looked for.
     """
     if path is None:
         return 0.0
     info = probe(path)
     through = float(info.fps / select(clip, info).rate(info.fps))  # frames of the file for each of the clip
     pixels = info.width * info.height / 10**6
+    if ready:
+        return frames * (SHOW + through * DECODE) * pixels
     looked = min(max(1.0, through * min(1.0, people.rate / float(info.fps))), max(1.0, MOST / max(frames, 1)))
     each = FIND_BODY + people.hands * FIND_HANDS + people.face * FIND_FACE + SHOW * pixels
     return frames * (looked * each + through * DECODE * pixels)
+
+
+def foresee_plate(frames: int, pixels: int) -> dict[str, float]:
+    """Seconds, about, that the phases of a clean plate take if the camera moves.
+
+    Args:
+        frames: of the source.
+        pixels: of a frame of the edit.
+    """
+    return {"follow the camera": frames * FOLLOW_CAMERA, "lay the clean plate": frames * LAY_PLATE * pixels / 10**6}
 
 
 def is_short(config: TuneConfig | ApplyConfig) -> bool:

@@ -336,7 +336,14 @@ def save_prepared(folder: Path, clip: PreparedClip, progress: Progress | None = 
     finding = {"found": clip.found, "raw_jitter": clip.raw_jitter, **told, "place": clip.place}
     write_text(folder / FINDING, json.dumps(finding, indent=2))
     with (progress or SilentProgress()).phase("write the frames", len(clip)) as advance:
-        write_video(folder / "frames.mp4", clip.video.frames, clip.video.fps, crf=8, on_frame=lambda _: advance())
+        write_video(
+            folder / "frames.mp4",
+            clip.video.frames,
+            clip.video.fps,
+            crf=8,
+            quick=True,
+            on_frame=lambda _: advance(),
+        )
     if clip.plate is not None:
         _save_pictures(folder / PLATE, clip.plate.places)
 

@@ -96,13 +96,14 @@ class VideoInfo:
 class TimedFrame:
     """One frame of a source: when it is shown, in seconds from the first one, and a way to its pixels.
 
-    The pixels are asked for, not held: a frame that nobody chooses is never converted to RGB. Its index counts from the
+    The pixels are asked for, not held: a frame that nobody chooses is never converted to RGB. They come whole, or at
+    the size (height, width) that is asked for, where the source scales as it converts. Its index counts from the
     source's first frame, None where nobody has counted.
     """
 
     time: Fraction
     duration: Fraction
-    pixels: Callable[[], UInt8[np.ndarray, "h w 3"]]
+    pixels: Callable[[tuple[int, int] | None], UInt8[np.ndarray, "h w 3"]]
     index: int | None = None
 
 

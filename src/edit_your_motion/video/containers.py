@@ -251,9 +251,11 @@ def _require_memory(error: Exception | None) -> None:
         raise OutOfMemoryError() from error
 
 
-def _show(path: Path, frame: av.VideoFrame, width: int, crop: Crop, peak: float | None) -> UInt8[np.ndarray, "h w 3"]:
+def _show(
+    path: Path, frame: av.VideoFrame, width: int, crop: Crop, peak: float | None, size: tuple[int, int] | None
+) -> UInt8[np.ndarray, "h w 3"]:
     try:
-        return render(frame, width, crop, peak)
+        return render(frame, width, crop, peak, size)
     except VideoError as error:
         raise VideoError(f"{path}: {error}") from error
     except (av.error.FFmpegError, ValueError) as error:

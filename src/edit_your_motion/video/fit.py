@@ -81,6 +81,8 @@ def fit_frame(frame: UInt8[np.ndarray, "h w *c"], fit: Fit) -> UInt8[np.ndarray,
     if fit.how == "crop":
         left, top = -offset / scale
         right, bottom = min(left + fit.width / scale[0], width), min(top + fit.height / scale[1], height)
+        if scale[0] == 1 and left % 1 == top % 1 == 0:
+            return frame[int(top) : int(bottom), int(left) : int(right)].copy()
         box = (max(left, 0.0), max(top, 0.0), right, bottom)
         return np.asarray(image.resize((fit.width, fit.height), Image.Resampling.LANCZOS, box=box)).copy()
     inner_height, inner_width = _padded_size(height, width, fit)

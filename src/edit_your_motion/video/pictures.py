@@ -3,7 +3,7 @@
 import re
 import struct
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from fractions import Fraction
 from functools import partial
@@ -108,6 +108,13 @@ def _pixels(image: Image.Image, colours: Colours, path: Path) -> UInt8[np.ndarra
         raise VideoError(f"{path}: {error}") from error
 
 
+def _always(
+    pixels: UInt8[np.ndarray, "h w 3"],
+) -> Callable[[tuple[int, int] | None], UInt8[np.ndarray, "h w 3"]]:
+    """What gives these pixels, whatever size is asked for."""
+    return lambda size: pixels.copy()
+
+
 def _delay(image: Image.Image) -> Fraction:
     """How long the current frame of an animated picture is shown, in seconds."""
     seconds = Fraction(image.info.get("duration", 0) or 0) / 1000
@@ -170,7 +177,7 @@ def iterate_picture(path: Path, fps: Fraction | None) -> Generator[TimedFrame, N
         for index in range(count):
             load_frame(image, index, path)
             shown = _delay(image) if count > 1 else 1 / (fps or STILL_RATE)
-            yield TimedFrame(time, shown, _pixels(image, colours, path).copy)
+            yield TimedFrame(time, shown, _always(_pixels(image, colours, path)))
             time += shown
 
 
@@ -250,9 +257,9 @@ def probe_folder(folder: Path, fps: Fraction | None) -> VideoInfo:
     return VideoInfo(len(paths), rate, width, height, float(len(paths) / rate), has_audio=False, warnings=_gap(paths))
 
 
-def _first_pixels(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+def _first_pixels(path: Path, size: tuple[int, int] | None) -> UInt8[np.ndarray, "h w 3"]:
     with closing(iterate_picture(path, None)) as frames:
-        return next(frames).pixels()
+        return next(frames).pixels(size)
 
 
 def iterate_folder(folder: Path, fps: Fraction | None) -> Generator[TimedFrame, None, None]:

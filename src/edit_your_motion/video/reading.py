@@ -228,7 +228,11 @@ def read_frames_at(
     wanted = set(indices.tolist())
     with closing(_iterate(path, begin, rate)) as timed:
         for frame in islice(compress(timed, (index in wanted for index in count())), len(wanted)):
-            yield frame.pixels() if fit is None else fit_frame(frame.pixels(), fit)
+            yield _fitted(frame, fit)
+
+
+def _fitted(frame: TimedFrame, fit: Fit | None) -> UInt8[np.ndarray, "h w 3"]:
+    return frame.pixels(None) if fit is None else fit_frame(frame.pixels((fit.height, fit.width)), fit)
 
 
 def _true_rate(times: list[Fraction], stated: Fraction) -> Fraction:
@@ -292,7 +296,7 @@ def read_video(
     size = 0
     with closing(_iterate(path, begin, rate)) as timed:
         for frame in _choose(timed, begin, end, rate, stride, frames):
-            pixels = frame.pixels() if fit is None else fit_frame(frame.pixels(), fit)
+            pixels = _fitted(frame, fit)
             size += pixels.nbytes
             if kept and pixels.shape != kept[0].shape:
                 raise VideoError(

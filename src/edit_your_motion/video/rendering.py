@@ -5,7 +5,7 @@ import struct
 import av
 import numpy as np
 from av.sidedata.sidedata import Type
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorRange, Interpolation
 from jaxtyping import UInt8, UInt16
 
 from edit_your_motion.errors import VideoError
@@ -25,6 +25,8 @@ from edit_your_motion.video.orientation import read_orientation, read_side_data
 
 # By whether the colours are ordinary, for which eight bits are enough, and whether there is transparency.
 FORMATS = {(True, False): "rgb24", (True, True): "rgba", (False, False): "rgb48le", (False, True): "rgba64le"}
+# Lanczos, and a conversion of every pixel's own chroma, without which the scaled picture is a level darker.
+SHRINKING = Interpolation.LANCZOS | 0x2000  # SWS_FULL_CHR_H_INT
 # H.273's numbers of matrices: BT.709, FCC, BT.601 twice, SMPTE 240M, BT.2020.
 BT709, BT601, BT2020 = 1, 5, 9
 MATRICES = {BT709, 4, BT601, 6, 7, BT2020}
@@ -56,14 +58,19 @@ def read_peak(frame: av.VideoFrame) -> float | None:
     return min(max(float(brightest), WHITE), LARGEST_PEAK) if brightest > 0 else None
 
 
-def render(frame: av.VideoFrame, width: int, crop: Crop, peak: float | None) -> UInt8[np.ndarray, "h w 3"]:
+def render(
+    frame: av.VideoFrame, width: int, crop: Crop, peak: float | None, size: tuple[int, int] | None = None
+) -> UInt8[np.ndarray, "h w 3"]:
     """The frame as it is to be seen, in RGB.
+
+    FFmpeg shrinks while it converts, in a third of the time that a conversion and Pillow's shrinking take.
 
     Args:
         frame: as it was decoded.
         width: of what is shown once its pixels are square, before it is turned.
         crop: is not shown.
         peak: of the track, cd/m2, where it is known.
+        size: height and width to shrink it to, where that neither stretches nor cuts it; whole without one.
 
     Raises:
         VideoError: its colours are coded in a way that is not read.
@@ -72,10 +79,15 @@ def render(frame: av.VideoFrame, width: int, crop: Crop, peak: float | None) -> 
     depth = FORMATS[colours.is_ordinary, is_transparent]
     if (matrix := _matrix(frame)) is not None:
         frame.colorspace = matrix  # a matrix that is only asked for is not heeded by every PyAV
+    orientation = read_orientation(frame)
     stretch = width / (frame.width - crop.left - crop.right)
-    values = frame.reformat(width=round(frame.width * stretch), format=depth).to_ndarray()
-    left = round(crop.left * stretch)
-    values = values[crop.top : frame.height - crop.bottom, left : left + width]
+    small = None if crop != Crop() or is_transparent else _shrunk(frame.height, width, size, orientation.turned)
+    if small is not None:
+        values = frame.reformat(width=small[1], height=small[0], format=depth, interpolation=SHRINKING).to_ndarray()
+    else:
+        values = frame.reformat(width=round(frame.width * stretch), format=depth).to_ndarray()
+        left = round(crop.left * stretch)
+        values = values[crop.top : frame.height - crop.bottom, left : left + width]
     shown = values[..., :3]
     if _is_grey(frame) and frame.color_range == ColorRange.MPEG:
         shown = _stretch_grey(shown)
@@ -83,7 +95,18 @@ def render(frame: av.VideoFrame, width: int, crop: Crop, peak: float | None) -> 
         shown = to_ordinary(shown, colours)
     if is_transparent:
         shown = over_black(shown, values[..., 3])
-    return read_orientation(frame).apply(shown)
+    return orientation.apply(shown)
+
+
+def _shrunk(height: int, width: int, size: tuple[int, int] | None, turned: bool) -> tuple[int, int] | None:
+    """Height and width of a frame that comes to a size when it is turned; None where it would not as it is."""
+    if size is None:
+        return None
+    small = size[::-1] if turned else size
+    down, across = small[0] / height, small[1] / width
+    # Sides are whole pixels, so that one of them may be off by half of one.
+    alike = abs(down * width - small[1]) <= 0.5 or abs(across * height - small[0]) <= 0.5
+    return small if alike and max(down, across) < 1 else None
 
 
 def over_black(

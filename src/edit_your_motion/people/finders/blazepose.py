@@ -45,6 +45,11 @@ TILE_FRAMES = 8
 ARRIVAL_FRAMES = 32
 """In every so many frames the large tiles are searched for people who have come since."""
 
+DETECTOR_FRAMES = 3
+"""While everybody is followed well, the detector looks at every so many-th frame only."""
+FOLLOWED_QUALITY = 0.7
+"""Somebody read less well than this, before or now, is not followed well."""
+
 LAG = 4
 """Frames whose bodies are read before hands and faces of an earlier one must be."""
 
@@ -166,15 +171,26 @@ class BlazePose:
             frames: of one shot, in order; a few are held at a time.
         """
         readings: list[Reading] = []
+        described: list[tuple[Reading, PersonDetection]] = []
         empty = 0
+
+        def describe(frame: UInt8[np.ndarray, "h w 3"], readings: list[Reading]) -> list[PersonDetection]:
+            people = [self._describe(frame, reading, described) for reading in readings]
+            described[:] = zip(readings, people, strict=True)
+            return people
+
         with ThreadPoolExecutor(1, thread_name_prefix="hands-and-face") as beside:
             waiting: deque[Future[list[PersonDetection]]] = deque()
             for number, frame in enumerate(frames):
                 regions = [reading.next_region for reading in readings]
                 arrivals = number % ARRIVAL_FRAMES == 0
-                readings = self.read_people(frame, regions, search_tiles=empty % TILE_FRAMES == 0, arrivals=arrivals)
+                follows = number % DETECTOR_FRAMES > 0 and not arrivals and are_clear(readings)
+                followed = self._follow(frame, regions) if follows else []
+                readings = followed or self.read_people(
+                    frame, regions, search_tiles=empty % TILE_FRAMES == 0, arrivals=arrivals
+                )
                 empty = 0 if readings else empty + 1
-                waiting.append(beside.submit(self._describe_all, frame, readings))
+                waiting.append(beside.submit(describe, frame, readings))
                 while len(waiting) > LAG or (waiting and waiting[0].done()):
                     yield waiting.popleft().result()
             for found in waiting:
@@ -202,8 +218,8 @@ class BlazePose:
     ) -> list[Reading]:
         """Everybody in a frame, best first.
 
-        The detector looks at every frame; over 24 frames of each of three clips its regions were read as exactly as
-        those that follow from the frame before, and they do not drift.
+        The detector looks at the whole of it; over 24 frames of each of three clips its regions were read as exactly as
+        those that follow from the frame before.
 
         Args:
             frame: the picture.
@@ -227,7 +243,7 @@ class BlazePose:
                 sure: list[Reading] = []
                 for region in found:
                     # Tiles overlap by half, so that most people are found several times.
-                    if not any(region.is_near(reading.region) for reading in sure):
+                    if not any(region.is_near(reading.region) for reading in (*readings, *sure)):
                         sure += [one for one in self._read_all(picture, [region]) if one.quality > TILE_QUALITY]
                 # A tile may cut a body and so show another one, wherever its joints, in the whole one's place.
                 extra = distinct(sure, suspicious=np.inf, shared=TILE_OVERLAP)
@@ -235,14 +251,37 @@ class BlazePose:
                 readings += [one for one in extra if all(one.overlap(other) < TILE_OVERLAP for other in known)]
         return readings
 
-    def _describe_all(self, frame: UInt8[np.ndarray, "h w 3"], readings: list[Reading]) -> list[PersonDetection]:
-        return [self._describe(frame, reading) for reading in readings]
+    def _follow(self, frame: UInt8[np.ndarray, "h w 3"], regions: list[Region]) -> list[Reading]:
+        """Everybody in the regions where they were expected; nobody if one of them is not to be seen well there."""
+        picture = Image.fromarray(frame)
+        readings = [self._read(picture, region) for region in regions]
+        well = [
+            reading
+            for region, reading in zip(regions, readings, strict=True)
+            if reading and reading.next_region.is_near(region)
+        ]
+        return well if len(well) == len(regions) and are_clear(well) else []
 
-    def _describe(self, frame: UInt8[np.ndarray, "h w 3"], reading: Reading) -> PersonDetection:
-        """A person with hands and face, if these are read."""
+    def _describe(
+        self, frame: UInt8[np.ndarray, "h w 3"], reading: Reading, before: list[tuple[Reading, PersonDetection]]
+    ) -> PersonDetection:
+        """A person with hands and face, if these are read.
+
+        Args:
+            frame: the picture.
+            reading: of the person.
+            before: who was read and described a frame ago.
+        """
         person = describe_person(reading, frame)
         picture, landmarks = Image.fromarray(frame), reading.points[:BODY_LANDMARKS, :2]
-        hands = None if self._hands is None else self._hands.read(picture, landmarks)
+        hands = None
+        if self._hands is not None:
+            known = next(
+                ((earlier.points[:BODY_LANDMARKS, :2], there.hands) for earlier, there in before
+                 if there.hands is not None and earlier.next_region.is_near(reading.region)),
+                None,
+            )  # fmt: skip
+            hands = self._hands.read(picture, landmarks, known)
         face = None if self._face is None else self._face.read(picture, landmarks)
         if face is not None and looks_away(reading.points):
             face[:, 2] = 0
@@ -301,6 +340,14 @@ def refine(
     down = (weights.sum(axis=2) @ cells) / total
     use = weights.max(axis=(1, 2)) >= sure
     return np.where(use[:, None], np.stack([across, down], axis=1) / size, places)
+
+
+def are_clear(readings: list[Reading]) -> bool:
+    """Whether everybody is read well, and nobody may be another one's second reading."""
+    return all(
+        reading.quality > FOLLOWED_QUALITY and all(reading.overlap(other) < TILE_OVERLAP for other in readings[:place])
+        for place, reading in enumerate(readings)
+    )
 
 
 def distinct(
