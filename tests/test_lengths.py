@@ -23,12 +23,14 @@ from edit_your_motion.config import (
 )
 from edit_your_motion.edit import follow_source, loop_frames
 from edit_your_motion.errors import ConfigError, PersonError, VideoError
+from edit_your_motion.jobs import costs
 from edit_your_motion.jobs.early_checks import check_clip
 from edit_your_motion.jobs.estimate import foresee_finding, foresee_job, is_short, plan_edit, require_patience
 from edit_your_motion.jobs.session import run_edit, run_prepare
 from edit_your_motion.people.preparation import PreparedClip
 from edit_your_motion.people.skeleton import DRAWN
 from edit_your_motion.presets import make_config
+from edit_your_motion.runtime import machine_load
 from edit_your_motion.runtime.progress import Advance, SilentProgress
 from edit_your_motion.runtime.time_plan import StepSeconds
 from edit_your_motion.video import Video, read_video, write_video
@@ -208,35 +210,35 @@ def test_of_a_tuned_person_only_the_motion_takes_time(checkpoints: Path, tmp_pat
 
 def test_what_was_measured_is_measured_once(checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EYM_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(rehearsing.OtherPrograms, "share", 0.0)
+    monkeypatch.setattr(costs.OtherPrograms, "share", 0.0)
     clips = write(tmp_path / "source", 2, 8), write(tmp_path / "reference", 3, 8)
     config = short_edit(checkpoints, *clips)
-    job = rehearsing.describe_job(config)
-    measured = rehearsing.measure(job)
+    job = costs.describe_job(config)
+    measured = costs.measure(job)
     (kept,) = (tmp_path / "cache" / "measured").iterdir()
 
     def fail(*given: object) -> None:
         raise AssertionError("measured again")
 
-    real = rehearsing.time_steps
-    monkeypatch.setattr(rehearsing, "time_steps", fail)
-    assert rehearsing.measure(job) == measured
+    real = costs.time_steps
+    monkeypatch.setattr(costs, "time_steps", fail)
+    assert costs.measure(job) == measured
     # How often a step is done changes nothing of what it takes; what it is done on does.
     longer = config.model_copy(update={"inversion": config.inversion.model_copy(update={"steps": 77})})
-    assert rehearsing.describe_job(longer).key == job.key
+    assert costs.describe_job(longer).key == job.key
     wider = config.model_copy(update={"video": config.video.model_copy(update={"size": "128"})})
-    assert rehearsing.describe_job(wider).key != job.key
-    old = kept.stat().st_mtime - rehearsing.KEPT - 60
+    assert costs.describe_job(wider).key != job.key
+    old = kept.stat().st_mtime - costs.KEPT - 60
     for spoil in (lambda: os.utime(kept, (old, old)), lambda: kept.write_text('{"steps": 1}')):
-        monkeypatch.setattr(rehearsing, "time_steps", fail)
+        monkeypatch.setattr(costs, "time_steps", fail)
         spoil()
         with pytest.raises(AssertionError, match="measured again"):
-            rehearsing.measure(job)
-        monkeypatch.setattr(rehearsing, "time_steps", real)
-        assert rehearsing.measure(job).memory == measured.memory
-    monkeypatch.setattr(rehearsing, "time_steps", fail)
+            costs.measure(job)
+        monkeypatch.setattr(costs, "time_steps", real)
+        assert costs.measure(job).memory == measured.memory
+    monkeypatch.setattr(costs, "time_steps", fail)
     with pytest.raises(AssertionError, match="measured again"):
-        rehearsing.measure(job, afresh=True)
+        costs.measure(job, afresh=True)
 
 
 def test_what_is_measured_on_a_busy_machine_is_not_kept(
@@ -245,14 +247,14 @@ def test_what_is_measured_on_a_busy_machine_is_not_kept(
     monkeypatch.setenv("EYM_CACHE", str(tmp_path / "cache"))
     clips = write(tmp_path / "source", 2, 8), write(tmp_path / "reference", 3, 8)
     steps = StepSeconds(1.0, (2.0, 2.0), 0.1, 0.1)
-    monkeypatch.setattr(rehearsing, "time_steps", lambda *given: steps)
-    job = rehearsing.describe_job(short_edit(checkpoints, *clips))
-    monkeypatch.setattr(rehearsing.OtherPrograms, "share", 0.8)
-    assert rehearsing.measure(job).steps == steps
+    monkeypatch.setattr(costs, "time_steps", lambda *given: steps)
+    job = costs.describe_job(short_edit(checkpoints, *clips))
+    monkeypatch.setattr(costs.OtherPrograms, "share", 0.8)
+    assert costs.measure(job).steps == steps
     assert not (tmp_path / "cache" / "measured").exists()
     assert "other programs take 80%" in caplog.text
-    monkeypatch.setattr(rehearsing.OtherPrograms, "share", 0.1)
-    rehearsing.measure(job)
+    monkeypatch.setattr(costs.OtherPrograms, "share", 0.1)
+    costs.measure(job)
     assert len(list((tmp_path / "cache" / "measured").iterdir())) == 1
 
 
@@ -261,15 +263,15 @@ def test_other_programs_are_not_oneself(monkeypatch: pytest.MonkeyPatch) -> None
     moments = iter([10.0, 12.0])
     spent = iter([(3.0, 1.0), (7.0, 3.0)])
     own = iter([5.0, 7.0])
-    monkeypatch.setattr(other_programs.time, "perf_counter", lambda: next(moments))
-    monkeypatch.setattr(other_programs.time, "process_time", lambda: next(own))
-    monkeypatch.setattr(other_programs.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(machine_load.time, "perf_counter", lambda: next(moments))
+    monkeypatch.setattr(machine_load.time, "process_time", lambda: next(own))
+    monkeypatch.setattr(machine_load.os, "cpu_count", lambda: 4)
     monkeypatch.setattr(
-        other_programs.psutil,
+        machine_load.psutil,
         "cpu_times",
         lambda: SimpleNamespace(**dict(zip(("user", "system"), next(spent), strict=True))),
     )
-    assert other_programs.OtherPrograms().share == 0.5
+    assert machine_load.OtherPrograms().share == 0.5
 
 
 def test_a_few_steps_of_small_networks_are_not_foreseen(checkpoints: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edit_your_motion.serving import connections, endpoints
 from edit_your_motion.web import server
 from edit_your_motion.web.access import load_token
 from edit_your_motion.web.library import Library
@@ -263,8 +264,8 @@ def hear(connection: socket.socket) -> bytes:
      "POST /api/clips HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"],
 )  # fmt: skip
 def test_who_never_ends_a_request_is_cut_off(site: WebSite, monkeypatch: pytest.MonkeyPatch, begun: str) -> None:
-    monkeypatch.setattr(patience, "LONGEST_HEAD", 1.0)
-    monkeypatch.setattr(patience, "LONGEST_BODY", 1.0)
+    monkeypatch.setattr(connections, "LONGEST_HEAD", 1.0)
+    monkeypatch.setattr(connections, "LONGEST_BODY", 1.0)
     slow = knock(site, begun)
     until = time.monotonic() + 20
     try:
@@ -280,7 +281,7 @@ def test_who_never_ends_a_request_is_cut_off(site: WebSite, monkeypatch: pytest.
 
 
 def test_connections_that_ask_nothing_keep_nobody_out(site: WebSite, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "MOST_CONNECTIONS", 40)
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 40)
     idle = [knock(site, "GET /") for _ in range(200)]
     try:
         for _ in range(5):
@@ -319,13 +320,13 @@ def test_a_thousand_who_listen_keep_nobody_out(site: WebSite) -> None:
 
 def test_bodies_of_many_at_once_take_bounded_memory(site: WebSite, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = site.ask("POST", "/api/clips", {"name": "many.mp4", "role": "source", "size": 1 << 20}).json["id"]
-    monkeypatch.setattr(guarding, "MOST_HELD", 300_000)
+    monkeypatch.setattr(endpoints, "MOST_HELD", 300_000)
     head = (f"PUT /api/clips/{clip}/content?offset=0 HTTP/1.1\r\nHost: 127.0.0.1:{site.port}\r\n"
             "Content-Type: application/octet-stream\r\nContent-Length: 200000\r\n\r\n")  # fmt: skip
     slow = [knock(site, head + "a" * 120_000) for _ in range(2)]
     try:
         until = time.monotonic() + 20
-        while guarding._room.held < 240_000:
+        while endpoints._room.held < 240_000:
             assert time.monotonic() < until
             time.sleep(0.05)
         assert site.send(clip, 0, bytes(100_000)).status == 503
@@ -334,7 +335,7 @@ def test_bodies_of_many_at_once_take_bounded_memory(site: WebSite, monkeypatch: 
         for each in slow:
             each.close()
     until = time.monotonic() + 20
-    while guarding._room.held:  # nothing is kept of those who left
+    while endpoints._room.held:  # nothing is kept of those who left
         assert time.monotonic() < until
         time.sleep(0.05)
     assert site.send(clip, 0, bytes(100_000)).status == 200
