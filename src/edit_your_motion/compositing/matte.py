@@ -18,6 +18,9 @@ FOUND_GROWN = 0.03
 _SURE = 0.012
 """From so far inside of the finder's mask on everything is the person, as a share of the picture's short side."""
 
+_LEAST = 1 / 255
+"""A smaller share than this of a pixel is nothing: less than a level, and where the filter's sums were rounded."""
+
 _SCALES = (0.012, 0.03, 0.1)
 """Widths of the neighbourhoods whose colours count, as shares of the picture's short side; the nearest decides."""
 
@@ -99,7 +102,7 @@ def _matte(
     between = (1 - alike) * by_colour + alike * likely
     matte = np.where(inside, 1, np.where(outside, 0, between))
     refined = _guided(frame.mean(axis=-1) / 255, matte, max(1, round(0.015 * short_side)))
-    return np.clip(refined, 0, 1).astype(np.float32)
+    return np.where(refined < _LEAST, 0, np.minimum(refined, 1)).astype(np.float32)
 
 
 def _colours_near(

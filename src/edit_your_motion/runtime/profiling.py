@@ -84,7 +84,8 @@ class Housekeeping:
     """Returns what was freed to the system, where the C library can: otherwise it still counts as in use.
 
     To look through all objects for what nobody holds any more takes a tenth of a second and more once the libraries are
-    loaded. Phases that are shorter than `PAUSE` of these looks leave little behind: they are passed over.
+    loaded. Phases that are shorter than `PAUSE` of these looks leave little behind that is not freed at once: they are
+    passed over.
     """
 
     PAUSE = 20
@@ -93,15 +94,14 @@ class Housekeeping:
         self._next = 0.0
 
     def give_back(self) -> None:
-        """Does so, unless it did a short while ago."""
+        """Does so, and looks for garbage before unless it did a short while ago."""
         start = time.perf_counter()
-        if start < self._next:
-            return
-        gc.collect()
+        if start >= self._next:
+            gc.collect()
+            end = time.perf_counter()
+            self._next = end + self.PAUSE * (end - start)
         if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "malloc_trim"):
             library.malloc_trim(0)
-        end = time.perf_counter()
-        self._next = end + self.PAUSE * (end - start)
 
 
 _HOUSEKEEPING = Housekeeping()
