@@ -233,6 +233,18 @@ def test_a_place_generated_in_other_colours_makes_no_rim_about_the_person(found:
     assert matte[shoe].mean() > 0.6, "the finder missed the shoe, which has a colour of its own"
 
 
+def test_what_the_finder_sees_far_from_the_skeleton_is_not_the_person() -> None:
+    place = np.stack([texture(seed=seed) for seed in range(3)], axis=-1)[None].round().astype(np.uint8)
+    person = np.zeros((1, SIDE, SIDE), bool)
+    person[0, 22:78, 60:72] = True
+    generated = np.where(person[..., None], [240, 240, 30], place).astype(np.uint8)
+    something = np.zeros_like(person)
+    something[0, 30:50, 2:20] = True
+    matte = make_matte(generated, upright(66), reach=8.0, found=person | something)
+    assert not matte[something].any()
+    np.testing.assert_array_equal(matte, make_matte(generated, upright(66), reach=8.0, found=person))
+
+
 def test_a_frame_without_a_skeleton_is_the_plate_alone() -> None:
     place = np.full((1, SIDE, SIDE, 3), 90, np.uint8)
     nobody = Keypoints(np.zeros((1, 18, 3), np.float32), SIDE, SIDE)

@@ -15,6 +15,9 @@ CORE = 0.25
 FOUND_GROWN = 0.03
 """How far beyond the finder's mask hair, fingers and cloth may reach, as a share of the picture's short side."""
 
+_FARTHEST = 2.0
+"""What the finder saw so many times the body's reach off the skeleton is somebody or something else."""
+
 _SURE = 0.012
 """From so far inside of the finder's mask on everything is the person, as a share of the picture's short side."""
 
@@ -62,10 +65,13 @@ def make_matte(
         edited: the generated frames.
         skeletons: what guided the edit.
         reach: how far from its skeleton the body reaches, pixels (`find_reach`).
-        found: the finder's masks in the edited frames; frames in which it found nobody are empty.
+        found: the finder's masks in the edited frames; frames in which it found nobody are empty. What lies far from
+            the skeleton does not count.
     """
     limbs = distances_to_skeletons(skeletons)
     masks = np.zeros(limbs.shape, bool) if found is None else found
+    if reach > 0:
+        masks = masks & (limbs <= _FARTHEST * reach)
     return np.stack(
         [
             _matte(frame.astype(np.float32), distances, reach, mask)
