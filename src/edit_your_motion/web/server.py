@@ -488,12 +488,15 @@ class _Endpoints:
 
     async def _send(self, find: Any, media_type: str) -> "Response":
         from starlette.concurrency import run_in_threadpool
-        from starlette.responses import FileResponse
+        from starlette.responses import FileResponse, Response
 
-        path = await run_in_threadpool(find)
+        path, headers = await run_in_threadpool(find), {"Cache-Control": "no-cache"}
         if not await run_in_threadpool(path.is_file):
             return refuse(404, "this is not there")
-        return FileResponse(path, media_type=media_type, headers={"Cache-Control": "no-cache"})
+        if media_type.startswith("image/"):
+            # Read at once: a preview is replaced by the next one between the look at its size and its sending.
+            return Response(await run_in_threadpool(path.read_bytes), media_type=media_type, headers=headers)
+        return FileResponse(path, media_type=media_type, headers=headers)
 
     async def _move(self, request: "Request", state: State) -> "Response":
         def move() -> Mapping[str, Any]:
