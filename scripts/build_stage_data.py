@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from edit_your_motion.stage.body import BONES, LANDMARKS
-from edit_your_motion.stage.stick_figure import puppet_markers, rotation_about, rotation_from_quaternion
+from edit_your_motion.stage.stick_figure import rotation_about, rotation_from_quaternion, stick_figure_markers
 
 SEED = 20240
 BODIES_SAMPLED = 480
@@ -187,7 +187,7 @@ def read_humanoid(path: Path) -> tuple[np.ndarray, float]:
             rotations[joint] = rotation_from_quaternion(np.stack([w, -z, y, x], axis=-1))
     if column != frames.shape[1]:
         raise SystemExit(f"{path}: expected {column} numbers in a frame, got {frames.shape[1]}")
-    return puppet_markers(frames[:, 1:4] @ into_ours.T, rotations), 1 / frames[0, 0]
+    return stick_figure_markers(frames[:, 1:4] @ into_ours.T, rotations), 1 / frames[0, 0]
 
 
 def build_motions(folder: Path, out: Path) -> None:

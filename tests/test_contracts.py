@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import reduce
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import get_args
@@ -138,6 +139,27 @@ def test_reading_imports_finds_hidden_ones() -> None:
         "from edit_your_motion.people.keypoints import Keypoints\nimport torch\n"
     )
     assert list(imports_of(tree)) == ["session", "cli.app", "people.keypoints"]
+
+
+def test_scripts_and_benchmarks_import_what_there_is() -> None:
+    """Also those programs that no test runs, and what shell scripts give to Python."""
+    importing = re.compile(r"^ *from (edit_your_motion[\w.]*) import (?:\(([^)]*)\)|([^\n(]*))", re.MULTILINE)
+    wanted = {
+        (module, name.split(" as ")[0].strip())
+        for folder in ("scripts", "benchmarks", "comfyui", "docs")
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and path.suffix in ("", ".py")
+        for module, within, alone in importing.findall(path.read_text(encoding="utf-8"))
+        for name in re.sub("#.*", "", within or alone).split(",")
+        if name.strip()
+    }
+    assert len(wanted) > 100
+    absent = []
+    for name, part in sorted(wanted):
+        module = importlib.import_module(name)
+        if not hasattr(module, part) and not (hasattr(module, "__path__") and find_spec(f"{name}.{part}")):
+            absent.append(f"{name}: {part}")
+    assert absent == []
 
 
 def test_public_names_are_exactly_those_that_are_promised() -> None:

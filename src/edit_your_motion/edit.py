@@ -271,14 +271,17 @@ def _lay_over_place(
     if background == colours == "generated":
         return frames
     found = find_masks(frames, config.people, progress)
-    reach = find_reach(source.masks, source.keypoints)
-    matte = make_matte(frames, aligned, reach, found)
+    if colours == "source" or background == "plate":
+        reach = find_reach(source.masks, source.keypoints)
+        matte = make_matte(frames, aligned, reach, found)
     if colours == "source":
         wanted = measure_colours(source.video.frames, source.keypoints, source.masks)
         frames = match_colours(frames, matte, aligned, reach, wanted)
+    if background == "plate":
+        return composite(frames, source.without_person(), matte)
     if background == "source":
         return keep_background(frames, source.video.frames, source.masks, source.keypoints, aligned, found)
-    return composite(frames, source.without_person(), matte) if background == "plate" else frames
+    return frames
 
 
 def follow_source(source: PreparedClip, frames: int, fps: Fraction) -> Int[np.ndarray, " f"]:

@@ -56,7 +56,7 @@ def match_colours(
         return edited
     own = {part: found[part] for part in shifts}
     matched = [
-        _shift(frame, cover, distances_to_parts(body, cover > 0), max(reach, 1.0), own, shifts)
+        _shift(frame, cover, distances_to_parts(body, cover.shape), max(reach, 1.0), own, shifts)
         for frame, cover, body in zip(edited, matte, skeletons.body, strict=True)
     ]
     return np.stack(matched)

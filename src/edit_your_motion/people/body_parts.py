@@ -24,7 +24,6 @@ class _Skeleton:
     """One frame's joints by name, and lines between them."""
 
     points: Float32[np.ndarray, "18 3"]
-    mask: Bool[np.ndarray, "h w"]
 
     def has(self, *names: str) -> bool:
         return all(self.points[_INDEX[name], 2] > 0 for name in names)
@@ -33,53 +32,47 @@ class _Skeleton:
         """The middle of joints."""
         return self.points[[_INDEX[name] for name in names], :2].mean(axis=0).astype(np.float64)
 
-    def away(self, start: Float64[np.ndarray, "2"], end: Float64[np.ndarray, "2"]) -> Float64[np.ndarray, "h w"]:
-        """Pixels from each pixel to a line."""
-        height, width = self.mask.shape
-        y, x = np.mgrid[:height, :width] + 0.5
-        along = end - start
-        share = ((x - start[0]) * along[0] + (y - start[1]) * along[1]) / max(float(along @ along), 1e-6)
-        share = np.clip(share, 0, 1)
-        return np.asarray(np.hypot(x - start[0] - share * along[0], y - start[1] - share * along[1]))
-
-    def near(
-        self, start: Float64[np.ndarray, "2"], end: Float64[np.ndarray, "2"], reach: float
-    ) -> Bool[np.ndarray, "h w"]:
-        """The person's pixels within `reach` of a line."""
-        return self.mask & (self.away(start, end) <= max(reach, 0.8))
-
-    def places(self) -> Iterator[tuple[str, Bool[np.ndarray, "h w"]]]:
-        """Where hair, skin and clothes surely are, as far as the joints tell."""
+    def head(self) -> tuple[Float64[np.ndarray, "2"], Float64[np.ndarray, "2"]] | None:
+        """The middle of what is seen of the face, and the way there from the neck; None without either."""
         seen = [name for name in _FACE if self.has(name)]
-        if seen and self.has("neck"):
-            middle = self.at(*seen)
-            up = middle - self.at("neck")
+        if not seen or not self.has("neck"):
+            return None
+        return self.at(*seen), self.at(*seen) - self.at("neck")
+
+    def places(self, mask: Bool[np.ndarray, "h w"]) -> Iterator[tuple[str, Bool[np.ndarray, "h w"]]]:
+        """Where in a person's mask hair, skin and clothes surely are, as far as the joints tell."""
+
+        def near(
+            start: Float64[np.ndarray, "2"], end: Float64[np.ndarray, "2"], reach: float
+        ) -> Bool[np.ndarray, "h w"]:
+            return mask & (_distances_to_line(mask.shape, start, end) <= max(reach, 0.8))
+
+        if (head := self.head()) is not None:
+            middle, up = head
             size = float(np.linalg.norm(up))
             crown = middle + 0.55 * up
-            yield "hair", self.near(crown, crown, 0.22 * size)
-            if "nose" in seen and {"right_eye", "left_eye"}.intersection(seen):
-                yield "skin", self.near(self.at("nose"), self.at("nose"), 0.28 * size)
+            yield "hair", near(crown, crown, 0.22 * size)
+            if self.has("nose") and (self.has("right_eye") or self.has("left_eye")):
+                yield "skin", near(self.at("nose"), self.at("nose"), 0.28 * size)
         if self.has("neck", "right_hip", "left_hip"):
             neck, down = self.at("neck"), self.at("right_hip", "left_hip") - self.at("neck")
-            yield "top", self.near(neck + 0.25 * down, neck + 0.75 * down, 0.13 * float(np.linalg.norm(down)))
+            yield "top", near(neck + 0.25 * down, neck + 0.75 * down, 0.13 * float(np.linalg.norm(down)))
         for side in ("right", "left"):
             hip, knee, ankle = (f"{side}_{joint}" for joint in ("hip", "knee", "ankle"))
             if self.has(hip, knee):
                 start, thigh = self.at(hip), self.at(knee) - self.at(hip)
-                yield "bottom", self.near(start + 0.12 * thigh, start + 0.5 * thigh, 0.1 * float(np.linalg.norm(thigh)))
+                yield "bottom", near(start + 0.12 * thigh, start + 0.5 * thigh, 0.1 * float(np.linalg.norm(thigh)))
             if self.has(knee, ankle):
                 shin = self.at(ankle) - self.at(knee)
                 size = 0.08 * float(np.linalg.norm(shin))
-                yield "shins", self.near(self.at(knee) + 0.3 * shin, self.at(knee) + 0.7 * shin, size)
+                yield "shins", near(self.at(knee) + 0.3 * shin, self.at(knee) + 0.7 * shin, size)
                 foot = self.at(ankle) + 0.16 * shin
-                yield "shoes", self.near(foot, foot, 0.11 * float(np.linalg.norm(shin)))
+                yield "shoes", near(foot, foot, 0.11 * float(np.linalg.norm(shin)))
 
     def lines(self) -> Iterator[tuple[str, Float64[np.ndarray, "2"], Float64[np.ndarray, "2"]]]:
         """The lines along which each part may be: skin along bare arms and legs as well."""
-        seen = [name for name in _FACE if self.has(name)]
-        if seen and self.has("neck"):
-            middle = self.at(*seen)
-            up = middle - self.at("neck")
+        if (head := self.head()) is not None:
+            middle, up = head
             yield "hair", middle + 0.1 * up, middle + 0.6 * up
             yield "skin", middle - 0.3 * up, middle + 0.2 * up
         if self.has("neck", "right_hip", "left_hip"):
@@ -115,23 +108,32 @@ def measure_colours(
     """
     pixels: dict[str, list[UInt8[np.ndarray, "n 3"]]] = {}
     for i in spread_evenly(len(frames), MOST_FRAMES):
-        for name, place in _Skeleton(keypoints.body[i], masks[i]).places():
+        for name, place in _Skeleton(keypoints.body[i]).places(masks[i]):
             pixels.setdefault(name, []).append(frames[i][place])
     joined = {name: np.concatenate(parts) for name, parts in pixels.items()}
     return {name: np.median(found, axis=0) for name, found in joined.items() if len(found) >= FEWEST}
 
 
 def distances_to_parts(
-    body: Float32[np.ndarray, "18 3"], mask: Bool[np.ndarray, "h w"]
+    body: Float32[np.ndarray, "18 3"], shape: tuple[int, ...]
 ) -> dict[str, Float64[np.ndarray, "h w"]]:
     """Pixels from each pixel to the nearest line along which each part may be.
 
     Args:
         body: the joints of one frame.
-        mask: where the person is in it; only its size counts.
+        shape: height and width of the frame.
     """
-    skeleton = _Skeleton(body, mask)
     distances: dict[str, Float64[np.ndarray, "h w"]] = {}
-    for part, start, end in skeleton.lines():
-        distances[part] = np.minimum(distances.get(part, np.inf), skeleton.away(start, end))
+    for part, start, end in _Skeleton(body).lines():
+        distances[part] = np.minimum(distances.get(part, np.inf), _distances_to_line(shape, start, end))
     return distances
+
+
+def _distances_to_line(
+    shape: tuple[int, ...], start: Float64[np.ndarray, "2"], end: Float64[np.ndarray, "2"]
+) -> Float64[np.ndarray, "h w"]:
+    y, x = np.mgrid[: shape[0], : shape[1]] + 0.5
+    along = end - start
+    share = ((x - start[0]) * along[0] + (y - start[1]) * along[1]) / max(float(along @ along), 1e-6)
+    share = np.clip(share, 0, 1)
+    return np.asarray(np.hypot(x - start[0] - share * along[0], y - start[1] - share * along[1]))
