@@ -122,7 +122,10 @@ class TunePerson(io.ComfyNode):
                 io.Mask.Input("masks", tooltip="The person's pixels."),
                 PosesType.Input("poses", tooltip="The person's keypoints."),
                 io.String.Input(
-                    "prompt", multiline=True, tooltip="What the clip shows: 'a man in a striped shirt is dancing'."
+                    "prompt",
+                    default="",
+                    multiline=True,
+                    tooltip="What the clip shows: 'a man in a striped shirt is dancing'.",
                 ),
                 io.Combo.Input("preset", options=PRESETS, default=RECOMMENDED, tooltip=PRESET),
                 as_preset("motion_iterations", 100_000, "Steps of the first stage"),

@@ -1,9 +1,8 @@
-"""What ComfyUI asks of a pack: its nodes, and the place of its models."""
+"""What ComfyUI asks of a pack: its nodes."""
 
 from comfy_api.v0_0_2 import ComfyExtension, io
 
 from .edit_nodes import ApplyMotion, LoadBase, LoadPerson, SavePerson, Scores, TunePerson
-from .folders import register_folder
 from .people_nodes import CleanPlate, EditKeypoints, FindPeople, PosesFromKeypoints, PosesToKeypoints, RetargetMotion
 
 NODES: list[type[io.ComfyNode]] = [
@@ -28,9 +27,3 @@ class EditYourMotion(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Its nodes."""
         return NODES
-
-
-async def comfy_entrypoint() -> EditYourMotion:
-    """The pack, as ComfyUI loads it; the nodes list what lies in the folder of our models."""
-    register_folder()
-    return EditYourMotion()

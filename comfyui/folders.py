@@ -14,6 +14,7 @@ from edit_your_motion.storage.names import is_reserved
 
 FOLDER = "edit_your_motion"
 DEFAULT = "default"
+NOBODY = "(nobody is saved yet)"
 
 
 def register_folder() -> None:
@@ -44,8 +45,9 @@ def find_controlnet(choice: str) -> str:
 
 
 def list_persons() -> list[str]:
-    """The tuned persons, by name."""
-    return sorted({path.name for place in _places("persons") for path in place.glob("*") if is_person(path)})
+    """The tuned persons, by name; one entry that says so where there are none."""
+    names = {path.name for place in _places("persons") for path in place.glob("*") if is_person(path)}
+    return sorted(names) or [NOBODY]
 
 
 def find_person(name: str) -> Path:
@@ -55,6 +57,10 @@ def find_person(name: str) -> Path:
         InputError: it is no plain name.
         CheckpointError: there is nobody of that name.
     """
+    if name == NOBODY:
+        raise CheckpointError(
+            f"expected a person in {_places('persons')[0]}, got none: save one with 'Save person', then press R"
+        )
     return Path(_find(check_name(name), "persons"))
 
 

@@ -190,7 +190,9 @@ class PosesToKeypoints(io.ComfyNode):
             description="Poses in the form that other packs' nodes take: OpenPose's JSON of each frame.",
             inputs=[PosesType.Input("poses", tooltip="The person's keypoints.")],
             outputs=[
-                PoseKeypointType.Output("keypoints", display_name="keypoints", tooltip="In pixels, with the canvas.")
+                PoseKeypointType.Output(
+                    "keypoints", display_name="POSE_KEYPOINT", tooltip="In pixels, with the canvas."
+                )
             ],
         )
 

@@ -1,13 +1,14 @@
 """ComfyUI's nodes: what they say of themselves, and what each of them does, with tiny networks and without a server."""
 
 import importlib
+import itertools
 import json
 import re
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -42,9 +43,9 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
 
 @pytest.fixture(scope="module")
 def extension(stand_in: StandIn) -> ModuleType:
-    module = importlib.import_module("comfyui.extension")
-    finish(module.comfy_entrypoint())
-    return module
+    pack = importlib.import_module("comfyui")
+    finish(pack.comfy_entrypoint())
+    return importlib.import_module("comfyui.extension")
 
 
 def finish(coroutine: Any) -> Any:
@@ -119,6 +120,40 @@ def test_the_pack_asks_for_this_library() -> None:
     assert pack["project"]["requires-python"] == ours["requires-python"]
     assert (PACK / "requirements.txt").read_text().split() == pack["project"]["dependencies"]
     assert {"PublisherId", "DisplayName", "requires-comfyui"} <= pack["tool"]["comfy"].keys()
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [(None, "none .*edit_your_motion"), ("0.0.9", "0.0.9"), ("99.0", None), ("0.1.0.dev3", "0.1.0.dev3")],
+)
+def test_a_library_that_is_missing_or_old_is_one_line(
+    version: str | None, told: str | None, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = importlib.import_module("comfyui")
+    known = None if version is None else SimpleNamespace(__version__=version)
+    monkeypatch.setitem(sys.modules, "edit_your_motion", known)
+    check = importlib.import_module("comfyui.library").check_library
+    if told is None:
+        check()
+        return
+    with pytest.raises(ImportError, match=f"expected edit-your-motion>=.*, got {told}.*pip install") as problem:
+        pack.comfy_entrypoint().send(None)
+    assert "\n" not in str(problem.value)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_no_node_of_a_workflow_lies_on_another(path: Path) -> None:
+    """With the room that a node takes once it shows something: ComfyUI makes nodes higher for it."""
+    title, square = 30, 340
+    shows = {"LoadVideo": 90, "EditYourMotionTunePerson": 300 - square // 2, "EditYourMotionApplyMotion": 330}
+    boxes = []
+    for node in read_workflow(path)["nodes"]:
+        (x, y), (width, height) = node["pos"], node["size"]
+        assert height >= shows.get(node["type"], -square) + square
+        boxes.append((x, y - title, x + width, y + height))
+    for box, other in itertools.combinations(boxes, 2):
+        apart = box[2] <= other[0] or other[2] <= box[0] or box[3] <= other[1] or other[3] <= box[1]
+        assert apart, f"{box} and {other}"
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -416,6 +451,16 @@ def test_what_is_wrong_is_said_before_anything_is_tuned(
             poses=values.Poses(odd.keypoints, Fraction(8)),
             prompt="a box",
         )
+
+
+def test_where_nobody_is_saved_a_node_says_so(
+    nodes: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(importlib.import_module("comfyui.folders"), "_places", lambda part: [tmp_path / part])
+    load = nodes["EditYourMotionLoadPerson"]
+    (said,) = load.define_schema().inputs[0].given["options"]
+    with pytest.raises(CheckpointError, match=r"expected a person in .*persons, got none: save one"):
+        run(load, name=said)
 
 
 @pytest.mark.parametrize("name", ["../out", "/tmp/x", "", "a/b", ".hidden", "con\0", "trailing."])

@@ -82,6 +82,10 @@ def imported() -> dict[str, set[str]]:
     return found
 
 
+def test_the_pack_carries_the_licence() -> None:
+    assert (ROOT / "comfyui" / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+
+
 def test_versions_agree() -> None:
     version = edit_your_motion.__version__
     assert f'\nversion = "{version}"\n' in PROJECT
