@@ -322,6 +322,32 @@ def test_what_others_wrote_is_text_on_the_page() -> None:
     assert "onerror=" not in page.replace("onerror=&quot;", "").replace("onerror%3D", "")
 
 
+def test_a_person_is_the_same_whichever_row_tunes_them(checkpoints: Path, clips: Path, tmp_path: Path) -> None:
+    shutil.copytree(clips, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(tmp_path / "anna", tmp_path / "copy")
+    copied = {"source": "copy/anna.mp4", "people.keypoints": "copy/keypoints.json", "people.masks": "copy/masks"}
+    own = {"video.frames": 1, "source.frames": 2, "runtime.channels_last": True, "tuning.checkpoint_every": 9}
+    entries = [
+        entry("anna", "jump", name="first"),
+        entry("anna", "walk", name="second", preset="paper", **own, **copied),
+        entry("anna", "walk", name="third", **{"people.reference_person": 1, "video.sound": True}),
+    ]
+    planned = plan(tmp_path, entries, shared(checkpoints))
+    assert len({row.person for row in planned}) == 1
+    left = []
+    for row in planned:
+        output = tmp_path / f"by-{row.name}"
+        assert make([row], output, tmp_path / "cache") == {}
+        (person,) = (output / "persons").iterdir()
+        files = {path.relative_to(person): path.read_bytes() for path in person.rglob("*") if path.is_file()}
+        record = json.loads(files.pop(Path("run.json")))
+        left.append((files, record["config"], record["preset"]))
+    assert left[0] == left[1] == left[2]
+    told = left[0][0][Path("config.yaml")].decode()
+    assert "jump" not in told
+    assert "walk" not in told
+
+
 def test_what_is_there_is_not_made_again(
     batch: tuple[list[Row], Path], tmp_path: Path, tunings: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

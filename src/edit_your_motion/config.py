@@ -586,8 +586,11 @@ class EditConfig(ApplyConfig, TuneConfig):
         return values
 
     def for_tuning(self) -> TuneConfig:
-        """What of it concerns tuning."""
-        return TuneConfig(**{name: getattr(self, name) for name in TuneConfig.model_fields})
+        """What of it concerns tuning: the same, whichever reference the person is tuned for."""
+        own = {name: getattr(self, name) for name in TuneConfig.model_fields}
+        people = self.people.model_copy(update={"reference_person": None, "reference_keypoints": None})
+        video = VideoConfig(size=self.video.size, fit=self.video.fit)
+        return TuneConfig(**{**own, "source": self.source_clip, "video": video, "people": people})
 
     def for_applying(self) -> ApplyConfig:
         """What of it concerns applying."""

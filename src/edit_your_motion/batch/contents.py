@@ -14,14 +14,8 @@ from edit_your_motion.storage.locking import held
 from edit_your_motion.storage.names import as_name
 from edit_your_motion.storage.stores import bring, is_url, open_filesystem, reached
 
-FILES = (
-    "source.path",
-    "reference.path",
-    "people.keypoints",
-    "people.masks",
-    "people.plate",
-    "people.reference_keypoints",
-)
+FILES_OF_PERSON = ("source.path", "people.keypoints", "people.masks", "people.plate")
+FILES = ("source.path", "reference.path", *FILES_OF_PERSON[1:], "people.reference_keypoints")
 """Settings that name what an edit is made of, by full name: paths, or URLs of what fsspec reaches."""
 
 _VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "checksum", "sha256")

@@ -3,13 +3,13 @@
 import json
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from edit_your_motion.batch.contents import default_cache, localise
+from edit_your_motion.batch.contents import FILES, FILES_OF_PERSON, default_cache, localise
 from edit_your_motion.batch.rows import Row
 from edit_your_motion.config import EditConfig, merge, nest
 from edit_your_motion.errors import EditYourMotionError
@@ -86,13 +86,12 @@ def note_failure(store: Store, row: Row, error: str) -> None:
 
 def _make(row: Row, workshop: Workshop, store: Store) -> None:
     cache = workshop.find_cache()
-    local = {name: localise(place, row.tags[place], cache) for name, place in row.files.items()}
     truth = None if row.truth is None else Path(localise(row.truth, row.tags[row.truth], cache))
-    chosen = row.choose(merge(row.settings, nest(local)))
+    chosen = _choose(row, FILES, cache)
     progress = SilentProgress()
     finished = json.dumps({"request": row.request}, indent=1, ensure_ascii=False)
     with _workplace(store, workshop, row) as folder, _logged(folder / LOG):
-        person = tune_once(store, workshop, row, chosen, progress)
+        person = tune_once(store, workshop, row, progress)
         run_apply(
             person,
             chosen.config.for_applying(),
@@ -105,17 +104,22 @@ def _make(row: Row, workshop: Workshop, store: Store) -> None:
         LocalStore(folder).write(DONE, finished.encode())
 
 
-def tune_once(store: Store, workshop: Workshop, row: Row, chosen: Choice[EditConfig], progress: Progress) -> Path:
+def _choose(row: Row, files: Collection[str], cache: Path) -> Choice[EditConfig]:
+    """The row's configuration, with these of its files on this machine."""
+    local = {name: localise(place, row.tags[place], cache) for name, place in row.files.items() if name in files}
+    return row.choose(merge(row.settings, nest(local)))
+
+
+def tune_once(store: Store, workshop: Workshop, row: Row, progress: Progress) -> Path:
     """The folder of the row's person on this machine, tuned by whoever needs them first, wherever that is.
 
     Args:
         store: which keeps them.
         workshop: where.
         row: that needs them.
-        chosen: how they are tuned, where they are not.
         progress: is told how far that is.
     """
-    name, config = f"{PERSONS}/{row.person}", chosen.config.for_tuning()
+    name = f"{PERSONS}/{row.person}"
     # What is left beside a person lies in a folder: where there is none, nobody need ask who held their lease.
     left = store.path(name) is not None and bool(store.find(f"{name}.lease-"))
     if not left and (found := _find_person(store, workshop, name)) is not None:
@@ -124,6 +128,8 @@ def tune_once(store: Store, workshop: Workshop, row: Row, chosen: Choice[EditCon
         if (found := _find_person(store, workshop, name)) is not None:
             _clear_up(found)
             return found
+        chosen = _choose(row.tuner or row, FILES_OF_PERSON, workshop.find_cache())
+        config = chosen.config.for_tuning()
         if isinstance(store, RemoteStore):
             folder = _kept(workshop, name)
             run_tune(config, folder, progress, chosen=chosen)

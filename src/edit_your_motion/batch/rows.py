@@ -37,6 +37,8 @@ class Row:
         person: names who is tuned: the same for all rows that tune alike on the same contents.
         request: all that decides the edit; a result that was made for it need not be made again.
         error: why it cannot be done; None where it can.
+        tuner: the first row of the manifest with the same person, which says how they are tuned, whichever row comes
+            to it; None for itself.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Row:
     person: str = ""
     request: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
+    tuner: "Row | None" = None
 
     @property
     def files(self) -> dict[str, str]:
@@ -80,7 +83,7 @@ def plan_rows(
     Raises:
         ConfigError: a setting has no such value, or two rows have one name; says which row and column.
     """
-    tags, rows, seen = Tags(), list[Row](), dict[str, Row]()
+    tags, rows, seen, tuners = Tags(), list[Row](), dict[str, Row](), dict[str, Row]()
     below = _absolute(merge(*shared), Path.cwd())
     for entry in entries:
         for row in _unfold(entry, folder, below, preset, tags):
@@ -88,7 +91,8 @@ def plan_rows(
             if other is not row:
                 what = "asks for the same as" if row.request == other.request else f"has the name '{row.name}', as has"
                 raise ConfigError(f"{row.where}, column name: it {what} {other.where}; expected each once")
-            rows.append(row)
+            first = row if row.error else tuners.setdefault(row.person, row)
+            rows.append(row if first is row else replace(row, tuner=first))
     return rows
 
 
