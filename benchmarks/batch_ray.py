@@ -24,7 +24,6 @@ os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"  # nothing here has a GPU
 
 import psutil
 from ray.cluster_utils import Cluster
-from safetensors import safe_open
 
 from edit_your_motion.batch.manifest import read_manifest
 from edit_your_motion.batch.row_task import Workshop
@@ -125,25 +124,12 @@ def disturb(cluster: Cluster, nodes: list[Any], output: Path, log: list[str]) ->
             log.append(f"after {count_done(output)} rows: machine killed, with {len(busy)} busy workers")
 
 
-def read_content(path: Path) -> bytes:
-    """What is in a file; of tensors in the order of their names, as the format's writer orders its header by chance."""
-    if path.suffix != ".safetensors":
-        return path.read_bytes()
-    with safe_open(path, "np") as file:
-        told = sorted((file.metadata() or {}).items())
-        return repr(told).encode() + b"".join(
-            name.encode() + file.get_tensor(name).tobytes() for name in sorted(file.keys())
-        )
-
-
 def digests(output: Path) -> dict[str, str]:
-    """What the edits and the persons are, file by file."""
+    """What the edits and the persons are, file by file; records say when and where."""
     files = [path for name in COMPARED for path in output.glob(f"edits/*/{name}")]
-    files += [*output.glob("persons/*/*.safetensors"), *output.glob("persons/*/source/*")]
+    files += [path for path in output.glob("persons/*/**/*") if path.is_file() and path.name != "run.json"]
     return {
-        path.relative_to(output).as_posix(): hashlib.sha256(read_content(path)).hexdigest()
-        for path in sorted(files)
-        if path.is_file()
+        path.relative_to(output).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)
     }
 
 

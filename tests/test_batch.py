@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fsspec
@@ -20,7 +21,8 @@ from edit_your_motion.batch.rows import Row, plan_rows
 from edit_your_motion.batch.run import run_batch
 from edit_your_motion.batch.summary import Result, gather_results, to_page, write_summary
 from edit_your_motion.cli import main
-from edit_your_motion.errors import ConfigError, InputError, ModelFileError
+from edit_your_motion.errors import ConfigError, DiskFullError, InputError, ModelFileError
+from edit_your_motion.executors.contract import Outcome
 from edit_your_motion.executors.in_process import InProcess
 from edit_your_motion.person import is_person, read_preset
 from edit_your_motion.runtime.progress import SilentProgress
@@ -186,12 +188,54 @@ def test_what_is_wrong_is_named_by_row_and_column(
         ("rows.yaml", "source: a\n", "expected a list of rows, got dict"),
         ("rows.yaml", "- [1, 2\n", "rows.yaml"),
         ("rows.json", "{", "rows.json"),
+        ("rows.json", '[{"prompt": "a", "prompt": "b"}]', "expected each name once, got 'prompt' twice"),
+        (
+            "rows.jsonl",
+            '{"source": "a"}\n{"prompt": "a", "prompt": "b"}\n',
+            "line 2: expected each name once, got 'prompt'",
+        ),
+        ("rows.yaml", "- prompt: a\n  prompt: b\n", "expected each name once, got 'prompt' twice"),
+        ("rows.csv", "source,,prompt\na,b,c\n", r"row 1 \(line 2\): expected a name over each column, .* over 'b'"),
+        ("rows.csv", "source,promt\na,b\n", "column promt: no such setting; expected source, reference, prompt, name"),
+        ("rows.csv", "source,prompt\na,caf\xe9\n".encode("latin-1"), "expected text in UTF-8, got .* save it as UTF-8"),
+        ("rows.jsonl", '{"source": "a"}'.encode("utf-16"), "expected text in UTF-8"),
     ],
 )
-def test_manifests_that_are_none_are_refused(tmp_path: Path, name: str, content: str, problem: str) -> None:
-    (tmp_path / name).write_text(content)
-    with pytest.raises(ConfigError, match=problem):
-        read_manifest(tmp_path / name)
+def test_manifests_that_are_none_are_refused(tmp_path: Path, name: str, content: str | bytes, problem: str) -> None:
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError, match=problem) as caught:
+        list(read_manifest(tmp_path / name))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "source;reference;prompt\na.mp4;b.mp4;tall, dark\n",
+        "\n\nsource;reference;prompt\n;;\na.mp4;b.mp4;tall, dark\n",
+        "sep=;\nsource;reference;prompt\na.mp4;b.mp4;tall, dark\n",
+        "\ufeffSEP=\t\r\nsource\treference\tprompt\t\t\r\na.mp4\tb.mp4\ttall, dark\t\t\r\n\t\t\t\t\r\n",
+        "source,reference,prompt,,\na.mp4,b.mp4,'tall, dark',,,,\n".replace("'", '"'),
+        " source , reference ,prompt, edit_prompt\na.mp4, b.mp4 ,'tall, dark'\n".replace("'", '"'),
+        "source,reference,prompt\r a.mp4 ,b.mp4,'tall, dark'\r".replace("'", '"'),
+    ],
+)
+def test_what_spreadsheets_write_is_read(tmp_path: Path, text: str) -> None:
+    (tmp_path / "rows.csv").write_bytes(text.encode())
+    (row,) = read_manifest(tmp_path / "rows.csv")
+    assert row.settings == {"source.path": "a.mp4", "reference.path": "b.mp4", "prompt": "tall, dark"}
+
+
+def test_rows_in_yaml_share_settings_by_anchors(tmp_path: Path) -> None:
+    (tmp_path / "rows.yaml").write_text(
+        "- &first\n  source: a.mp4\n  prompt: a\n  sampling: &few {steps: 3}\n"
+        "- <<: *first\n  prompt: b\n- source: c.mp4\n  sampling: {<<: *few, guidance_scale: 2}\n"
+    )
+    assert [dict(row.settings) for row in read_manifest(tmp_path / "rows.yaml")] == [
+        {"source.path": "a.mp4", "prompt": "a", "sampling.steps": 3},
+        {"source.path": "a.mp4", "prompt": "b", "sampling.steps": 3},
+        {"source.path": "c.mp4", "sampling.steps": 3, "sampling.guidance_scale": 2},
+    ]
 
 
 def test_a_manifest_that_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -217,6 +261,34 @@ def test_patterns_make_every_source_do_every_motion(clips: Path, tmp_path: Path)
     assert [row.name.rsplit("-", 1)[0] for row in one] == ["anna-jump", "anna-walk"]
     (missing,) = plan(tmp_path, [{"source": "people/*.mov", "reference": "motions/*.mp4", "prompt": "a"}])
     assert "matches nothing" in (missing.error or "")
+
+
+def test_patterns_that_give_a_name_twice_say_which_files(clips: Path, tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        shutil.copytree(clips / "anna", tmp_path / folder)
+    (tmp_path / "two" / "anna.mp4").write_bytes((clips / "ben" / "ben.mp4").read_bytes())
+    wanted = {"source": "*/anna.mp4", "reference": str(clips / "jump" / "jump.mp4"), "prompt": "a"}
+    with pytest.raises(ConfigError, match=r"row 1, .* 'n-anna-jump' to .*one/anna.mp4 .* and .*two/anna.mp4 .*empty"):
+        plan(tmp_path, [{**wanted, "name": "n"}])
+    assert len({row.name for row in plan(tmp_path, [wanted])}) == 2
+
+
+def test_patterns_match_no_results(clips: Path, tmp_path: Path) -> None:
+    shutil.copytree(clips, tmp_path, dirs_exist_ok=True)
+    made = tmp_path / "batch" / "edits" / "a"
+    made.mkdir(parents=True)
+    shutil.copy(clips / "anna" / "anna.mp4", made / "edited.mp4")
+    manifest = tmp_path / "rows.json"
+    manifest.write_text(json.dumps([{"source": "**/*.mp4", "reference": "walk/walk.mp4", "prompt": "a"}]))
+    found = plan_rows(read_manifest(manifest), tmp_path, results=str(tmp_path / "batch"))
+    assert {Path(row.files["source.path"]).name for row in found} == {"anna.mp4", "ben.mp4", "jump.mp4", "walk.mp4"}
+
+
+def test_patterns_make_a_bounded_number_of_rows(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MOST_ROWS", 15)
+    shutil.copytree(clips, tmp_path, dirs_exist_ok=True)
+    with pytest.raises(ConfigError, match="row 1: expected patterns to make at most 15 rows"):
+        plan(tmp_path, [{"source": "*/*.mp4", "reference": "*/*.mp4", "prompt": "a"}])
 
 
 def test_a_name_with_brackets_is_a_name_where_there_is_such_a_file(clips: Path, tmp_path: Path) -> None:
@@ -406,6 +478,42 @@ def test_a_row_of_other_settings_under_the_same_name_is_made_anew(
     assert tunings == []
     record = json.loads((again / "edits" / "b" / "run.json").read_text())
     assert record["config"]["sampling"]["steps"] == 2
+
+
+def test_another_manifest_replaces_no_results(clips: Path, tmp_path: Path) -> None:
+    shutil.copytree(clips, tmp_path, dirs_exist_ok=True)
+    (mine,) = plan(tmp_path, [entry("anna", "jump", name="a")])
+    (changed,) = plan(tmp_path, [entry("anna", "walk", name="a")])
+    store = LocalStore(tmp_path / "batch")
+    mark = {"manifest": "/one/rows.csv", "request": mine.request}
+    store.write("edits/a/row.json", json.dumps(mark).encode())
+
+    def begin(row: Row, manifest: str) -> dict[str, str]:
+        nothing = SimpleNamespace(run=lambda tasks: (Outcome(task.name, error="begun") for task in tasks))
+        return run_batch([row], Workshop(str(store.root), manifest=manifest), nothing, SILENT)
+
+    with pytest.raises(ConfigError, match=r"'a' is in .*batch already, as /one/rows.csv asked for it"):
+        begin(changed, "/two/rows.csv")
+    assert is_done(store, mine), "nothing is lost"
+    assert begin(mine, "/two/rows.csv") == {}, "the same edit is there for both"
+    assert begin(changed, "/one/rows.csv") == {"a": "begun"}, "a manifest may change its own rows"
+
+
+def test_a_full_disk_costs_no_other_rows_outcome(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(clips, tmp_path, dirs_exist_ok=True)
+    planned = plan(tmp_path, [entry("anna", "jump", name="a"), entry("anna", "walk", name="b", source="nobody.mp4")])
+
+    def fill(*_: object) -> None:
+        raise DiskFullError("no room")
+
+    monkeypatch.setattr(LocalStore, "write", fill)
+    outcomes = SimpleNamespace(run=lambda tasks: (Outcome(task.name, error="no room") for task in tasks))
+    failures = run_batch(planned, Workshop(str(tmp_path / "batch")), outcomes, SILENT)
+    assert failures["a"] == "no room"
+    assert "nobody.mp4" in failures["b"]
+    assert "a: why it failed could not be kept: no room" in caplog.text
 
 
 def test_a_failing_row_stops_nothing_and_is_tried_again(

@@ -145,7 +145,12 @@ def test_a_library_that_is_missing_or_old_is_one_line(
 def test_no_node_of_a_workflow_lies_on_another(path: Path) -> None:
     """With the room that a node takes once it shows something: ComfyUI makes nodes higher for it."""
     title, square = 30, 340
-    shows = {"LoadVideo": 90, "EditYourMotionTunePerson": 300 - square // 2, "EditYourMotionApplyMotion": 330}
+    shows = {
+        "LoadVideo": 90,
+        "EditYourMotionTunePerson": 300 - square // 2,
+        "EditYourMotionApplyMotion": 330,
+        "SaveVideo": 110,
+    }
     boxes = []
     for node in read_workflow(path)["nodes"]:
         (x, y), (width, height) = node["pos"], node["size"]

@@ -7,7 +7,7 @@ settings may be nested too. An empty cell says nothing.
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -84,19 +84,21 @@ Rows = Iterator[tuple[str, int, Mapping[str, Any]]]
 
 
 def _read_csv(path: Path) -> Rows:
-    text = path.read_text(encoding="utf-8-sig")
-    head = text.partition("\n")[0]
-    delimiter = max(_DELIMITERS, key=head.count)  # no column's name has any of them
+    text = _read_text(path)
+    head = next((line for line in text.splitlines() if line.strip()), "")
+    # No column's name has any of them; spreadsheets put 'sep=;' before the columns where they use another than ','.
+    delimiter = head[-1] if _tells_delimiter(head) else max(_DELIMITERS, key=head.count)
     reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
     columns: list[str] = []
     number = 0
     try:
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
+        for line in reader:
+            cells = _strip(line)
+            if not cells or (not columns and _tells_delimiter(delimiter.join(line))):
                 continue
             if not columns:
-                columns = [cell.strip() for cell in cells]
-                twice = next((name for name in columns if columns.count(name) > 1), None)
+                columns = cells
+                twice = next((name for name in columns if name and columns.count(name) > 1), None)
                 if twice is not None:
                     raise ValueError(f"expected each column once, got '{twice}' twice")
                 continue
@@ -104,10 +106,31 @@ def _read_csv(path: Path) -> Rows:
             where = f"row {number} (line {reader.line_num})"
             if len(cells) > len(columns):
                 raise ValueError(f"{where}: expected {len(columns)} cells, got {len(cells)}: put quotes around commas")
-            given = {name: cell.strip() for name, cell in zip(columns, cells, strict=False) if cell.strip()}
+            given = {name: cell for name, cell in zip(columns, cells, strict=False) if cell}
+            if "" in given:
+                raise ValueError(f"{where}: expected a name over each column, got none over '{given['']:.40}'")
             yield where, number, {name: _as_value(name, cell) for name, cell in given.items()}
     except csv.Error as error:
         raise ValueError(f"line {reader.line_num}: {error}") from error
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"expected text in UTF-8, got other bytes at {error.start}: save it as UTF-8") from error
+
+
+def _tells_delimiter(line: str) -> bool:
+    return line[:-1].strip().lower() == "sep=" and line[-1] in _DELIMITERS
+
+
+def _strip(cells: Sequence[str]) -> list[str]:
+    """The cells without blanks around them, and without empty ones at the end, which spreadsheets leave."""
+    stripped = [cell.strip() for cell in cells]
+    while stripped and not stripped[-1]:
+        stripped.pop()
+    return stripped
 
 
 def _read_yaml(path: Path) -> Rows:
@@ -115,16 +138,16 @@ def _read_yaml(path: Path) -> Rows:
 
 
 def _read_json(path: Path) -> Rows:
-    yield from _number(parse_json(path.read_text(encoding="utf-8-sig")))
+    yield from _number(parse_json(_read_text(path), unique=True))
 
 
 def _read_lines(path: Path) -> Rows:
     number = 0
-    for line, text in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
+    for line, text in enumerate(_read_text(path).split("\n"), 1):
         if text.strip():
             number += 1
             try:
-                row = parse_json(text)
+                row = parse_json(text, unique=True)
             except ValueError as error:
                 raise ValueError(f"line {line}: {error}") from error
             yield f"row {number} (line {line})", number, _as_row(f"line {line}", row)
@@ -166,7 +189,10 @@ def _read_entry(where: str, number: int, values: Mapping[str, Any]) -> Entry:
             continue
         name = CLIPS.get(column, column)
         if _field(EditConfig, name) is None:
-            raise ConfigError(f"{where}, column {column}: no such setting; 'eym config' prints all of them")
+            raise ConfigError(
+                f"{where}, column {column}: no such setting; expected {', '.join((*CLIPS, 'prompt', *OWN))}, or one of "
+                "those that 'eym config' prints"
+            )
         if name in settings:
             raise ConfigError(f"{where}, column {column}: it is given twice, also by its full name {name}")
         settings[name] = value

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from edit_your_motion.batch.contents import FILES, FILES_OF_PERSON, default_cache, localise
 from edit_your_motion.batch.rows import Row
@@ -37,11 +38,13 @@ class Workshop:
         output: folder or URL of the results.
         cache: folder of each machine for what lies elsewhere; None for `default_cache`.
         force: make edits of which the skeletons say that nothing good can come.
+        manifest: that asks for the rows, kept with each so that no other one replaces them; empty where there is none.
     """
 
     output: str
     cache: Path | None = None
     force: bool = False
+    manifest: str = ""
 
     def find_cache(self) -> Path:
         """The folder on this machine.
@@ -52,13 +55,19 @@ class Workshop:
         return default_cache() if self.cache is None else self.cache
 
 
+def read_mark(store: Store, name: str) -> dict[str, Any]:
+    """What the row's results that are there, whole, were made for; nothing where there are none."""
+    content = store.read(f"{EDITS}/{name}/{DONE}")
+    try:
+        mark = {} if content is None else parse_json(content.decode())
+    except ValueError:
+        return {}
+    return mark if isinstance(mark, dict) else {}
+
+
 def is_done(store: Store, row: Row) -> bool:
     """Whether the row's results are there, whole, and made for what it asks for."""
-    content = store.read(f"{EDITS}/{row.name}/{DONE}")
-    try:
-        return content is not None and bool(parse_json(content.decode())["request"] == row.request)
-    except (ValueError, KeyError, TypeError):
-        return False
+    return bool(read_mark(store, row.name).get("request") == row.request)
 
 
 def make_row(row: Row, workshop: Workshop) -> None:
@@ -80,8 +89,11 @@ def make_row(row: Row, workshop: Workshop) -> None:
 
 
 def note_failure(store: Store, row: Row, error: str) -> None:
-    """Keeps why a row could not be made."""
-    store.write(f"{EDITS}/{row.name}/{FAILED}", json.dumps({"error": error}, ensure_ascii=False).encode())
+    """Keeps why a row could not be made; where there is no room even for that, it is only told."""
+    try:
+        store.write(f"{EDITS}/{row.name}/{FAILED}", json.dumps({"error": error}, ensure_ascii=False).encode())
+    except EditYourMotionError as problem:
+        logger.warning("%s: why it failed could not be kept: %s", row.name, problem)
 
 
 def _make(row: Row, workshop: Workshop, store: Store) -> None:
@@ -89,7 +101,8 @@ def _make(row: Row, workshop: Workshop, store: Store) -> None:
     truth = None if row.truth is None else Path(localise(row.truth, row.tags[row.truth], cache))
     chosen = _choose(row, FILES, cache)
     progress = SilentProgress()
-    finished = json.dumps({"request": row.request}, indent=1, ensure_ascii=False)
+    mark = {"manifest": workshop.manifest, "request": row.request}
+    finished = json.dumps(mark, indent=1, ensure_ascii=False)
     with _workplace(store, workshop, row) as folder, _logged(folder / LOG):
         person = tune_once(store, workshop, row, progress)
         run_apply(

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from edit_your_motion.batch.contents import FILES, Tags
-from edit_your_motion.batch.manifest import Entry
+from edit_your_motion.batch.manifest import MOST_ROWS, Entry
 from edit_your_motion.config import EditConfig, flatten, merge, nest
 from edit_your_motion.errors import ConfigError, EditYourMotionError, InputError
 from edit_your_motion.presets import PRESETS, Choice, choose_settings
@@ -68,7 +68,11 @@ class Row:
 
 
 def plan_rows(
-    entries: Iterable[Entry], folder: Path, shared: Sequence[Mapping[str, Any]] = (), preset: str | None = None
+    entries: Iterable[Entry],
+    folder: Path,
+    shared: Sequence[Mapping[str, Any]] = (),
+    preset: str | None = None,
+    results: str | None = None,
 ) -> list[Row]:
     """The rows of a manifest, with patterns unfolded: every source that matches with every reference that does.
 
@@ -79,24 +83,41 @@ def plan_rows(
         folder: that relative paths of the manifest start from.
         shared: nested settings under those of every row; relative paths start here.
         preset: of the rows that name none.
+        results: where they go, by absolute path or URL: no pattern matches anything in there.
 
     Raises:
-        ConfigError: a setting has no such value, or two rows have one name; says which row and column.
+        ConfigError: a setting has no such value, two rows have one name, or patterns make too many; says which row and
+            column.
     """
     tags, rows, seen, tuners = Tags(), list[Row](), dict[str, Row](), dict[str, Row]()
     below = _absolute(merge(*shared), Path.cwd())
     for entry in entries:
-        for row in _unfold(entry, folder, below, preset, tags):
+        for row in _unfold(entry, folder, below, preset, tags, results):
             other = seen.setdefault(row.name.casefold(), row)
             if other is not row:
-                what = "asks for the same as" if row.request == other.request else f"has the name '{row.name}', as has"
-                raise ConfigError(f"{row.where}, column name: it {what} {other.where}; expected each once")
+                raise ConfigError(_describe_clash(row, other))
+            if len(rows) >= MOST_ROWS:
+                raise ConfigError(
+                    f"{row.where}: expected patterns to make at most {MOST_ROWS} rows, got more: split it"
+                )
             first = row if row.error else tuners.setdefault(row.person, row)
             rows.append(row if first is row else replace(row, tuner=first))
     return rows
 
 
-def _unfold(entry: Entry, folder: Path, below: Mapping[str, Any], preset: str | None, tags: Tags) -> Iterator[Row]:
+def _describe_clash(row: Row, other: Row) -> str:
+    """What is wrong with two rows of one name."""
+    if row.request == other.request and row.error == other.error:
+        return f"{row.where}, column name: it asks for the same as {other.where}; expected each once"
+    if row.where == other.where:
+        both = " and ".join(" with ".join(list(each.files.values())[:2]) for each in (other, row))
+        return f"{row.where}, column name: its patterns give the name '{row.name}' to {both}: leave the name empty"
+    return f"{row.where}, column name: it has the name '{row.name}', as has {other.where}; expected each once"
+
+
+def _unfold(
+    entry: Entry, folder: Path, below: Mapping[str, Any], preset: str | None, tags: Tags, results: str | None
+) -> Iterator[Row]:
     """The rows that one of the manifest stands for."""
     nested = merge(below, _absolute(nest(entry.settings), folder))
     preset = entry.own.get("preset", preset)
@@ -110,7 +131,7 @@ def _unfold(entry: Entry, folder: Path, below: Mapping[str, Any], preset: str | 
         )
     given = dict(flatten(nested))
     try:
-        choices = [_match(given.get(f"{clip}.path")) for clip in ("source", "reference")]
+        choices = [_match(given.get(f"{clip}.path"), results) for clip in ("source", "reference")]
     except EditYourMotionError as error:
         yield Row(name or f"row-{entry.number}", entry.where, nested, preset, error=str(error))
         return
@@ -179,8 +200,8 @@ def _identify(config: EditConfig, row: Row, tags: Mapping[str, str]) -> tuple[st
     return person, json.loads(json.dumps(request))
 
 
-def _match(place: Any) -> Sequence[str | None]:
-    """The files that a path or URL stands for, in order; itself where it is no pattern."""
+def _match(place: Any, results: str | None) -> Sequence[str | None]:
+    """The files that a path or URL stands for, in order, without results; itself where it is no pattern."""
     if place is None or not has_magic(str(place)) or (not is_url(str(place)) and Path(place).exists()):
         return [None if place is None else str(place)]
     if is_url(str(place)):
@@ -190,6 +211,8 @@ def _match(place: Any) -> Sequence[str | None]:
             found = [f"{scheme}{MARK}{match.lstrip('/')}" for match in files.glob(path)]
     else:
         found = glob(str(place), recursive=True)
+    if results is not None:
+        found = [path for path in found if not f"{path}/".startswith(f"{results.rstrip('/')}/")]
     if not found:
         raise InputError(f"{place} matches nothing: check the pattern")
     return sorted(found)

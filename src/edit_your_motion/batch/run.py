@@ -1,11 +1,13 @@
 """A batch: what is missing of a manifest's rows is made, by whichever executor; what is on disk is the truth."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from typing import Any
 
-from edit_your_motion.batch.row_task import Workshop, is_done, make_row, note_failure
+from edit_your_motion.batch.row_task import Workshop, make_row, note_failure, read_mark
 from edit_your_motion.batch.rows import Row
+from edit_your_motion.errors import ConfigError
 from edit_your_motion.executors.contract import Executor, Task, interrupted_by_sigterm
 from edit_your_motion.runtime.progress import Progress
 from edit_your_motion.storage.locking import held
@@ -24,6 +26,7 @@ def run_batch(rows: Sequence[Row], workshop: Workshop, executor: Executor, progr
         progress: is told how many are done.
 
     Raises:
+        ConfigError: results of another manifest have the name of a row that asks for something else.
         FolderInUseError: another batch works in the folder.
         InputError: the place of the results cannot be reached.
     """
@@ -31,12 +34,15 @@ def run_batch(rows: Sequence[Row], workshop: Workshop, executor: Executor, progr
     failures: dict[str, str] = {}
     with _alone(store), interrupted_by_sigterm(), progress.phase("rows", len(rows)) as advance:
         missing: dict[str, Row] = {}
+        marks = {row.name: read_mark(store, row.name) for row in rows if row.error is None}
+        for row in rows:
+            _check_manifest(row, marks.get(row.name, {}), workshop)
         for row in rows:
             if row.error is not None:
                 failures[row.name] = row.error
                 note_failure(store, row, row.error)
                 logger.warning("%s (%s): %s", row.name, row.where, row.error)
-            elif not is_done(store, row):
+            elif marks[row.name].get("request") != row.request:
                 missing[row.name] = row
                 continue
             advance()
@@ -49,6 +55,16 @@ def run_batch(rows: Sequence[Row], workshop: Workshop, executor: Executor, progr
                     note_failure(store, row, outcome.error)  # its process may have had no chance to
                 advance()
     return failures
+
+
+def _check_manifest(row: Row, mark: Mapping[str, Any], workshop: Workshop) -> None:
+    """Passes a row under whose name there are no results that another manifest asked for."""
+    other = mark.get("manifest") or workshop.manifest
+    if workshop.manifest and other != workshop.manifest and mark.get("request") != row.request:
+        raise ConfigError(
+            f"{row.where}, column name: '{row.name}' is in {workshop.output} already, as {other} asked for it: choose "
+            "another name or another --output, or remove that edit"
+        )
 
 
 def _spread(rows: Sequence[Row]) -> list[Row]:

@@ -47,9 +47,9 @@ def batch(
 
     progress = common.open_progress()
     shared = [values for _, values in common.list_layers(EditConfig, settings)]
-    rows = plan_rows(read_manifest(manifest), manifest.absolute().parent, shared, common.preset)
     output = output if is_url(output) else str(Path(output).expanduser().absolute())
-    workshop = Workshop(output, None if cache is None else cache.absolute(), force)
+    rows = plan_rows(read_manifest(manifest), manifest.absolute().parent, shared, common.preset, output)
+    workshop = Workshop(output, None if cache is None else cache.absolute(), force, str(manifest.absolute()))
     executor = machines.open(Path("slurm") if is_url(output) else Path(output) / "slurm", "local")
     failures = run_batch(rows, workshop, executor, progress)
     store = open_store(output)
