@@ -37,6 +37,8 @@ from edit_your_motion.datasets.case import CaseList
 from edit_your_motion.datasets.catalogue import open_dataset
 from edit_your_motion.datasets.config import CasesConfig
 from edit_your_motion.errors import ConfigError, FolderInUseError, InputError, ModelFileError, PersonError, VideoError
+from edit_your_motion.executors.in_process import InProcess
+from edit_your_motion.executors.local import Local
 from edit_your_motion.metrics import METRICS, psnr
 from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.people import preparation
@@ -192,6 +194,24 @@ def test_it_goes_on_and_makes_no_cell_twice(
     assert run(folder, dancers, other, ["truth"]) == [], "pooled networks concern no cell"
     with pytest.raises(AssertionError):
         run(folder, dancers, config.model_copy(update={"fit": "pad"}), ["truth"])
+
+
+@pytest.mark.usefixtures("upright")
+@pytest.mark.parametrize("executor", [InProcess(), pytest.param(Local([{}] * 2), marks=pytest.mark.slow)])
+def test_an_executor_makes_the_same_cells(
+    finished: Path, dancers: CaseList, config: DatasetConfig, tmp_path: Path, executor: InProcess | Local
+) -> None:
+    names = ["truth", "source", "edit-your-motion"]
+    for _ in range(2):  # the second time there is nothing to do
+        assert run(tmp_path, dancers, config, names, executor=executor) == []
+    for place in finished.glob("*/*/scores.json"):
+        theirs, ours = place.parent, tmp_path / place.parent.relative_to(finished)
+        assert (ours / "edited.mp4").read_bytes() == (theirs / "edited.mp4").read_bytes()
+        assert load_cell(ours).request == load_cell(theirs).request
+        measured, expected = load_cell(ours).scores, load_cell(theirs).scores
+        # Other processes look for people with other eyes than this test's.
+        names_compared = expected if isinstance(executor, InProcess) else ("psnr", "ssim")
+        assert [measured[name] for name in names_compared] == [expected[name] for name in names_compared]
 
 
 def test_cells_belong_to_the_contents_of_their_clips_wherever_these_lie(
