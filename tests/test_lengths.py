@@ -166,14 +166,14 @@ def test_a_clip_s_own_rate_wins_over_that_of_both() -> None:
 def test_a_plan_says_what_all_of_it_takes(checkpoints: Path, tmp_path: Path) -> None:
     clips = write(tmp_path / "source", 5, 8), write(tmp_path / "reference", 9, 8)
     config = short_edit(checkpoints, *clips, **WHOLE, windows={"frames": 4, "overlap": 2, "context": 1})
-    outlook = plan_edit(config)
-    assert (outlook.source, outlook.frames, outlook.size) == (5, 9, (64, 64))
-    assert all(seconds > 0 for name, seconds in outlook.seconds.items() if name != "tune the decoder")
+    estimate = plan_edit(config)
+    assert (estimate.source, estimate.frames, estimate.size) == (5, 9, (64, 64))
+    assert all(seconds > 0 for name, seconds in estimate.seconds.items() if name != "tune the decoder")
     # Four windows of 4 frames that share 2 cover 9; two cover 5.
-    assert outlook.seconds["sample"] == pytest.approx(2 * outlook.seconds["invert"])
-    assert outlook.memory > outlook.disk > 0
-    require_patience(outlook, force=False)
-    long = replace(outlook, seconds={"tune, stage 1": 3 * 86400.0})
+    assert estimate.seconds["sample"] == pytest.approx(2 * estimate.seconds["invert"])
+    assert estimate.memory > estimate.disk > 0
+    require_patience(estimate, force=False)
+    long = replace(estimate, seconds={"tune, stage 1": 3 * 86400.0})
     with pytest.raises(ConfigError, match=r"about 3 days on this machine.*shorter with.*--force"):
         require_patience(long, force=False)
     require_patience(long, force=True)
@@ -202,9 +202,9 @@ def test_of_a_tuned_person_only_the_motion_takes_time(checkpoints: Path, tmp_pat
     clip = write(tmp_path / "clip", 2, 8)
     config = short_edit(checkpoints, clip, clip)
     folder = run_edit(config, tmp_path / "edit", SILENT).folder
-    outlook = foresee_job(config, folder / "person")
-    assert outlook is not None
-    assert set(outlook.seconds) == {"find the motion", "sample", "decode", "score"}
+    estimate = foresee_job(config, folder / "person")
+    assert estimate is not None
+    assert set(estimate.seconds) == {"find the motion", "sample", "decode", "score"}
     assert foresee_job(config.for_tuning(), folder / "person") is None
 
 

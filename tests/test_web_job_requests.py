@@ -1,4 +1,4 @@
-"""What is asked of the web app around an edit: alignment, outlook, grids, losses, people to take along."""
+"""What is asked of the web app around an edit: alignment, estimate, grids, losses, people to take along."""
 
 import io
 import json
@@ -139,20 +139,20 @@ def test_a_motion_waits_for_its_person_and_misses_one_who_was_cancelled(tmp_path
 def test_what_an_edit_takes_is_said_before_and_while_it_runs(site: WebSite, pair: tuple[str, str]) -> None:
     asked = {"kind": "edit", "source": pair[0], "reference": pair[1], "prompt": PROMPT, "offer": "tiny"}
     before = len(site.library.jobs())
-    outlook = site.ask("POST", "/api/outlook", asked).json["outlook"]
-    assert outlook["frames"] == outlook["source"] == 4
-    assert outlook["size"] == [64, 64]
-    assert {"tune, stage 1", "tune, stage 2", "invert", "sample"} <= set(outlook["seconds"])
-    assert outlook["memory"] > 0 < outlook["disk"]
+    estimate = site.ask("POST", "/api/estimate", asked).json["estimate"]
+    assert estimate["frames"] == estimate["source"] == 4
+    assert estimate["size"] == [64, 64]
+    assert {"tune, stage 1", "tune, stage 2", "invert", "sample"} <= set(estimate["seconds"])
+    assert estimate["memory"] > 0 < estimate["disk"]
     assert len(site.library.jobs()) == before
-    wrong = site.ask("POST", "/api/outlook", {**asked, "settings": {"sampling": {"steps": 0}}})
+    wrong = site.ask("POST", "/api/estimate", {**asked, "settings": {"sampling": {"steps": 0}}})
     assert wrong.status in (409, 503)
     assert "sampling.steps" in wrong.json["error"]
     job = site.ask("POST", "/api/jobs", {**asked, "settings": {"tuning": {"motion": {"iterations": 400}}}}).json["id"]
     wait_for_phase(site, job, "tune, stage 1", steps=20)
     whole = site.ask("GET", f"/api/jobs/{job}").json
     assert len(whole["losses"]) >= 10
-    assert whole["outlook"]["frames"] == 4
+    assert whole["estimate"]["frames"] == 4
     assert "aligned.mp4" in whole["results"]
     assert site.ask("POST", f"/api/jobs/{job}/cancel").status == 200
 
@@ -163,13 +163,13 @@ def test_what_a_motion_takes_is_told_once_its_person_is_tuned(site: WebSite, pai
     person = site.ask("POST", "/api/jobs", asked).json["id"]
     assert site.ask("POST", f"/api/jobs/{person}/pause").status == 200
     motion = {"kind": "apply", "person": person, "reference": pair[1]}
-    assert "not tuned yet" in site.ask("POST", "/api/outlook", motion).json["error"]
+    assert "not tuned yet" in site.ask("POST", "/api/estimate", motion).json["error"]
     assert site.ask("POST", f"/api/jobs/{person}/resume").status == 200
     site.wait(f"/api/jobs/{person}", "done")
-    outlook = site.ask("POST", "/api/outlook", motion).json["outlook"]
-    assert outlook["frames"] == 4
-    assert "sample" in outlook["seconds"]
-    assert not [phase for phase in outlook["seconds"] if phase.startswith("tune")]
+    estimate = site.ask("POST", "/api/estimate", motion).json["estimate"]
+    assert estimate["frames"] == 4
+    assert "sample" in estimate["seconds"]
+    assert not [phase for phase in estimate["seconds"] if phase.startswith("tune")]
 
 
 def test_what_takes_more_than_a_day_is_not_begun_unless_somebody_insists(
@@ -202,7 +202,7 @@ def test_what_takes_more_than_a_day_is_not_begun_unless_somebody_insists(
     run_job(tmp_path, {**asked, "force": True}, lambda seconds, steps: told.append(dict(seconds)) or SilentProgress())
     assert begun == [True]
     assert told[0]["tune, stage 1"] > 0
-    assert json.loads((tmp_path / "outlook.json").read_text())["frames"] == 4
+    assert json.loads((tmp_path / "estimate.json").read_text())["frames"] == 4
 
 
 def test_a_motion_takes_the_preset_of_the_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -409,7 +409,7 @@ def digest(folder: Path) -> dict[str, str]:
     """A digest of each file, of JSON without what is of the run alone."""
     found = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name not in ("log.txt", "outlook.json"):
+        if path.is_file() and path.name not in ("log.txt", "estimate.json"):
             content = path.read_bytes()
             if path.suffix in (".json", ".jsonl"):
                 lines = content.decode().splitlines() if path.suffix == ".jsonl" else [content.decode()]

@@ -242,9 +242,9 @@ def _foresee(config: TuneConfig | ApplyConfig, force: bool, person: Path | None,
     from edit_your_motion.jobs.estimate import foresee_job, require_patience
     from edit_your_motion.runtime.progress import expect
 
-    if (outlook := foresee_job(config, person, skip_short=True)) is not None:
-        require_patience(outlook, force=force)
-        expect(progress, outlook.seconds)
+    if (estimate := foresee_job(config, person, skip_short=True)) is not None:
+        require_patience(estimate, force=force)
+        expect(progress, estimate.seconds)
 
 
 def _show(result: "EditResult") -> None:

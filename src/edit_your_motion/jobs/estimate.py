@@ -70,7 +70,7 @@ class Estimate:
         return sum(self.seconds.values())
 
     def describe(self) -> str:
-        """The outlook in a sentence or two."""
+        """The estimate in a sentence or two."""
         edit = f", {self.frames} of the edit" if self.frames else ""
         phases = ", ".join(f"{name} {in_words(seconds)}" for name, seconds in self.seconds.items() if seconds >= 1)
         text = (
@@ -219,15 +219,15 @@ def is_short(config: TuneConfig | ApplyConfig) -> bool:
     return steps * config.windows.frames * sum(width**2 for width in unet["block_out_channels"]) < SHORT
 
 
-def require_patience(outlook: Estimate, *, force: bool) -> None:
+def require_patience(estimate: Estimate, *, force: bool) -> None:
     """Says what a job will take, and passes one that ends within a day, or that somebody insists on.
 
     Raises:
         ConfigError: it would take longer.
     """
-    if outlook.total > TOO_LONG and not force:
-        raise ConfigError(f"not begun: {outlook.describe()}; or go on with --force")
-    logger.log(logging.INFO if outlook.total < LONG else logging.WARNING, "%s", outlook.describe())
+    if estimate.total > TOO_LONG and not force:
+        raise ConfigError(f"not begun: {estimate.describe()}; or go on with --force")
+    logger.log(logging.INFO if estimate.total < LONG else logging.WARNING, "%s", estimate.describe())
 
 
 def _shorten(model: BaseConfig, frames: int) -> tuple[str, ...]:

@@ -20,11 +20,12 @@ from edit_your_motion.storage.files import write_text
 from edit_your_motion.tuning.checkpoints import load_metadata, read_losses_so_far
 from edit_your_motion.video import read_video
 from edit_your_motion.web.preparing import PICTURES, write_pictures
+from edit_your_motion.web.probing import read_facts
 
 INPUTS = "inputs"
 EDIT = "edit"
 PERSON = "person"
-OUTLOOK = "outlook.json"
+ESTIMATE, FORMER_ESTIMATE = "estimate.json", "outlook.json"
 FROM_PREPARED = {"frames.mp4", "keypoints.json", "masks", PICTURES}
 
 Report = Callable[[Mapping[str, float], Mapping[str, int]], Progress]
@@ -110,11 +111,11 @@ def run_job(folder: Path, job: Mapping[str, Any], report: Report) -> None:
         raise InputError("the tuned person is not there: tune them first")
     chosen = resolve(inputs_of(folder), job, person)
     config: TuneConfig | ApplyConfig = chosen.config
-    outlook = foresee_job(config, person)
-    if outlook is not None:
-        require_patience(outlook, force=force)
-        write_text(folder / OUTLOOK, json.dumps(asdict(outlook)))
-    progress = report({} if outlook is None else outlook.seconds, count_steps(config))
+    estimate = foresee_job(config, person)
+    if estimate is not None:
+        require_patience(estimate, force=force)
+        write_text(folder / ESTIMATE, json.dumps(asdict(estimate)))
+    progress = report({} if estimate is None else estimate.seconds, count_steps(config))
     if isinstance(config, EditConfig):
         run_edit(config, folder / EDIT, progress, force=force, chosen=chosen)
     elif isinstance(config, TuneConfig):
@@ -140,6 +141,11 @@ def read_settings(home: Path) -> dict[str, Any]:
     """How the person was tuned that a job has made; nothing where nobody is there."""
     person = find_person(home)
     return {} if person is None else load_config(person / CONFIG)
+
+
+def read_estimate(folder: Path) -> dict[str, Any] | None:
+    """What a job was foreseen to take; None where nothing of it takes long, or it has not begun."""
+    return read_facts(folder / ESTIMATE) or read_facts(folder / FORMER_ESTIMATE)
 
 
 def _link(source: str | Path, place: str | Path) -> str:

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 LOG = "log.txt"
 LONGEST_PREPARATION = 3600.0
 """Seconds that the process of a clip may take."""
-LONGEST_OUTLOOK = 300.0
+LONGEST_ESTIMATE = 300.0
 """Seconds that may be spent on what a job would take."""
 PATIENCE = 10.0
 """Seconds that a process has to end once it is told to."""
@@ -81,7 +81,7 @@ class JobRunner:
         with self._thinking, TemporaryDirectory() as place:
             folder = Path(place)
             asked = {**request, "device": self.devices[0]}
-            with self._employ("outlook", folder, asked, LONGEST_OUTLOOK, late) as process:
+            with self._employ("estimate", folder, asked, LONGEST_ESTIMATE, late) as process:
                 for event in _hear(process):
                     answer |= event
             if late.is_set() or not answer:

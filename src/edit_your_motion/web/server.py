@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +17,7 @@ from edit_your_motion.errors import InputError, MissingExtraError
 from edit_your_motion.jobs.previews import PREVIEW
 from edit_your_motion.presets import PRESETS
 from edit_your_motion.serving.endpoints import Endpoint, guard, read_body, read_section, refuse, reply
+from edit_your_motion.serving.sending import send_file
 from edit_your_motion.web.access import COOKIE, Access
 from edit_your_motion.web.aligning import align_clips
 from edit_your_motion.web.corrections import mask_of, read_rows, write_mask, write_rows
@@ -25,8 +26,8 @@ from edit_your_motion.web.disk import Taken, measure
 from edit_your_motion.web.edits import (
     EDIT,
     INPUTS,
-    OUTLOOK,
     find_person,
+    read_estimate,
     read_losses,
     read_settings,
 )
@@ -209,7 +210,8 @@ class _Endpoints:
             Address("GET", f"{clip}/masks/{{frame:int}}.png", self.mask, "the mask of a frame, the person white"),
             Address("PUT", f"{clip}/masks/{{frame:int}}.png", self.paint, "another mask for a frame", "image/png"),
             Address("POST", "/api/alignment", self.align, "a reference's skeletons on a source's person", Alignment),
-            Address("POST", "/api/outlook", self.foresee, "what an edit would take: time, memory, disk", NewJob),
+            Address("POST", "/api/estimate", self.foresee, "what an edit would take: time, memory, disk", NewJob),
+            Address("POST", "/api/outlook", self.foresee_formerly, "/api/estimate by its former name", NewJob),
             Address("POST", "/api/jobs", self.begin, "put an edit into the queue", NewJob),
             Address("POST", "/api/grids", self.begin_grid, "an edit for each value of one or two settings", NewGrid),
             Address("GET", job, self.job, "a job, its warnings and losses"),
@@ -339,19 +341,21 @@ class _Endpoints:
 
     async def thumbnail(self, request: "Request") -> "Response":
         """A picture of a clip."""
-        return await self._send(lambda: self._folder(request) / THUMBNAIL, "image/jpeg")
+        return await self._send(request, lambda: self._folder(request) / THUMBNAIL, "image/jpeg")
 
     async def strip(self, request: "Request") -> "Response":
         """Pictures from all over a clip."""
-        return await self._send(lambda: self._folder(request) / STRIP, "image/jpeg")
+        return await self._send(request, lambda: self._folder(request) / STRIP, "image/jpeg")
 
     async def people_found(self, request: "Request") -> "Response":
         """A frame with the people among whom one can choose."""
-        return await self._send(lambda: self._prepared(request) / PEOPLE, "image/jpeg")
+        return await self._send(request, lambda: self._prepared(request) / PEOPLE, "image/jpeg")
 
     async def frame(self, request: "Request") -> "Response":
         """A frame of a clip."""
-        return await self._send(lambda: self._prepared(request) / PICTURES / _numbered(request, "jpg"), "image/jpeg")
+        return await self._send(
+            request, lambda: self._prepared(request) / PICTURES / _numbered(request, "jpg"), "image/jpeg"
+        )
 
     async def keypoints(self, request: "Request") -> "Response":
         """The keypoints of a clip."""
@@ -370,7 +374,9 @@ class _Endpoints:
 
     async def mask(self, request: "Request") -> "Response":
         """A mask."""
-        return await self._send(lambda: mask_of(self._prepared(request), request.path_params["frame"]), "image/png")
+        return await self._send(
+            request, lambda: mask_of(self._prepared(request), request.path_params["frame"]), "image/png"
+        )
 
     async def paint(self, request: "Request") -> "Response":
         """Saves a painted mask."""
@@ -392,9 +398,11 @@ class _Endpoints:
 
     async def foresee(self, request: "Request") -> "Response":
         """What an edit would take."""
-        given = await read_section(request, NewJob, 64_000)
-        async with self._foreseeing:  # who waits for another one's keeps no thread from answering
-            return await self._later(lambda: self.runner.foresee(self.requests.think_of(given)))
+        return await self._foresee(request, "estimate")
+
+    async def foresee_formerly(self, request: "Request") -> "Response":
+        """The same under its former name, for programs that know no other."""
+        return await self._foresee(request, "outlook")
 
     async def align(self, request: "Request") -> "Response":
         """The skeletons of a reference on the person of a source."""
@@ -455,7 +463,7 @@ class _Endpoints:
         name = request.path_params["name"]
         if name not in SENT:
             return refuse(404, f"expected one of {', '.join(SENT)}")
-        return await self._send(lambda: self.library.job_folder(self._job(request)) / EDIT / name, SENT[name])
+        return await self._send(request, lambda: self.library.job_folder(self._job(request)) / EDIT / name, SENT[name])
 
     async def skeletons(self, request: "Request") -> "Response":
         """The keypoints that a job worked with, or those that it aligned."""
@@ -476,7 +484,7 @@ class _Endpoints:
             row, folder = request.path_params["row"], self.library.job_folder(self._job(request))
             return (folder if row == "edited" else self._input(folder, row)) / PICTURES / _numbered(request, "jpg")
 
-        return await self._send(find, "image/jpeg")
+        return await self._send(request, find, "image/jpeg")
 
     # How
 
@@ -486,17 +494,17 @@ class _Endpoints:
 
         return reply(say_all(await run_in_threadpool(work) or {"done": True}))
 
-    async def _send(self, find: Any, media_type: str) -> "Response":
+    async def _send(self, request: "Request", find: Callable[[], Path], media_type: str) -> "Response":
         from starlette.concurrency import run_in_threadpool
-        from starlette.responses import FileResponse, Response
 
-        path, headers = await run_in_threadpool(find), {"Cache-Control": "no-cache"}
-        if not await run_in_threadpool(path.is_file):
-            return refuse(404, "this is not there")
-        if media_type.startswith("image/"):
-            # Read at once: a preview is replaced by the next one between the look at its size and its sending.
-            return Response(await run_in_threadpool(path.read_bytes), media_type=media_type, headers=headers)
-        return FileResponse(path, media_type=media_type, headers=headers)
+        kept = {"Cache-Control": "no-cache"}
+        found = await run_in_threadpool(lambda: send_file(request, find(), media_type, kept))
+        return found or refuse(404, "this is not there")
+
+    async def _foresee(self, request: "Request", name: str) -> "Response":
+        given = await read_section(request, NewJob, 64_000)
+        async with self._foreseeing:  # who waits for another one's keeps no thread from answering
+            return await self._later(lambda: {name: self.runner.foresee(self.requests.think_of(given))["estimate"]})
 
     async def _move(self, request: "Request", state: State) -> "Response":
         def move() -> Mapping[str, Any]:
@@ -645,7 +653,7 @@ class _Endpoints:
         losses = record.get("losses") or read_losses(folder)
         home = folder if job.kind != "apply" else folder.parent / job.request["person"]
         settings = {**read_settings(home), **(record.get("config") or {})}
-        used = {"outlook": read_facts(folder / OUTLOOK), "settings": shown_settings(settings)}
+        used = {"estimate": read_estimate(folder), "settings": shown_settings(settings)}
         person = find_person(folder)
         sizes = asdict(measure(folder)) | {"person": measure(person).size if person is not None else 0}
         return {**self._describe_job(job), **told, **used, "losses": losses, "disk": sizes}

@@ -1,7 +1,7 @@
 """One job in a process of its own: ``python -m edit_your_motion.web.worker FOLDER`` does what FOLDER/job.json says.
 
 What it tells goes to standard output as a line of JSON each: ``{"phase", "done", "total", "overall", "left"}`` of its
-progress, ``{"error"}`` of why it failed, ``{"outlook"}`` where it is only asked what a job would take. Its log goes to
+progress, ``{"error"}`` of why it failed, ``{"estimate"}`` where it is only asked what a job would take. Its log goes to
 standard error. It ends when its standard input does, that is with whoever started it.
 """
 
@@ -121,8 +121,8 @@ def _do(job: dict[str, Any], folder: Path, tell: Tell) -> None:
     from edit_your_motion.web import edits
 
     if "clips" in job:  # nothing is to be done yet
-        outlook = edits.foresee({role: Path(place) for role, place in job["clips"].items()}, job)
-        tell({"outlook": None if outlook is None else asdict(outlook)})
+        estimate = edits.foresee({role: Path(place) for role, place in job["clips"].items()}, job)
+        tell({"estimate": None if estimate is None else asdict(estimate)})
         return
     edits.run_job(folder, job, lambda seconds, steps: Reporter(tell, seconds, steps))
 

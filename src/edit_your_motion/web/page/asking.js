@@ -97,20 +97,20 @@ by("foresee").onclick = () => attempt(async () => {
   const { vary, ...asked } = request();
   by("foreseen").replaceChildren(make("p", {}, "Steps are being timed …"));
   try {
-    const { outlook } = await ask("POST", "/api/outlook", asked);
-    by("foreseen").replaceChildren(...describe(outlook, vary));
+    const { estimate } = await ask("POST", "/api/estimate", asked);
+    by("foreseen").replaceChildren(...describe(estimate, vary));
   } catch (error) {
     by("foreseen").replaceChildren();
     throw error;
   }
 });
 
-function describe(outlook, vary) {
-  if (!outlook) return [make("p", {}, "Nothing of it takes long.")];
+function describe(estimate, vary) {
+  if (!estimate) return [make("p", {}, "Nothing of it takes long.")];
   const gigabytes = (bytes) => `${(bytes / 1e9).toFixed(1)} GB`;
-  const all = Object.values(outlook.seconds).reduce((sum, each) => sum + each, 0);
-  const [width, height] = outlook.size;
+  const all = Object.values(estimate.seconds).reduce((sum, each) => sum + each, 0);
+  const [width, height] = estimate.size;
   const each = vary ? "Each edit of the grid, tuned by itself" : "All of it";
-  const text = `${each}: about ${lasts(all)}, ${gigabytes(outlook.memory)} of memory, ${gigabytes(outlook.disk)} of disk; ${outlook.frames || outlook.source} frames of ${width}×${height}.`;
-  return [make("p", {}, text), make("ul", { className: "phases" }, ...sharesOf(outlook))];
+  const text = `${each}: about ${lasts(all)}, ${gigabytes(estimate.memory)} of memory, ${gigabytes(estimate.disk)} of disk; ${estimate.frames || estimate.source} frames of ${width}×${height}.`;
+  return [make("p", {}, text), make("ul", { className: "phases" }, ...sharesOf(estimate))];
 }

@@ -112,7 +112,7 @@ function live(job) {
     curve.toggleAttribute("hidden", !losses.length);
     if (losses.length) drawCurve(curve, losses, Math.max(...losses));
     told.textContent = losses.length ? `Loss ${losses.at(-1).toPrecision(3)} after ${losses.length} steps of tuning` : "Nothing is tuned yet.";
-    if (whole.outlook) phases.replaceChildren(...sharesOf(whole.outlook));
+    if (whole.estimate) phases.replaceChildren(...sharesOf(whole.estimate));
     if (whole.results.includes("preview.png")) see(progress.get(job.id)?.preview ?? "now");
     for (const [name, text] of FILMS.filter(([name]) => whole.results.includes(name) && !film.querySelector(`[data-name="${name}"]`))) {
       const video = make("video", { src: `/api/jobs/${job.id}/files/${name}`, controls: true, muted: true, loop: true, ariaLabel: text });
@@ -133,9 +133,9 @@ function refreshLive(id) {
 
 const FILMS = [["aligned.mp4", "The motion as it is put on the person"], ["overlay.mp4", "What was found in the source"]];
 
-export function sharesOf(outlook) {
-  const all = Object.values(outlook.seconds).reduce((sum, each) => sum + each, 0);
-  return Object.entries(outlook.seconds).filter(([, seconds]) => seconds >= 0.005 * all).map(([name, seconds]) => {
+export function sharesOf(estimate) {
+  const all = Object.values(estimate.seconds).reduce((sum, each) => sum + each, 0);
+  return Object.entries(estimate.seconds).filter(([, seconds]) => seconds >= 0.005 * all).map(([name, seconds]) => {
     const share = Math.round((100 * seconds) / all);
     return make("li", {}, make("span", {}, `${name}: ${lasts(seconds)}, ${share} %`), make("meter", { min: 0, max: 100, value: share, ariaLabel: `${name}, share of the time` }));
   });
