@@ -4,7 +4,7 @@
     python benchmarks/web_load.py --clients 5 --jobs 3 --upload 50000000 --seconds 5
 
 The server runs in a process of its own, as `eym serve` does, with tiny networks in its library. Each browser fetches
-frames and masks of a prepared clip as somebody who scrubs does, saves corrections, asks for the library and uploads
+frames and overlays of a prepared clip as somebody who scrubs does, saves corrections, asks for the library and uploads
 small files. Then it is counted: every upload has to be a clip once, every request for a job a job once.
 
 The result is a JSON file: seconds of an answer (median, 95 %, 99 %, most) beside the jobs that run, what was lost or
@@ -74,7 +74,7 @@ class Browser:
         while time.monotonic() < until:
             frame = (self.number + turn) % FRAMES
             await self.timed("frame", "GET", f"/api/clips/{self.clip}/frames/{frame}.jpg")
-            await self.timed("mask", "GET", f"/api/clips/{self.clip}/masks/{frame}.png")
+            await self.timed("overlay", "GET", f"/api/clips/{self.clip}/overlays/{frame}.png")
             if turn % 10 == 0:
                 await self.timed("library", "GET", "/api/library")
                 rows = json.loads(await self.timed("keypoints", "GET", f"/api/clips/{self.clip}/keypoints"))

@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 
 from edit_your_motion.config import EditConfig
-from edit_your_motion.errors import ConfigError, InputError
+from edit_your_motion.errors import ConfigError, DiskFullError, InputError
 from edit_your_motion.jobs.inspection import take_prepared
 from edit_your_motion.people.formats import keypoints_file
 from edit_your_motion.people.formats.keypoints_file import load_keypoints
@@ -139,6 +140,45 @@ def test_a_clip_is_announced_only_once_it_has_a_place(library: Library, monkeypa
         with pytest.raises(InputError, match="permission denied"):
             library.add_clip("a.mp4", "source", 5)
     assert Library(library.folder).clips() == []
+
+
+def test_a_file_that_has_no_room_on_the_disk_is_refused_before_it_is_sent(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = shutil.disk_usage(library.folder)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: free)
+    library.add_clip("first.mp4", "source", 600)
+    with pytest.raises(DiskFullError, match=r"600 bytes have no room .* 1000 are free"):
+        library.add_clip("second.mp4", "source", 600)
+    library.add_clip("third.mp4", "source", 400)
+
+
+def test_the_library_is_not_walked_for_each_file_that_is_announced(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walked = []
+    monkeypatch.setattr(Library, "used", lambda self: walked.append(1) or 0)
+    for number in range(20):
+        library.add_clip(f"{number}.mp4", "source", 1000)
+    assert len(walked) == 1
+
+
+def test_what_began_to_run_meanwhile_is_not_deleted(library: Library) -> None:
+    job = library.add_job("edit", "edit", {})
+    clip = library.add_clip("a.mp4", "source", 4)
+    library.original(clip).write_bytes(bytes(4))
+    library.complete_clip(clip)
+    for lane in ("edits", "clips"):
+        assert library.take_job(lane) is not None
+    with pytest.raises(InputError, match="this job runs"):
+        library.remove_job(job)  # which was queued when somebody looked
+    with pytest.raises(InputError, match="being prepared"):
+        library.remove_clip(clip)
+    assert library.job(job.id) is not None
+    assert library.original(clip).is_file()
+    library.end_job(job, None)
+    library.remove_job(job)
+    assert library.job(job.id) is None
 
 
 def test_a_process_that_dies_again_and_again_is_given_up(library: Library) -> None:

@@ -79,7 +79,7 @@ def test_a_dragged_joint_takes_the_frames_around_along_up_to_the_next_corrected_
         said.append(await page.text_content("#said"))
         await saved(page, 2)
         await page.reload()
-        await open_clip(page, request.node.name)
+        await playwright.expect(page.locator("#editor-title")).to_have_text(request.node.name)
         return said
 
     said = browse(scenario)

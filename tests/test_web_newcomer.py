@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from accessible import barriers
 from browsing import DESKTOP, PHONE, Browse, Visit, playwright
 from synthetic_clip import film, write_clip
 from web_site import PROMPT, WebSite, add_pair, add_prepared, wait_for_phase
@@ -44,6 +45,7 @@ def test_files_are_taken_wherever_they_are_dropped_and_asked_for_what(
         await page.click("[data-view=edits]")
         await give(page, how, brought, f"{how}.mp4")
         await playwright.expect(page.locator("#sure-title")).to_have_text(f"What is {how}.mp4 for?")
+        assert await barriers(page) == []
         await playwright.expect(page.locator("#landing")).to_be_hidden()
         await page.keyboard.press("Escape")
         await playwright.expect(page.locator("#sure")).to_be_hidden()

@@ -1,5 +1,6 @@
 """What the web app sends comes whole, in ranges or not at all, though it is replaced meanwhile."""
 
+import io
 import os
 import socket
 from collections.abc import Iterator, Mapping
@@ -7,8 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from edit_your_motion.runtime.progress import SilentProgress
+from edit_your_motion.web.preparing import write_pictures
 from study_site import Reply
 from web_site import WebSite
 
@@ -137,3 +142,30 @@ def test_heads_have_the_size_and_no_body(site: WebSite, film: tuple[str, Path]) 
     path.write_bytes(CONTENT)
     reply = site.ask("HEAD", address)
     assert (reply.status, reply.body, reply.headers["content-length"]) == (200, b"", "2560")
+
+
+@pytest.mark.parametrize("kind", ["L", "1", "RGB", "P"])
+def test_a_mask_is_laid_over_its_frame_whatever_kind_of_picture_a_tool_has_made_of_it(
+    site: WebSite, pair: tuple[str, str], kind: str
+) -> None:
+    mask = np.tri(64, dtype=bool)
+    place = site.library.folder / "clips" / pair[0] / "prepared" / "masks" / "00001.png"
+    Image.fromarray(mask.astype(np.uint8) * 255).convert(kind).save(place)
+    reply = site.ask("GET", f"/api/clips/{pair[0]}/overlays/1.png")
+    assert (reply.status, reply.headers["content-type"]) == (200, "image/png")
+    colours = np.asarray(Image.open(io.BytesIO(reply.body)).convert("RGBA"))
+    np.testing.assert_array_equal(colours[..., 3] == 255, mask)
+    np.testing.assert_array_equal(colours[..., 3] == 0, ~mask)
+    assert (colours[mask] == 255).all()
+    assert site.ask("GET", f"/api/clips/{pair[0]}/overlays/9.png").status == 409
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size"), [(1080, 1920, (1280, 720)), (1920, 1080, (720, 1280)), (64, 96, (96, 64))]
+)
+def test_pictures_of_frames_are_no_larger_than_they_are_shown(
+    tmp_path: Path, height: int, width: int, size: tuple[int, int]
+) -> None:
+    write_pictures(tmp_path / "pictures", np.zeros((1, height, width, 3), np.uint8), SilentProgress())
+    with Image.open(tmp_path / "pictures" / "00000.jpg") as picture:
+        assert picture.size == size

@@ -130,21 +130,23 @@ def tiny_settings(folder: Path, checkpoints: Path, iterations: int = 4) -> Path:
 
 @contextmanager
 def serving_web(
-    folder: Path, settings: Path, *, token: str | None = None, quota: Quota | None = None
+    folder: Path, settings: Path, *, token: str | None = None, quota: Quota | None = None, working: bool = True
 ) -> Iterator[WebSite]:
-    """The server of a library and its workers; the port is a new one each time."""
+    """The server of a library and its workers, if they are to work; the port is a new one each time."""
     library = Library(folder, quota)
     runner = JobRunner(library, ["cpu"])
     with listen("127.0.0.1", 0) as listening:
         server = make_server(make_app(library, runner, gather_offers([settings]), Access(token), {}), "web")
         thread = Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
-        runner.start()
+        if working:
+            runner.start()
         try:
             yield WebSite(library, runner, listening.getsockname()[1])
         finally:
             server.should_exit = True
-            runner.stop()
+            if working:
+                runner.stop()
             thread.join(timeout=20)
             assert not thread.is_alive()
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -73,10 +74,23 @@ def guard(
             response = refuse(400, "the request ended before it was whole")  # which nobody hears
         finally:
             _room.give(request)
+        if response.status_code >= 400 and "text/html" in request.headers.get("accept", ""):
+            response = _show(response)
         response.headers.update(headers)
         return response
 
     return guarded
+
+
+def _show(refusal: "Response") -> "Response":
+    """A refusal for somebody who has opened an address in a browser: its words, and no JSON."""
+    from starlette.responses import Response
+
+    said = (
+        json.loads(bytes(refusal.body))["error"] if refusal.media_type == "application/json" else "This is not there."
+    )
+    page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Refused</title><p>{escape(said)}</p></html>'
+    return Response(page, refusal.status_code, {"Cache-Control": "no-store"}, media_type="text/html")
 
 
 class _Room:

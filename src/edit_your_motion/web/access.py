@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FILE = "token"
 COOKIE = "eym-token"
+REFUSED = "Not let in without the library's token: open the link that was printed when the server was started."
 
 
 class Access:
@@ -37,7 +38,7 @@ class Access:
             return None if is_loopback(name) else refuse(403, "this page answers to localhost alone")
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
         given = (bearer, request.cookies.get(COOKIE, ""), request.query_params.get("token", ""))
-        return None if any(self._is_right(each) for each in given) else refuse(401, "open the link that was printed")
+        return None if any(self._is_right(each) for each in given) else refuse(401, REFUSED)
 
     def _is_right(self, given: str) -> bool:
         assert self.token is not None

@@ -2,21 +2,52 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from edit_your_motion import __version__
 from edit_your_motion.config import Section
 
-Described = tuple[str, str, str, "type[Section] | str | None"]
-"""Method, path, summary, and what the body is: a section of JSON, a media type, or nothing."""
+if TYPE_CHECKING:
+    from edit_your_motion.serving.endpoints import Endpoint
+
+JSON = "application/json"
+QUERIES: dict[str, dict[str, Any]] = {
+    "offset": {"required": True, "schema": {"type": "integer", "minimum": 0}},
+    "version": {"required": False, "schema": {"type": "string"}},
+}
+"""What may stand in a query."""
 
 
-def describe_api(addresses: Iterable[Described]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Address:
+    """One address of the API, as it is routed and described.
+
+    Args:
+        method: of HTTP.
+        path: as the router has it.
+        endpoint: what answers.
+        summary: what it is, in a few words.
+        body: of the request: a section of JSON, a media type, or nothing.
+        answers: media types of what is answered.
+        query: names of what may stand in the query.
+    """
+
+    method: str
+    path: str
+    endpoint: "Endpoint"
+    summary: str
+    body: type[Section] | str | None = None
+    answers: tuple[str, ...] = (JSON,)
+    query: tuple[str, ...] = ()
+
+
+def describe_api(addresses: Iterable[Address]) -> dict[str, Any]:
     """The document of all addresses below ``/api/``."""
     paths: dict[str, dict[str, Any]] = {}
-    for method, path, summary, body in addresses:
-        if path.startswith("/api/"):
-            paths.setdefault(path.replace(":int", ""), {})[method.lower()] = _describe(path, summary, body)
+    for each in addresses:
+        if each.path.startswith("/api/"):
+            paths.setdefault(each.path.replace(":int", ""), {})[each.method.lower()] = _describe(each)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Edit-Your-Motion", "version": __version__},
@@ -26,28 +57,28 @@ def describe_api(addresses: Iterable[Described]) -> dict[str, Any]:
     }
 
 
-def _describe(path: str, summary: str, body: "type[Section] | str | None") -> dict[str, Any]:
+def _describe(address: Address) -> dict[str, Any]:
+    error = {JSON: {"schema": {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}}}
     operation: dict[str, Any] = {
-        "summary": summary,
+        "summary": address.summary,
         "parameters": [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "integer" if whole else "string"}}
-            for name, whole in re.findall(r"\{(\w+)(:int)?\}", path)
+            *(
+                {"name": name, "in": "path", "required": True, "schema": {"type": "integer" if whole else "string"}}
+                for name, whole in re.findall(r"\{(\w+)(:int)?\}", address.path)
+            ),
+            *({"name": name, "in": "query", **QUERIES[name]} for name in address.query),
         ],
         "responses": {
-            "200": {"description": "done"},
-            "4XX": {
-                "description": "refused; says in words why",
-                "content": {"application/json": {"schema": {"properties": {"error": {"type": "string"}}}}},
-            },
+            "200": {"description": "done", "content": {kind: {} for kind in address.answers}},
+            "4XX": {"description": "refused; says in words why", "content": error},
+            "5XX": {"description": "cannot be done now; says in words why", "content": error},
         },
     }
-    if path.endswith("/content"):
-        operation["parameters"].append(
-            {"name": "offset", "in": "query", "required": True, "schema": {"type": "integer"}}
+    if address.body is not None:
+        kind, schema = (
+            (address.body, {})
+            if isinstance(address.body, str)
+            else (JSON, {"schema": address.body.model_json_schema()})
         )
-    if isinstance(body, str):
-        operation["requestBody"] = {"required": True, "content": {body: {}}}
-    elif body is not None:
-        content = {"application/json": {"schema": body.model_json_schema()}}
-        operation["requestBody"] = {"required": True, "content": content}
+        operation["requestBody"] = {"required": True, "content": {kind: schema}}
     return operation

@@ -116,13 +116,15 @@ def run_job(folder: Path, job: Mapping[str, Any], report: Report) -> None:
         require_patience(estimate, force=force)
         write_text(folder / ESTIMATE, json.dumps(asdict(estimate)))
     progress = report({} if estimate is None else estimate.seconds, count_steps(config))
+    film = folder / INPUTS / "truth" / "frames.mp4"
+    truth = film if film.is_file() else None
     if isinstance(config, EditConfig):
-        run_edit(config, folder / EDIT, progress, force=force, chosen=chosen)
+        run_edit(config, folder / EDIT, progress, truth=truth, force=force, chosen=chosen)
     elif isinstance(config, TuneConfig):
         run_tune(config, folder / PERSON, progress, chosen=chosen)
     else:
         assert person is not None
-        run_apply(person, config, folder / EDIT, progress, force=force, chosen=chosen)
+        run_apply(person, config, folder / EDIT, progress, truth=truth, force=force, chosen=chosen)
     if job["kind"] != "tune":
         write_pictures(folder / PICTURES, read_video(folder / EDIT / "edited.mp4").frames, progress)
 

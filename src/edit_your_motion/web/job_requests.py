@@ -12,7 +12,7 @@ from edit_your_motion.config import EditConfig, Section, merge
 from edit_your_motion.errors import InputError
 from edit_your_motion.presets import PresetName
 from edit_your_motion.web.edits import INPUTS, copy_clip, find_person, resolve
-from edit_your_motion.web.library import Job, Library, make_id
+from edit_your_motion.web.library import Clip, Job, Library, make_id
 from edit_your_motion.web.offers import OFTEN, check_settings, spread_settings
 from edit_your_motion.web.preparing import MOST_FRAMES, PREPARED
 from edit_your_motion.web.probing import FACTS, read_facts
@@ -29,6 +29,7 @@ class NewJob(Section):
     source: str | None = None
     reference: str | None = None
     person: str | None = None
+    truth: str | None = None
     prompt: str = Field("", max_length=1000)
     offer: str = ""
     preset: PresetName | None = None
@@ -92,6 +93,9 @@ class JobRequests:
             person = self.person(given.person)
             base = person.request["offer"].get("model", {}).get("base") or person.request["base"]
             clips["source"] = self.library.job_folder(person) / INPUTS / "source"
+        if given.truth is not None and given.kind != "tune":
+            clips["truth"] = self._choose_truth(given.truth)
+            counts.append(_count(clips["truth"]))
         frames = min(counts) if given.frames is None else given.frames
         if frames > min(counts):
             raise InputError(f"expected at most {min(counts)} frames, as many as the clips have, got {frames}")
@@ -147,7 +151,7 @@ class JobRequests:
                 tuning = config.for_tuning().model_dump_json()
                 if tuning not in people:
                     name = f"{_name(given)[:100]}: person {len(people) + 1}"
-                    own = {"kind": "tune", "name": name, "reference": None}
+                    own = {"kind": "tune", "name": name, "reference": None, "truth": None}
                     jobs.append(self.begin(each.model_copy(update={**frames, **own})))
                     people[tuning] = jobs[-1].id
                 rest = {"kind": "apply", "person": people[tuning], "source": None, "prompt": ""}
@@ -164,10 +168,20 @@ class JobRequests:
         clip = self.library.clip(id or "")
         if clip is None or (clip.role == "source") != (role == "source"):
             raise InputError(f"expected a {role} of the library, got none: choose one")
-        folder = self.library.clip_folder(clip)
-        if not (folder / PREPARED).is_dir():
+        return self._prepared(clip, role)
+
+    def _choose_truth(self, id: str) -> Path:
+        """The prepared folder of a clip of whatever kind, by which an edit is to be scored."""
+        clip = self.library.clip(id)
+        if clip is None:
+            raise InputError("expected a clip of the library as the truth, got none: choose one")
+        return self._prepared(clip, "truth")
+
+    def _prepared(self, clip: Clip, role: str) -> Path:
+        folder = self.library.clip_folder(clip) / PREPARED
+        if not folder.is_dir():
             raise InputError(f"the {role} is not prepared yet: have the person found first")
-        return folder / PREPARED
+        return folder
 
 
 def _name(given: NewJob) -> str:

@@ -9,6 +9,7 @@ import json
 import secrets
 import shutil
 import sqlite3
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,6 +27,8 @@ FILE = "library.sqlite"
 LAYOUT = 1
 PATIENCE = 20.0
 """Seconds to wait for another writer."""
+COUNTED_FOR = 15.0
+"""Seconds for which the library is taken to be as large as it was, with what was announced since."""
 
 MOST_ATTEMPTS = 3
 """Times that a job's process may end without a word before the job is given up."""
@@ -150,7 +153,8 @@ class Library:
     def __init__(self, folder: Path, quota: Quota | None = None) -> None:
         self.folder, self.quota = folder.absolute(), quota or Quota()
         self.version = 0
-        self._turn = Lock()
+        self._turn, self._counting = Lock(), Lock()
+        self._used, self._coming, self._counted_until = 0, 0, -1.0
         with _named(folder):
             for name in ("clips", "jobs"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
@@ -176,13 +180,11 @@ class Library:
 
         Raises:
             InputError: it is too large, or the library is full.
+            DiskFullError: the disk has no room for it, beside what was announced before.
         """
         if not 0 < size <= self.quota.file:
             raise InputError(f"expected a file of 1 to {self.quota.file} bytes, got {size}")
-        used, coming = self.used(), sum(clip.size - self.received(clip) for clip in self.clips() if not clip.complete)
-        if used + coming + size > self.quota.all:
-            most = self.quota.all
-            raise InputError(f"the library may hold {most} bytes, has {used} and waits for {coming}: delete something")
+        self._set_aside(size)
         clip = Clip(make_id(), name, role, size, _suffix(name), _now(), 0)
         with self._transaction() as database:
             (count,) = database.execute("SELECT count(*) FROM clips").fetchone()
@@ -194,6 +196,26 @@ class Library:
             )
             self.clip_folder(clip).mkdir()  # before the row is there for good: a folder without one is cleared away
         return clip
+
+    def _set_aside(self, size: int) -> None:
+        """Passes a file that has room, and counts it as coming.
+
+        All files are looked at now and then only, or before one is refused: it takes longer than all else of an
+        announcement.
+        """
+        with self._counting:
+            for anew in (time.monotonic() > self._counted_until, True):
+                if anew:
+                    self._used, self._counted_until = self.used(), time.monotonic() + COUNTED_FOR
+                    self._coming = sum(clip.size - self.received(clip) for clip in self.clips() if not clip.complete)
+                used, coming, most = self._used, self._coming, self.quota.all
+                free = shutil.disk_usage(self.folder).free
+                if used + coming + size <= most and coming + size <= free:
+                    self._coming += size
+                    return
+        if used + coming + size > most:
+            raise InputError(f"the library may hold {most} bytes, has {used} and waits for {coming}: delete something")
+        raise DiskFullError(f"{size} bytes have no room on the server's disk: {free} are free; delete something")
 
     def change_clip(self, clip: Clip, name: str, role: Role) -> None:
         """Gives a clip another name, or takes it for something else: it is looked at anew then.
@@ -225,13 +247,15 @@ class Library:
 
     def clips(self) -> list[Clip]:
         """All clips, the last first."""
-        with self._transaction() as database:
+        with self._reading() as database:
             rows = database.execute("SELECT * FROM clips ORDER BY created DESC, rowid DESC").fetchall()
         return [Clip(*row) for row in rows]
 
     def clip(self, id: str) -> Clip | None:
         """The clip of that name, if there is one."""
-        return next((clip for clip in self.clips() if clip.id == id), None)
+        with self._reading() as database:
+            row = database.execute("SELECT * FROM clips WHERE id = ?", (id,)).fetchone()
+        return Clip(*row) if row else None
 
     def clip_folder(self, clip: Clip) -> Path:
         """Where a clip's files are."""
@@ -261,10 +285,10 @@ class Library:
         Raises:
             InputError: it is being prepared.
         """
-        if any(job.clip == clip.id and job.state == "running" for job in self.jobs()):
-            raise InputError("this clip is being prepared: wait, or cancel that first")
         freed = measure(self.clip_folder(clip)).frees
         with self._transaction() as database:
+            if any(job.clip == clip.id and job.state == "running" for job in _read_jobs(database)):
+                raise InputError("this clip is being prepared: wait, or cancel that first")
             database.execute("DELETE FROM clips WHERE id = ?", (clip.id,))
         shutil.rmtree(self.clip_folder(clip), ignore_errors=True)
         return freed
@@ -302,14 +326,21 @@ class Library:
 
     def jobs(self) -> list[Job]:
         """All jobs in their order."""
-        with self._transaction() as database:
-            rows = database.execute("SELECT * FROM jobs ORDER BY number").fetchall()
-        return [_read_job(row) for row in rows]
+        with self._reading() as database:
+            return _read_jobs(database)
 
     def job(self, id: str) -> Job | None:
         """The job of that name, if there is one."""
-        with self._transaction() as database:
+        with self._reading() as database:
             row = database.execute("SELECT * FROM jobs WHERE id = ?", (id,)).fetchone()
+        return _read_job(row) if row else None
+
+    def last_job(self, clip: Clip) -> Job | None:
+        """What was done last with a clip, or is being done."""
+        with self._reading() as database:
+            row = database.execute(
+                "SELECT * FROM jobs WHERE clip = ? ORDER BY number DESC LIMIT 1", (clip.id,)
+            ).fetchone()
         return _read_job(row) if row else None
 
     def job_folder(self, job: Job) -> Path:
@@ -408,12 +439,13 @@ class Library:
         Raises:
             InputError: it runs, or its person is needed by one that waits.
         """
-        if job.state == "running":
-            raise InputError("this job runs: cancel it first")
-        if any(other.request.get("person") == job.id and other.state in UNFINISHED for other in self.jobs()):
-            raise InputError("another job waits for this one's person: cancel that first")
         freed = 0 if job.clip is not None else measure(self.job_folder(job)).frees
         with self._transaction() as database:
+            for other in _read_jobs(database):  # as they are now, and nobody takes one meanwhile
+                if other.id == job.id and other.state == "running":
+                    raise InputError("this job runs: cancel it first")
+                if other.request.get("person") == job.id and other.state in UNFINISHED:
+                    raise InputError("another job waits for this one's person: cancel that first")
             database.execute("DELETE FROM jobs WHERE id = ?", (job.id,))
         if job.clip is None:
             shutil.rmtree(self.job_folder(job), ignore_errors=True)
@@ -441,6 +473,12 @@ class Library:
             raise InputError(f"{counted(waiting, 'job')} wait already and {most} may in all: cancel some, or wait")
 
     @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """One look, which keeps no writer waiting."""
+        with self._turn, _named(self.folder / FILE):
+            yield self._database
+
+    @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All of it or nothing; one at a time."""
         with self._turn, _named(self.folder / FILE):
@@ -464,6 +502,10 @@ def _suffix(name: str) -> str:
     """The end of a client's file name, if it can be one of a clip: readers of files go by it."""
     suffix = Path(name.replace("\\", "/")).suffix.lower()
     return suffix if suffix[1:].isascii() and suffix[1:].isalnum() and len(suffix) <= 6 else ""
+
+
+def _read_jobs(database: sqlite3.Connection) -> list[Job]:
+    return [_read_job(row) for row in database.execute("SELECT * FROM jobs ORDER BY number")]
 
 
 def _read_job(row: tuple[Any, ...]) -> Job:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         raise ConfigError(f"expected settings of {', '.join(sorted(FREE))}, got {', '.join(map(repr, others))[:200]}")
 
 
+@cache
 def list_free() -> dict[str, Any]:
     """The settings that a request may change, by their full names, with what they are by themselves."""
     return shown_settings(merge(EditConfig().model_dump(mode="json"), OFTEN))

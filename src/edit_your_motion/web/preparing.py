@@ -28,6 +28,8 @@ PREPARED = "prepared"
 PICTURES = "pictures"
 PEOPLE = "people.jpg"
 PEOPLE_SIDE = 480
+LARGEST_PICTURE = 1280
+"""Pixels of the longer side of a frame on the page."""
 MOST_FRAMES = 600
 """Of a clip: as many as one can correct by hand."""
 
@@ -94,9 +96,17 @@ def _prepare_reference(
 
 
 def write_pictures(folder: Path, frames: UInt8[np.ndarray, "f h w 3"], progress: Progress) -> None:
-    """Writes a JPEG of each frame: a page that scrubs wants frames by number, which no video element gives."""
+    """Writes a JPEG of each frame, no larger than it is shown.
+
+    A page that scrubs wants frames by number, which no video element gives, and has to unpack each of them.
+    """
+    height, width = frames.shape[1:3]
+    scale = min(1.0, LARGEST_PICTURE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
     with written_whole(folder) as part, progress.phase("write pictures", len(frames)) as advance:
         part.mkdir()
         for index, frame in enumerate(frames):
-            Image.fromarray(frame).save(part / f"{index:05d}.jpg", quality=90)
+            picture = Image.fromarray(frame)
+            small = picture if scale == 1 else picture.resize(size, Image.Resampling.BILINEAR)
+            small.save(part / f"{index:05d}.jpg", quality=90)
             advance()

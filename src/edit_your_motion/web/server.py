@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from threading import Lock
@@ -16,12 +16,19 @@ from edit_your_motion.config import AlignmentConfig, Section
 from edit_your_motion.errors import InputError, MissingExtraError
 from edit_your_motion.jobs.previews import PREVIEW
 from edit_your_motion.presets import PRESETS
-from edit_your_motion.serving.endpoints import Endpoint, guard, read_body, read_section, refuse, reply
+from edit_your_motion.serving.endpoints import guard, read_body, read_section, refuse, reply
 from edit_your_motion.serving.sending import send_file
 from edit_your_motion.web.access import COOKIE, Access
 from edit_your_motion.web.aligning import align_clips
-from edit_your_motion.web.corrections import mask_of, read_rows, write_mask, write_rows
-from edit_your_motion.web.description import describe_api
+from edit_your_motion.web.corrections import (
+    ChangedMeanwhileError,
+    mask_of,
+    overlay_of,
+    read_rows,
+    write_mask,
+    write_rows,
+)
+from edit_your_motion.web.description import Address, describe_api
 from edit_your_motion.web.disk import Taken, measure
 from edit_your_motion.web.edits import (
     EDIT,
@@ -53,10 +60,11 @@ SIZED_EVERY = 15.0
 """Seconds for which what is on the disk is taken to be as large as it was."""
 MOST_LISTENERS = 200
 """Browsers and programs that are told of news at a time."""
-OCTETS = "application/octet-stream"
+OCTETS, PNG, ZIP = "application/octet-stream", "image/png", "application/zip"
+JPEG = ("image/jpeg",)
 TYPES = {".css": "text/css", ".js": "text/javascript", ".html": "text/html"}
 PICTURES_FROM = "'self' data: blob:"
-ASKED = ("source", "reference", "person", "prompt", "frames", "settings")
+ASKED = ("source", "reference", "person", "truth", "prompt", "frames", "settings")
 RESULTS = {
     "edited.mp4": "video/mp4", "comparison.mp4": "video/mp4", "sheet.png": "image/png", "alignment.png": "image/png",
     "aligned.mp4": "video/mp4", "overlay.mp4": "video/mp4", "run.json": "application/json",
@@ -65,6 +73,7 @@ RESULTS = {
 EARLY = {"aligned.mp4": "video/mp4", "overlay.mp4": "video/mp4", PREVIEW: "image/png"}
 """What is there before an edit is done."""
 SENT = {**RESULTS, **EARLY}
+SENT_TYPES = tuple(sorted(set(SENT.values())))
 
 
 class NewClip(Section):
@@ -89,6 +98,7 @@ class Corrections(Section):
 
     frames: dict[int, dict[str, Any]] = Field(max_length=MOST_FRAMES)
     corrected: dict[str, list[int]] | None = Field(None, max_length=18)
+    version: str | None = Field(None, max_length=200)
 
 
 class Alignment(Section):
@@ -111,17 +121,6 @@ class Renaming(Section):
     """Another name."""
 
     name: str = Field(min_length=1, max_length=200)
-
-
-@dataclass(frozen=True)
-class Address:
-    """One address of the API, as it is routed and described."""
-
-    method: str
-    path: str
-    endpoint: Endpoint
-    summary: str
-    body: type[Section] | str | None = None
 
 
 def make_app(
@@ -150,7 +149,7 @@ def make_app(
         raise MissingExtraError("starlette", "web", "the web app") from None
     endpoints = _Endpoints(library, runner, offers, access, people)
     addresses = endpoints.addresses()
-    endpoints.described = describe_api([(each.method, each.path, each.summary, each.body) for each in addresses])
+    endpoints.described = describe_api(addresses)
     return Starlette(
         routes=[
             Route(each.path, guard(each.endpoint, access.check, pictures=PICTURES_FROM, say=say), methods=[each.method])
@@ -175,7 +174,7 @@ class _Endpoints:
         page = files("edit_your_motion.web").joinpath("page")
         self.texts = {each.name: each.read_bytes() for each in page.iterdir() if Path(each.name).suffix in TYPES}
         self.described: dict[str, Any] = {}
-        self._appending, self._foreseeing = Lock(), asyncio.Lock()
+        self._appending, self._foreseeing = [Lock() for _ in range(64)], asyncio.Lock()
         self._sized, self._taken, self._listeners = -SIZED_EVERY, dict[str, Taken](), 0
 
     def addresses(self) -> Sequence[Address]:
@@ -186,7 +185,13 @@ class _Endpoints:
             Address("GET", "/page/{name}", self.asset, "its parts"),
             Address("GET", "/api/openapi.json", self.openapi, "this description"),
             Address("GET", "/api/library", self.show, "all clips, jobs and offers"),
-            Address("GET", "/api/events", self.events, "server-sent events: changed, and progress of jobs"),
+            Address(
+                "GET",
+                "/api/events",
+                self.events,
+                "server-sent events: changed, and progress of jobs",
+                answers=("text/event-stream",),
+            ),
             Address("POST", "/api/clips", self.bring, "announce a file", NewClip),
             Address("GET", clip, self.clip, "a clip, and how many of its bytes have come"),
             Address("PATCH", clip, self.change_clip, "rename a clip, or take it for something else", Changing),
@@ -197,18 +202,51 @@ class _Endpoints:
                 self.receive,
                 "the next part of a file, at ?offset=",
                 OCTETS,
+                query=("offset",),
             ),
             Address("POST", f"{clip}/preparation", self.prepare, "choose frames and find the person", Preparation),
-            Address("GET", f"{clip}/thumbnail.jpg", self.thumbnail, "a picture of a clip"),
+            Address("GET", f"{clip}/thumbnail.jpg", self.thumbnail, "a picture of a clip", answers=JPEG),
             Address(
-                "GET", f"{clip}/strip.jpg", self.strip, f"{STRIP_PICTURES} pictures from all over a clip, in a row"
+                "GET",
+                f"{clip}/strip.jpg",
+                self.strip,
+                f"{STRIP_PICTURES} pictures from all over a clip, in a row",
+                answers=JPEG,
             ),
-            Address("GET", f"{clip}/people.jpg", self.people_found, "a frame that shows the people in a clip"),
-            Address("GET", f"{clip}/frames/{{frame:int}}.jpg", self.frame, "a frame of a prepared clip, from 0"),
+            Address(
+                "GET", f"{clip}/people.jpg", self.people_found, "a frame that shows the people in a clip", answers=JPEG
+            ),
+            Address(
+                "GET",
+                f"{clip}/frames/{{frame:int}}.jpg",
+                self.frame,
+                "a frame of a prepared clip, from 0",
+                answers=JPEG,
+            ),
             Address("GET", f"{clip}/keypoints", self.keypoints, "the keypoints file, and what of it was corrected"),
             Address("PATCH", f"{clip}/keypoints", self.correct, "put rows of the keypoints file right", Corrections),
-            Address("GET", f"{clip}/masks/{{frame:int}}.png", self.mask, "the mask of a frame, the person white"),
-            Address("PUT", f"{clip}/masks/{{frame:int}}.png", self.paint, "another mask for a frame", "image/png"),
+            Address(
+                "GET",
+                f"{clip}/masks/{{frame:int}}.png",
+                self.mask,
+                "the mask of a frame, the person white",
+                answers=(PNG,),
+            ),
+            Address(
+                "GET",
+                f"{clip}/overlays/{{frame:int}}.png",
+                self.overlay,
+                "the same, transparent where nobody is",
+                answers=(PNG,),
+            ),
+            Address(
+                "PUT",
+                f"{clip}/masks/{{frame:int}}.png",
+                self.paint,
+                "another mask for a frame, painted on that of ?version=",
+                PNG,
+                query=("version",),
+            ),
             Address("POST", "/api/alignment", self.align, "a reference's skeletons on a source's person", Alignment),
             Address("POST", "/api/estimate", self.foresee, "what an edit would take: time, memory, disk", NewJob),
             Address("POST", "/api/outlook", self.foresee_formerly, "/api/estimate by its former name", NewJob),
@@ -224,10 +262,16 @@ class _Endpoints:
             ),
             Address("POST", f"{job}/cancel", self.cancel, "cancel a job"),
             Address("GET", f"{job}/log", self.log, "the end of a job's log"),
-            Address("GET", f"{job}/files/{{name}}", self.result, f"what a job made: {', '.join(SENT)}"),
-            Address("GET", f"{job}/person.zip", self.person, "the tuned person, as a folder in a zip file"),
+            Address(
+                "GET", f"{job}/files/{{name}}", self.result, f"what a job made: {', '.join(SENT)}", answers=SENT_TYPES
+            ),
+            Address(
+                "GET", f"{job}/person.zip", self.person, "the tuned person, as a folder in a zip file", answers=(ZIP,)
+            ),
             Address("GET", f"{job}/keypoints/{{row}}", self.skeletons, "keypoints of source, reference or edited"),
-            Address("GET", f"{job}/frames/{{row}}/{{frame:int}}.jpg", self.picture, "a frame of one of those"),
+            Address(
+                "GET", f"{job}/frames/{{row}}/{{frame:int}}.jpg", self.picture, "a frame of one of those", answers=JPEG
+            ),
         )
 
     # The page
@@ -306,7 +350,9 @@ class _Endpoints:
     async def bring(self, request: "Request") -> "Response":
         """Takes a file that is announced."""
         given = await read_section(request, NewClip)
-        return await self._later(lambda: self._describe_clip(self.library.add_clip(given.name, given.role, given.size)))
+        return await self._later(
+            lambda: self._describe_clip(self.library.add_clip(given.name, given.role, given.size), None)
+        )
 
     async def receive(self, request: "Request") -> "Response":
         """Takes the next part of a file."""
@@ -321,7 +367,10 @@ class _Endpoints:
 
         def describe() -> Mapping[str, Any]:
             clip = self._clip(request)
-            return {**self._describe_clip(clip), "disk": asdict(measure(self.library.clip_folder(clip)))}
+            return {
+                **self._describe_clip(clip, self.library.last_job(clip)),
+                "disk": asdict(measure(self.library.clip_folder(clip))),
+            }
 
         return await self._later(describe)
 
@@ -370,7 +419,9 @@ class _Endpoints:
             given = Corrections.model_validate_json(body)
         except ValueError:
             raise HTTPException(400, "expected JSON with frames and corrected") from None
-        return await self._later(lambda: write_rows(self._prepared(request), given.frames, given.corrected))
+        return await self._change(
+            lambda: write_rows(self._prepared(request), given.frames, given.corrected, given.version)
+        )
 
     async def mask(self, request: "Request") -> "Response":
         """A mask."""
@@ -378,11 +429,20 @@ class _Endpoints:
             request, lambda: mask_of(self._prepared(request), request.path_params["frame"]), "image/png"
         )
 
+    async def overlay(self, request: "Request") -> "Response":
+        """A mask to be laid over a frame."""
+        from starlette.concurrency import run_in_threadpool
+        from starlette.responses import Response
+
+        frame = request.path_params["frame"]
+        picture = await run_in_threadpool(lambda: overlay_of(self._prepared(request), frame))
+        return Response(picture, headers={"Cache-Control": "no-store"}, media_type=PNG)
+
     async def paint(self, request: "Request") -> "Response":
         """Saves a painted mask."""
-        picture = await read_body(request, LARGEST_PART, "image/png")
-        frame = request.path_params["frame"]
-        return await self._later(lambda: write_mask(self._prepared(request), frame, picture))
+        picture = await read_body(request, LARGEST_PART, PNG)
+        frame, version = request.path_params["frame"], request.query_params.get("version")
+        return await self._change(lambda: write_mask(self._prepared(request), frame, picture, version))
 
     # Jobs
 
@@ -418,7 +478,7 @@ class _Endpoints:
         if folder is None:
             return refuse(404, "nobody is tuned yet")
         named = {"Content-Disposition": 'attachment; filename="person.zip"', "Cache-Control": "no-store"}
-        return StreamingResponse(zip_folder(folder), media_type="application/zip", headers=named)
+        return StreamingResponse(zip_folder(folder), media_type=ZIP, headers=named)
 
     async def job(self, request: "Request") -> "Response":
         """One job, with what its record says."""
@@ -494,6 +554,12 @@ class _Endpoints:
 
         return reply(say_all(await run_in_threadpool(work) or {"done": True}))
 
+    async def _change(self, work: Callable[[], Mapping[str, Any]]) -> "Response":
+        try:
+            return await self._later(work)
+        except ChangedMeanwhileError as error:
+            return refuse(412, str(error))
+
     async def _send(self, request: "Request", find: Callable[[], Path], media_type: str) -> "Response":
         from starlette.concurrency import run_in_threadpool
 
@@ -551,7 +617,7 @@ class _Endpoints:
     def _append(self, clip: Clip, offset: int, part: bytes) -> Mapping[str, Any]:
         if not part:
             raise InputError("expected a part of the file, got no bytes")
-        with self._appending:
+        with self._appending[int(clip.id, 16) % len(self._appending)]:  # who sends another clip need not wait
             received = self.library.received(clip)
             if clip.complete or offset != received:
                 raise InputError(f"expected the part at {received}, got one at {offset}")
@@ -566,7 +632,8 @@ class _Endpoints:
     def _prepare(self, clip: Clip, given: Preparation) -> Mapping[str, Any]:
         if not clip.complete:
             raise InputError("expected the whole file first")
-        if any(job.clip == clip.id and job.state in ("queued", "running") for job in self.library.jobs()):
+        last = self.library.last_job(clip)
+        if last is not None and last.state in ("queued", "running"):
             raise InputError("this clip is being prepared already")
         video = given.model_dump(exclude={"person"})
         request = {
@@ -575,8 +642,7 @@ class _Endpoints:
             "people": self.people,
             **self.library.describe_original(clip),
         }
-        self.library.add_job("prepare", clip.name, request, clip=clip.id)
-        return self._describe_clip(clip)
+        return self._describe_clip(clip, self.library.add_job("prepare", clip.name, request, clip=clip.id))
 
     def _align(self, given: Alignment) -> Mapping[str, Any]:
         if given.person is None:
@@ -589,12 +655,13 @@ class _Endpoints:
         clips, jobs = self.library.clips(), self.library.jobs()
         edits = [job for job in jobs if job.clip is None]
         taken = self._measure(clips, edits)
+        last = {job.clip: job for job in jobs if job.clip is not None}
 
         def sized(id: str, about: Mapping[str, Any]) -> Mapping[str, Any]:
             return {**about, "disk": asdict(taken[id])}
 
         return {
-            "clips": [sized(clip.id, self._describe_clip(clip, jobs)) for clip in clips],
+            "clips": [sized(clip.id, self._describe_clip(clip, last.get(clip.id))) for clip in clips],
             "jobs": [sized(job.id, self._describe_job(job)) for job in edits],
             "offers": {name: _kinds_of(settings) for name, settings in self.offers.items()},
             "presets": sorted(PRESETS),
@@ -614,10 +681,14 @@ class _Endpoints:
         self._taken = {id: known.get(id) or measure(place) for id, place in places.items()}
         return self._taken
 
-    def _describe_clip(self, clip: Clip, jobs: Sequence[Job] | None = None) -> Mapping[str, Any]:
+    def _describe_clip(self, clip: Clip, last: Job | None) -> Mapping[str, Any]:
+        """What a clip is.
+
+        Args:
+            clip: which.
+            last: the last of its own jobs.
+        """
         folder = self.library.clip_folder(clip)
-        own = [job for job in (self.library.jobs() if jobs is None else jobs) if job.clip == clip.id]
-        last = own[-1] if own else None
         prepared = read_facts(folder / PREPARED / FACTS)
         state = "incomplete" if not clip.complete else "ready" if prepared else "known"
         if last is not None and last.state != "done":

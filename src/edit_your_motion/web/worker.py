@@ -25,6 +25,9 @@ JOB = "job.json"
 LARGEST_PREPARATION = 6 << 30
 """Bytes of memory that a process may have for a file that anybody may have made."""
 
+BEHIND = 10
+"""How much further back than the server the system puts it: who looks at the page need not wait for a job."""
+
 Tell = Callable[[dict[str, Any]], None]
 
 
@@ -82,6 +85,8 @@ def main(folder: Path) -> int:
     Thread(target=_end_with_parent, daemon=True).start()
     logging.basicConfig(level=logging.ERROR, format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("edit_your_motion").setLevel(logging.INFO)
+    if hasattr(os, "nice"):  # Windows has none
+        os.nice(BEHIND)
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
     try:
         with held(folder, wait=True):  # the process of a server that was killed may still be about to end

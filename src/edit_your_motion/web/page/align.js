@@ -57,6 +57,7 @@ async function align(chosen) {
     player.start(aligned.frames.length, aligned.fps);
   }
   warned.tell({ warnings: aligned.concerns, concerned: aligned.concerned });
+  for (const part of ["align-line", "align-here"]) by(part).toggleAttribute("hidden", !warned.some);
   await draw();
 }
 

@@ -14,6 +14,7 @@ export function fillChoices(library) {
   const name = (clip) => [clip.id, `${clip.name} (${clip.prepared.frames} frames)`];
   fill(by("source"), ready.filter((clip) => clip.role === "source").map(name));
   fill(by("reference"), ready.filter((clip) => clip.role !== "source").map(name));
+  fill(by("truth"), [["", "there is none"], ...ready.map(name)]);
   fill(by("person"), library.jobs.filter((job) => job.tuned || (job.kind === "tune" && !["failed", "cancelled"].includes(job.state))).map((job) => [job.id, job.name]));
   fill(by("offer"), Object.keys(library.offers).map((offer) => [offer, offer]));
   fill(by("preset"), [["", "as base or person have it"], ...library.presets.map((preset) => [preset, preset])]);
@@ -24,8 +25,26 @@ export function fillChoices(library) {
     defaults = library.settings;
     by("preview").value = defaults[PREVIEW];
     for (const row of ROWS) fill(by(`setting-${row}`), [["", "none"], ...Object.keys(defaults).map((each) => [each, each])]);
+    takeUpDraft();
   }
   showAlignment();
+}
+
+// What somebody has filled in is there again after a reload.
+const DRAFT = "draft of an edit";
+const fields = () => by("ask").querySelectorAll("input[id], select[id]");
+
+addEventListener("pagehide", () => {
+  if (Object.keys(defaults).length) sessionStorage.setItem(DRAFT, JSON.stringify([...fields()].map((each) => [each.id, each.type === "checkbox" ? each.checked : each.value])));
+});
+
+function takeUpDraft() {
+  for (const [id, value] of JSON.parse(sessionStorage.getItem(DRAFT) ?? "[]")) {
+    const field = by(id);
+    if (field?.type === "checkbox") field.checked = value;
+    else if (field && (!field.options || [...field.options].some((option) => option.value === value))) field.value = value;
+  }
+  showFields();
 }
 
 function showFields() {
@@ -64,6 +83,7 @@ function request() {
   const asked = { kind: by("kind").value, prompt: by("prompt").value, settings: {}, force: by("force").checked };
   if (by("frames").value) asked.frames = by("frames").valueAsNumber;
   if (by("preset").value) asked.preset = by("preset").value;
+  if (asked.kind !== "tune" && by("truth").value) asked.truth = by("truth").value;
   for (const id of ["source", "person", "reference", "offer"]) {
     if (!by(id).closest("[data-for]").hidden) asked[id] = by(id).value;
   }

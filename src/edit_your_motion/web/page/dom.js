@@ -27,6 +27,14 @@ export function show(view) {
   for (const name of VIEWS) by(name).hidden = name !== view;
   const tab = view === "editor" ? "clips" : view === "look" ? "edits" : view;
   for (const each of document.querySelectorAll("[data-view]")) each.setAttribute("aria-pressed", each.dataset.view === tab);
+  if (view === "editor") by("canvas").focus();
+}
+
+// Goes to a view, of something where it shows one thing.
+export function go(view, id) {
+  const place = id ? `#${view}/${id}` : `#${view}`;
+  if (location.hash !== place) history.pushState(null, "", place);
+  dispatchEvent(new PopStateEvent("popstate"));
 }
 
 // Does something that may fail, and says so on the page.

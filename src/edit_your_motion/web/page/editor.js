@@ -1,7 +1,7 @@
 // A clip's frames with what was found in them, to be put right by mouse, finger or keyboard; saved at once.
 
 import { attempt, by, drawCurve, latest, make, Player } from "./dom.js";
-import { ask, Frames } from "./server.js";
+import { ask, Frames, insist } from "./server.js";
 import { Warnings } from "./warnings.js";
 import { drawSkeleton, isThere, JOINTS, meanConfidence, spread, swapSides } from "./skeleton.js";
 
@@ -11,9 +11,9 @@ const STEP = 1;
 const FAR = 10;
 const KEPT = 96;
 const AHEAD = 12;
-const TINT = new Uint32Array(Uint8Array.of(224, 32, 138, 110).buffer)[0];
+const TINT = "rgb(224 32 138 / 43%)";
 
-let zoom = 1, clip, frames, rows, corrected, masks, maskPictures, done, undone, held, chosen = "nose", tool = "joints", cursor = [0, 0], saving = Promise.resolve();
+let zoom = 1, clip, frames, rows, corrected, masks, overlays, done, undone, held, chosen = "nose", tool = "joints", cursor = [0, 0], seen, saving = Promise.resolve(), unsaved = 0;
 const player = new Player("", () => {
   warned.stand();
   draw();
@@ -24,21 +24,25 @@ const context = canvas.getContext("2d");
 const words = (joint) => joint.replace("_", " ");
 by("joint").append(...JOINTS.map((joint) => make("option", { value: joint }, words(joint))));
 
-export async function openEditor({ id }) {
+// Whether a clip could be opened; an error says why not.
+export async function openEditor(id) {
   const opened = await ask("GET", `/api/clips/${id}`); // corrections may have changed what is wrong with it
+  if (!opened.prepared) throw new Error("The person was not found in this clip yet.");
   clip = opened;
   const { width, height, frames: count, fps } = clip.prepared;
   const content = await ask("GET", `/api/clips/${clip.id}/keypoints`);
   rows = content.frames.map((row) => ({ ...row, body: Object.fromEntries(Object.entries(row.body ?? {}).filter(([, point]) => point)) }));
   corrected = content.corrected;
+  seen = { version: content.version, masks: content.masks }; // which of them all changes are made to
   masks = new Map();
-  maskPictures = new Frames((index) => `/api/clips/${opened.id}/masks/${index}.png`, count);
   done = [];
   undone = [];
-  zoom = Math.min(Math.max(1, FINE / width), FINEST / width); // fine lines over small pictures, no more than a screen shows
+  zoom = Math.min(Math.max(1, FINE / width), FINEST / Math.max(width, height)); // fine lines over small pictures, no more than a screen shows
   canvas.width = Math.round(width * zoom);
   canvas.height = Math.round(height * zoom);
   frames = new Frames((index) => `/api/clips/${opened.id}/frames/${index}.jpg`, count, zoom < 1 && [canvas.width, canvas.height]);
+  const shown = [Math.min(width, canvas.width), Math.min(height, canvas.height)];
+  overlays = new Frames((index) => `/api/clips/${opened.id}/overlays/${index}.png`, count, shown, tint);
   canvas.parentElement.style.setProperty("--shape", width / height);
   cursor = [width / 2, height / 2];
   by("editor-title").textContent = clip.name;
@@ -50,6 +54,7 @@ export async function openEditor({ id }) {
   curve();
   player.start(count, fps);
   warn(clip.prepared);
+  return true;
 }
 
 function warn(about) {
@@ -66,14 +71,15 @@ function curve() {
   warned.stand();
 }
 
-// The mask of a frame as a canvas of its own, white where the person is.
+// The mask of a frame as a canvas that can be painted on: white where the person is, nothing elsewhere.
 function maskOf(index) {
   const known = masks.get(index);
   if (known) return known;
-  const { width, height } = clip.prepared, pictures = maskPictures;
-  const coming = saving.then(() => pictures.get(index)).then((picture) => { // after what is being saved, which may be this one
+  const { width, height } = clip.prepared, { id } = clip;
+  const coming = saving.then(async () => { // after what is being saved, which may be this one
+    const picture = await new Frames((frame) => `/api/clips/${id}/overlays/${frame}.png`, index + 1).get(index);
     const mask = make("canvas", { width, height });
-    mask.getContext("2d", { willReadFrequently: true }).drawImage(picture, 0, 0);
+    mask.getContext("2d").drawImage(picture, 0, 0);
     return mask;
   });
   coming.catch(() => masks.delete(index));
@@ -88,22 +94,25 @@ function keepMask(index, mask) {
   if (masks.size > KEPT) masks.delete(masks.keys().next().value);
 }
 
+// What is laid over a frame: its mask in colour, as it is painted now or else as the server has it.
+const overlayOf = (index) => (masks.has(index) ? masks.get(index).then(tint) : overlays.get(index));
+
 function fetchAhead(index) {
   for (let ahead = 1; ahead <= AHEAD; ahead++) {
     const next = (index + ahead) % player.count;
     frames.get(next).catch(() => {});
-    if (by("show-mask").checked) maskOf(next).catch(() => {});
+    if (by("show-mask").checked) overlayOf(next).catch(() => {});
   }
 }
 
 const draw = latest(async () => {
   const index = player.frame, opened = clip;
-  const shown = await attempt(() => Promise.all([frames.get(index), by("show-mask").checked ? maskOf(index) : null]));
+  const shown = await attempt(() => Promise.all([frames.get(index), by("show-mask").checked ? overlayOf(index) : null]));
   if (!shown || opened !== clip) return;
-  const [picture, mask] = shown;
+  const [picture, overlay] = shown;
   context.globalAlpha = 1;
   context.drawImage(picture, 0, 0, canvas.width, canvas.height);
-  if (mask) tint(mask);
+  if (overlay) context.drawImage(overlay, 0, 0, canvas.width, canvas.height);
   if (by("show-skeleton").checked) {
     const here = new Set(Object.keys(corrected).filter((joint) => corrected[joint].includes(index)));
     drawSkeleton(context, rows[index].body, zoom, tool === "joints" ? chosen : null, here);
@@ -125,23 +134,15 @@ const draw = latest(async () => {
   if (index === player.frame) fetchAhead(index);
 });
 
-const tints = new WeakMap();
-
-// Colours the person: each mask's tint is made once.
+// The person of a mask in colour, no finer than it is shown.
 function tint(mask) {
-  let tinted = tints.get(mask);
-  if (!tinted) {
-    const width = Math.min(mask.width, canvas.width), height = Math.min(mask.height, canvas.height); // no more than is shown
-    tinted = make("canvas", { width, height });
-    const paint = tinted.getContext("2d", { willReadFrequently: true });
-    paint.drawImage(mask, 0, 0, width, height);
-    const pixels = paint.getImageData(0, 0, width, height);
-    const whole = new Uint32Array(pixels.data.buffer); // a pixel at a time: four bytes of it take longer than a frame has
-    for (let at = 0; at < whole.length; at++) whole[at] = pixels.data[4 * at] > 127 ? TINT : 0;
-    paint.putImageData(pixels, 0, 0);
-    tints.set(mask, tinted);
-  }
-  context.drawImage(tinted, 0, 0, canvas.width, canvas.height);
+  const width = Math.min(mask.width, canvas.width), height = Math.min(mask.height, canvas.height);
+  const tinted = make("canvas", { width, height }), paint = tinted.getContext("2d");
+  paint.drawImage(mask, 0, 0, width, height);
+  paint.globalCompositeOperation = "source-in";
+  paint.fillStyle = TINT;
+  paint.fillRect(0, 0, width, height);
+  return tinted;
 }
 
 // Changes that are done, undone and done again: each knows what was before and what is after.
@@ -170,25 +171,43 @@ function restore(state) {
 function save(state) {
   by("undo").disabled = !done.length;
   by("redo").disabled = !undone.length;
-  const id = clip.id;
-  saving = saving.then(() => attempt(async () => {
-    if (state.rows) {
-      const about = await ask("PATCH", `/api/clips/${id}/keypoints`, { frames: Object.fromEntries(state.rows), corrected: state.corrected });
-      if (about.warnings && clip.id === id) warn(about);
-    }
-    for (const [index, picture] of state.masks ?? []) {
-      const blob = await new Promise((resolve) => picture.toBlob(resolve, "image/png"));
-      await ask("PUT", `/api/clips/${id}/masks/${index}.png`, blob, "image/png");
-    }
-    by("said").dataset.saved = done.length;
-  }));
+  const id = clip.id, known = seen, changes = done.length;
+  unsaved++;
+  saving = saving.then(() => attempt(() => send(state, id, known, changes))).finally(() => { unsaved--; });
   for (const [index, picture] of state.masks ?? []) {
     keepMask(index, Promise.resolve(copyOf(picture)));
-    maskPictures.forget(index);
+    overlays.forget(index);
   }
   curve();
   draw();
 }
+
+// A change that is refused, because somebody else made another or the disk is full, goes from the page too, with those after it.
+async function send(state, id, known, changes) {
+  if (known.refused) return;
+  try {
+    if (state.rows) {
+      const about = await insist("PATCH", `/api/clips/${id}/keypoints`, { frames: Object.fromEntries(state.rows), corrected: state.corrected, version: known.version });
+      known.version = about.version;
+      if (about.warnings && clip.id === id) warn(about);
+    }
+    for (const [index, picture] of state.masks ?? []) {
+      const blob = await new Promise((resolve) => onBlack(picture).toBlob(resolve, "image/png"));
+      known.masks[index] = (await insist("PUT", `/api/clips/${id}/masks/${index}.png?version=${known.masks[index]}`, blob, "image/png")).version;
+    }
+    by("said").dataset.saved = changes;
+  } catch (error) {
+    known.refused = true;
+    if (seen === known) {
+      const frame = player.frame;
+      await openEditor(id);
+      player.go(frame);
+    }
+    throw error;
+  }
+}
+
+addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
 
 function list(indices) {
   const sorted = [...indices].sort((one, other) => one - other);
@@ -254,6 +273,14 @@ function copyOf(picture) {
   return copy;
 }
 
+// A mask as it is kept: black where nobody is.
+function onBlack(mask) {
+  const whole = make("canvas", { width: mask.width, height: mask.height }), paint = whole.getContext("2d");
+  paint.fillRect(0, 0, mask.width, mask.height);
+  paint.drawImage(mask, 0, 0);
+  return whole;
+}
+
 function stroke(paint, points) {
   paint.strokeStyle = by("erase").checked ? "#000" : "#fff";
   paint.lineWidth = by("brush").value;
@@ -274,7 +301,9 @@ async function paintStroke(points, index) {
   for (let frame = index; frame <= last; frame++) {
     const was = copyOf(await maskOf(frame));
     const now = copyOf(was);
-    stroke(now.getContext("2d"), points);
+    const paint = now.getContext("2d");
+    if (by("erase").checked) paint.globalCompositeOperation = "destination-out";
+    stroke(paint, points);
     before.push([frame, was]);
     after.push([frame, now]);
   }

@@ -1,7 +1,6 @@
 // The queue, and how what is in it goes.
 
-import { attempt, by, button, complain, drawCurve, lasts, make, sure, svg, takes, weigh } from "./dom.js";
-import { openLook } from "./look.js";
+import { attempt, by, button, complain, drawCurve, go, lasts, make, sure, svg, takes, weigh } from "./dom.js";
 import { ask } from "./server.js";
 
 const OVER = ["done", "failed", "cancelled"];
@@ -35,7 +34,7 @@ function draw(job, before) {
   }
   const actions = make("div", { className: "row" });
   const move = (text, to) => actions.append(button(text, () => attempt(() => ask("POST", `/api/jobs/${job.id}/${to}`))));
-  if (job.state === "done" && job.kind !== "tune") actions.append(button("Look", () => attempt(() => openLook(job, jobs)), "primary"));
+  if (job.state === "done" && job.kind !== "tune") actions.append(button("Look", () => go("look", job.id), "primary"));
   if (["queued", "running"].includes(job.state)) move("Pause", "pause");
   if (job.refused) move("Begin all the same", "insist");
   else if (["paused", "failed", "cancelled"].includes(job.state)) move("Go on", "resume");

@@ -1,6 +1,6 @@
 // Edits looked at side by side, in step, and compared.
 
-import { attempt, by, drawCurve, fill, latest, make, Player, show } from "./dom.js";
+import { attempt, by, drawCurve, fill, latest, make, Player } from "./dom.js";
 import { ask, Frames } from "./server.js";
 import { drawSkeleton } from "./skeleton.js";
 import { Warnings } from "./warnings.js";
@@ -18,25 +18,26 @@ function framesOf(job, row) {
   return new Frames((index) => `/api/jobs/${job.id}/frames/${row}/${index}.jpg`, job.frames);
 }
 
-export async function openLook(job, all) {
-  jobs = all;
-  const whole = await ask("GET", `/api/jobs/${job.id}`);
-  const skeletons = await ask("GET", `/api/jobs/${job.id}/keypoints/edited`);
-  looked = { ...whole, skeletons, rows: Object.fromEntries(["source", "reference", "edited"].map((row) => [row, framesOf(job, row)])) };
+// Whether an edit could be opened; an error says why not.
+export async function openLook(id) {
+  const [job, skeletons, library] = await Promise.all([`/api/jobs/${id}`, `/api/jobs/${id}/keypoints/edited`, "/api/library"].map((path) => ask("GET", path)));
+  jobs = library.jobs;
+  looked = { ...job, skeletons, rows: Object.fromEntries(["source", "reference", "edited"].map((row) => [row, framesOf(job, row)])) };
   by("look-title").textContent = job.name;
   const names = ["source", "reference", "skeleton", "edited"];
   by("rows").replaceChildren(...names.map((name) => make("figure", {}, make("figcaption", {}, name), make("canvas", { id: `row-${name}`, role: "img", ariaLabel: name }))));
-  by("downloads").replaceChildren(...whole.results.map((name) => make("a", { href: `/api/jobs/${job.id}/files/${name}`, download: name }, name)));
-  if (whole.tuned) by("downloads").append(make("a", { href: `/api/jobs/${job.id}/person.zip`, download: "person.zip" }, "person.zip"));
+  by("downloads").replaceChildren(...job.results.map((name) => make("a", { href: `/api/jobs/${job.id}/files/${name}`, download: name }, name)));
+  if (job.tuned) by("downloads").append(make("a", { href: `/api/jobs/${job.id}/person.zip`, download: "person.zip" }, "person.zip"));
+  by("scores").textContent = Object.entries(job.scores ?? {}).map(([part, values]) => `Scores of ${part}: ${Object.entries(values).map(([name, value]) => `${name} ${words(value)}`).join(", ")}`).join(". ");
   const others = jobs.filter((other) => other.state === "done" && other.kind !== "tune" && other.id !== job.id);
   fill(by("against"), [["source", "its source"], ...others.map((other) => [other.id, other.name])]);
   against();
-  drawCurve(by("losses"), whole.losses ?? [], Math.max(...(whole.losses ?? []), 1e-9));
-  by("losses").closest("figure").hidden = !whole.losses?.length;
-  show("look");
+  drawCurve(by("losses"), job.losses ?? [], Math.max(...(job.losses ?? []), 1e-9));
+  by("losses").closest("figure").hidden = !job.losses?.length;
   player.start(skeletons.frames.length, RATE);
-  warned.tell({ warnings: whole.warnings ?? [], concerned: whole.concerned ?? [] });
+  warned.tell({ warnings: job.warnings ?? [], concerned: job.concerned ?? [] });
   for (const part of ["look-line", "look-here", "look-next-warning"]) by(part).toggleAttribute("hidden", !warned.some);
+  return true;
 }
 
 export function closeLook() {
@@ -112,3 +113,12 @@ const drawRows = latest(async () => {
 by("against").onchange = against;
 by("look-next-warning").onclick = () => warned.next();
 by("wipe").oninput = () => { drawRows(); };
+
+// The picture itself is wiped too.
+by("wiped").onpointerdown = by("wiped").onpointermove = (event) => {
+  if (event.type === "pointermove" && !event.buttons) return;
+  const canvas = by("wiped"), box = canvas.getBoundingClientRect();
+  canvas.setPointerCapture(event.pointerId);
+  by("wipe").value = (100 * (event.clientX - box.left)) / box.width;
+  drawRows();
+};

@@ -1,24 +1,39 @@
 // The page: which part of it is shown, the library's clips, and news from the server.
 
-import { askWhich, attempt, by, button, fill, make, show, sure, takes, weigh } from "./dom.js";
+import { askWhich, attempt, by, button, fill, go, make, show, sure, takes, weigh } from "./dom.js";
 import { openEditor, closeEditor, editorKey } from "./editor.js";
 import { alignKey } from "./align.js";
 import { fillChoices } from "./asking.js";
 import { showJobs, showProgress } from "./edits.js";
-import { closeLook, lookKey } from "./look.js";
+import { closeLook, lookKey, openLook } from "./look.js";
 import { ask, listen } from "./server.js";
 import { bring } from "./bringing.js";
 
 const STATES = { incomplete: "not all of it has come", queued: "waits", running: "is being worked on", known: "choose its frames", paused: "paused", cancelled: "cancelled", failed: "failed", ready: "ready" };
 
-function toView(view) {
+for (const each of document.querySelectorAll("[data-view]")) each.onclick = () => go(each.dataset.view);
+by("close-editor").onclick = () => go("clips");
+by("close-look").onclick = () => go("edits");
+
+// Where somebody is stands in the address: a reload stays there, and the browser's back and on lead through what was seen.
+const OPENS = { editor: openEditor, look: openLook };
+let arrivals = 0;
+
+async function arrive() {
+  const arrival = ++arrivals;
+  const [view, id] = location.hash.slice(1).split("/");
   closeEditor();
   closeLook();
-  show(view);
+  by("sure").close();
+  if (!OPENS[view] || !id) return show(view === "edits" ? "edits" : "clips");
+  const opened = await attempt(() => OPENS[view](id));
+  if (arrival !== arrivals) return;
+  if (opened) return show(view);
+  history.replaceState(null, "", view === "look" ? "#edits" : "#clips"); // it is there no more
+  arrive();
 }
-for (const each of document.querySelectorAll("[data-view]")) each.onclick = () => toView(each.dataset.view);
-by("close-editor").onclick = () => { closeEditor(); show("clips"); };
-by("close-look").onclick = () => { closeLook(); show("edits"); };
+addEventListener("popstate", arrive);
+arrive();
 
 const drawn = new Map();
 
@@ -58,7 +73,8 @@ function draw(clip) {
   if (clip.state === "incomplete") tile.append(make("p", {}, `${weigh(clip.received)} of ${weigh(clip.size)} have come. If nobody sends it any more, give the same file again: it goes on from there.`));
   if (clip.state === "running" || clip.state === "queued") tile.append(make("progress", { id: `progress-${clip.job}`, ariaLabel: `progress of ${clip.name}` }));
   const actions = make("div", { className: "row" });
-  if (clip.prepared) actions.append(button("See and correct", () => attempt(() => edit(clip)), "primary"));
+  if (clip.prepared) actions.append(button("See and correct", () => go("editor", clip.id), "primary"));
+  if (clip.facts && ["running", "queued"].includes(clip.state)) actions.append(button("Cancel", () => attempt(() => ask("POST", `/api/jobs/${clip.job}/cancel`))));
   actions.append(button("Change", () => change(clip, tile)), button("Delete", () => remove(clip), "danger"));
   if (clip.facts && !["running", "queued"].includes(clip.state)) tile.append(choose(clip));
   tile.append(actions);
@@ -167,12 +183,6 @@ function crowd(clip, person) {
   return make("div", { className: "people" }, make("img", { src: `/api/clips/${clip.id}/people.jpg?${clip.job}`, alt: "" }), ...boxes);
 }
 
-async function edit(clip) {
-  await openEditor(clip);
-  show("editor");
-  by("canvas").focus();
-}
-
 async function remove(clip) {
   await attempt(async () => {
     const { disk } = await ask("GET", `/api/clips/${clip.id}`);
@@ -197,7 +207,7 @@ async function take(files, there) {
   const names = files.length === 1 ? files[0].name : `${files.length} files`;
   const role = there ? by("role").value : await askWhich(`What is ${names} for?`, ROLES);
   if (role === "none") return;
-  toView("clips");
+  go("clips");
   bring(files, role);
 }
 
@@ -264,4 +274,7 @@ listen(() => {
   if (waiting) return;
   waiting = true;
   setTimeout(() => { waiting = false; refresh(); }, 100);
-}, hear, (lost) => { by("lost").hidden = !lost; });
+}, hear, (lost) => {
+  by("lost").hidden = !lost;
+  by("lost").textContent = lost;
+});

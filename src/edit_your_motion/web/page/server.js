@@ -14,8 +14,20 @@ export async function ask(method, path, body, type = "application/json") {
   }
   const content = await response.json().catch(() => null); // what stands between may answer in its own way
   if (!content) throw new Error(`Something between this page and the server answered in its place (${response.status}). Try again in a while.`);
-  if (!response.ok) throw new Error(content.error);
+  if (!response.ok) throw Object.assign(new Error(content.error), { refused: response.status });
   return content;
+}
+
+// Asks until the server answers: what somebody did is not lost while it does not.
+export async function insist(...asked) {
+  for (;;) {
+    try {
+      return await ask(...asked);
+    } catch (error) {
+      if (error.refused) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 2000));
+    }
+  }
 }
 
 const PART = 1 << 22;
@@ -27,7 +39,7 @@ async function announce(file, role) {
   const known = localStorage.getItem(begun(file, role));
   const clip = known && (await ask("GET", `/api/clips/${known}`).catch(() => null));
   if (clip && !clip.complete && clip.size === file.size) return clip;
-  const made = await ask("POST", "/api/clips", { name: file.name.slice(-200), role, size: file.size });
+  const made = await ask("POST", "/api/clips", { name: [...file.name].slice(-200).join(""), role, size: file.size });
   localStorage.setItem(begun(file, role), made.id);
   return made;
 }
@@ -69,10 +81,12 @@ export function listen(onChange, onProgress, onLost) {
     events = new EventSource("/api/events");
     events.addEventListener("changed", onChange);
     events.addEventListener("progress", (event) => onProgress(JSON.parse(event.data)));
-    events.onopen = () => onLost(false);
+    events.onopen = () => onLost("");
     events.onerror = () => {
-      onLost(true);
-      if (events.readyState === EventSource.CLOSED) timer = setTimeout(open, AGAIN); // it was refused: a browser does not ask again
+      onLost("The server does not answer; trying again.");
+      if (events.readyState !== EventSource.CLOSED) return;
+      timer = setTimeout(open, AGAIN); // it was refused: a browser does not ask again, nor say why
+      ask("GET", "/api/library").catch((error) => onLost(error.message));
     };
   };
   document.addEventListener("visibilitychange", open);
@@ -82,17 +96,19 @@ export function listen(onChange, onProgress, onLost) {
 const missing = (index) => `Frame ${index + 1} did not come. Is the server running, and the clip still there? Go to another frame and back to try again.`;
 let asked = 0;
 
-const MOST_SHRUNK = 96;
+const MOST_KEPT = 96;
 
-// Pictures of a clip's frames by number, kept as they come; those that are given a size are brought to it once, off the
-// thread that draws, and the last of them are kept. A page keeps pictures by their address and does not ask whether
-// they have changed, so that each time they are asked for they have an address of their own.
+// Pictures of a clip's frames by number, kept as they come. Those that are given a size are brought to it once, off the thread
+// that draws, and `finish`ed: the last of them are kept, and of all what has come, which is small. A page keeps pictures by their
+// address and does not ask whether they have changed, so that each time they are asked for they have an address of their own.
 export class Frames {
-  constructor(address, count, size) {
+  constructor(address, count, size, finish = (picture) => picture) {
     this.address = address;
     this.pictures = new Array(count);
+    this.came = new Array(count);
     this.size = size;
-    this.shrunk = [];
+    this.finish = finish;
+    this.kept = [];
   }
 
   get(index) {
@@ -101,13 +117,18 @@ export class Frames {
   }
 
   async shrink(index) {
+    const [resizeWidth, resizeHeight] = this.size;
+    this.came[index] ??= await this.fetch(index);
+    const picture = this.finish(await createImageBitmap(this.came[index], { resizeWidth, resizeHeight, resizeQuality: "low" }));
+    this.kept.push(index);
+    if (this.kept.length > MOST_KEPT) this.pictures[this.kept.shift()] = undefined;
+    return picture;
+  }
+
+  async fetch(index) {
     const response = await fetch(`${this.address(index)}?${++asked}`);
     if (!response.ok) throw new Error(missing(index));
-    const [resizeWidth, resizeHeight] = this.size;
-    const picture = await createImageBitmap(await response.blob(), { resizeWidth, resizeHeight, resizeQuality: "medium" });
-    this.shrunk.push(index);
-    if (this.shrunk.length > MOST_SHRUNK) this.forget(this.shrunk.shift());
-    return picture;
+    return response.blob();
   }
 
   async load(index) {
@@ -123,6 +144,6 @@ export class Frames {
   }
 
   forget(index) {
-    this.pictures[index] = undefined;
+    this.pictures[index] = this.came[index] = undefined;
   }
 }
