@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -380,6 +381,40 @@ def test_short_gaps_are_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     filled = prepare_source(files.video, SQUARE, ClipConfig(frames=16), PeopleConfig(), SILENT)
     assert filled.masks.any(axis=(1, 2)).all()
     assert (filled.masks & clip.masks).sum() / (filled.masks | clip.masks).sum() > 0.9
+
+
+class Standing:
+    """A finder that sees the same person in every frame."""
+
+    name = "standing"
+
+    def detect(self, frames: np.ndarray, *, on_frame: OnFrame | None = None) -> list[list[PersonDetection]]:
+        clip, (height, width) = film(1), frames.shape[1:3]
+        body = clip.keypoints.mapped(np.array([width / 64, height / 64]), np.zeros(2), height, width).body[0]
+        mask = np.asarray(Image.fromarray(clip.masks[0]).resize((width, height)))
+        box = np.array([*body[:, :2].min(axis=0), *body[:, :2].max(axis=0)], np.float32)
+        return [[PersonDetection(box, 0.9, body, mask=mask.copy())] for _ in frames]
+
+
+def test_a_long_clip_is_held_about_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a further frame takes: itself before its sides are cut off, and its masks; no copies beside these."""
+    monkeypatch.setattr(preparation, "open_backend", lambda people: Standing())
+    height, width, picture = 128, 228, np.random.default_rng(0).integers(0, 255, (1, 128, 228, 3), dtype=np.uint8)
+
+    def measure(frames: int) -> int:
+        clip = Video(np.broadcast_to(picture, (frames, height, width, 3)), Fraction(24))
+        tracemalloc.start()
+        try:
+            prepared = prepare_source(clip, Canvas(height, height), ClipConfig(frames=frames), PeopleConfig(), SILENT)
+            assert prepared.video.frames.shape == (frames, height, height, 3)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    measure(8)
+    further = (measure(72) - measure(24)) / 48
+    whole, cut, mask, points = 3 * height * width, 3 * height**2, height**2, 16_000
+    assert further < whole + cut + mask + points
 
 
 def test_what_is_wrong_with_a_clip_is_kept_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -30,7 +30,10 @@ def fit_keypoints(keypoints: Keypoints, fit: Fit) -> Keypoints:
 
 def fit_masks(masks: Bool[np.ndarray, "f h w"], fit: Fit) -> Bool[np.ndarray, "f fit_h fit_w"]:
     """Masks of whole frames, brought to the size of `fit` as `fit_frame` brings their frames."""
-    return np.stack([fit_frame(mask.astype(np.uint8) * 255, fit) >= 128 for mask in masks])
+    fitted = np.empty((len(masks), fit.height, fit.width), bool)
+    for place, mask in zip(fitted, masks, strict=True):
+        place[...] = fit_frame(mask.astype(np.uint8) * 255, fit) >= 128
+    return fitted
 
 
 def resize_mask(mask: Bool[np.ndarray, "h w"], height: int, width: int) -> Bool[np.ndarray, "h2 w2"]:

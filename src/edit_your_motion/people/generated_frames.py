@@ -12,7 +12,7 @@ from edit_your_motion.people.preparation import DETECTION_SIDE, open_backend
 from edit_your_motion.people.tracking.appearance import add_looks
 from edit_your_motion.people.tracking.tracker import Track, follow_person
 from edit_your_motion.runtime.progress import Progress
-from edit_your_motion.video import Fit, fit_frame
+from edit_your_motion.video import Fit, fit_frames
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def find_person(
     """The person in generated frames, on their canvas; None, with a warning, if nobody can be made out."""
     height, width = frames.shape[1:3]
     zoom = max(1, -(-DETECTION_SIDE // min(height, width)))
-    large = np.stack([fit_frame(frame, Fit(height * zoom, width * zoom)) for frame in frames])
+    large = fit_frames(frames, Fit(height * zoom, width * zoom))
     with progress.phase(phase, len(frames)) as advance:
         detections = backend.detect(large, on_frame=lambda done, total: advance())
     try:

@@ -31,10 +31,9 @@ from edit_your_motion.people.clip_warnings import (
 )
 from edit_your_motion.people.cropping import crop_around, on_whole_pixels, touches_cut, uncut
 from edit_your_motion.people.finders.backends import load_backend
-from edit_your_motion.people.finders.contract import PeopleBackend
+from edit_your_motion.people.finders.contract import PeopleBackend, PersonDetection
 from edit_your_motion.people.footage import (
     Footage,
-    Sight,
     Source,
     find_footage,
     look_through,
@@ -65,7 +64,7 @@ from edit_your_motion.video import (
     Selection,
     Video,
     VideoInfo,
-    fit_frame,
+    fit_frames,
     parse_size,
     probe,
     read_video,
@@ -504,14 +503,16 @@ def _find_person(sought: _Sought, people: PeopleConfig, progress: Progress, phas
     backend = open_backend(people) if seeks else None
     sight = look_through(footage, passage, whole, backend, sought.large, people, progress, phase)
     if seeks:
-        followed = _follow(sight, passage, sought)
+        followed = _follow(sight.detections, passage, sought)
         steadied = _steady(followed.keypoints, passage, people)
         track = followed.take(passage.rows)
+        del followed
         found, warnings = float(track.found.mean()), (*warnings, *track.warnings)
     fit = _aim(sought, keypoints, masks, track) if sought.aims else placement.fit
     fit = on_whole_pixels(whole.height, whole.width, fit)
     place = replace(placement, fit=fit)
-    small = replace(footage.empty, frames=np.stack([fit_frame(frame, fit) for frame in sight.frames]))
+    found_together, kept = None, sight.frames
+    del sight  # with the masks of everybody: what lies beside the canvas is held no longer than it is of use
     if keypoints is not None:
         keypoints = place.place_keypoints(keypoints, str(sought.keypoints))
     if masks is not None:
@@ -523,15 +524,17 @@ def _find_person(sought: _Sought, people: PeopleConfig, progress: Progress, phas
         if masks is None:
             masks = fit_masks(track.masks, fit)
             seen = np.asarray(masks.any(axis=(1, 2)))
-            if people.fill_gaps and seen.any():
-                fillable = find_fillable(seen, small.fps)
+            if people.fill_gaps and seen.any() and not seen.all():
+                fillable = find_fillable(seen, footage.empty.fps)
                 masks = fill_mask_gaps(masks) & (seen | fillable)[:, None, None]
+        found_together = track.gathering
+        del track
+    small = replace(footage.empty, frames=fit_frames(kept, fit))
     assert keypoints is not None
     if masks is None:
         masks = np.zeros(small.frames.shape[:3], bool)
     elif sought.keypoints is not None or sought.masks is not None:
         warnings = (*warnings, *compare(keypoints, masks))
-    found_together = None if track is None else track.gathering
     return PreparedClip(
         small, raise_parents(keypoints), masks, found, raw_jitter, tuple(warnings), fit.place, gathering=found_together
     )
@@ -595,13 +598,13 @@ def open_backend(people: PeopleConfig) -> PeopleBackend:
     return load_backend(people.backend)
 
 
-def _follow(sight: Sight, passage: Passage, sought: _Sought) -> Track:
+def _follow(detections: list[list[PersonDetection]], passage: Passage, sought: _Sought) -> Track:
     """The person through the frames of a passage; masks in the clip's own frames alone."""
     kept = np.isin(np.arange(len(passage)), passage.rows)
     max_gap = round(MAX_GAP * len(passage) / len(sought.footage))
     height, width = sought.large.height, sought.large.width
     try:
-        return follow_person(sight.detections, height, width, person=sought.person, max_gap=max_gap, kept=kept)
+        return follow_person(detections, height, width, person=sought.person, max_gap=max_gap, kept=kept)
     except PersonError as error:
         raise PersonError(f"{sought.footage.empty.source or 'frames'}: {error}") from error
 

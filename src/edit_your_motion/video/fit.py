@@ -93,6 +93,16 @@ def fit_frame(frame: UInt8[np.ndarray, "h w *c"], fit: Fit) -> UInt8[np.ndarray,
     return canvas
 
 
+def fit_frames(frames: UInt8[np.ndarray, "f h w *c"], fit: Fit) -> UInt8[np.ndarray, "f fit_h fit_w *c"]:
+    """All frames as `fit_frame` has them, in one piece that is held once; such as are of that size as they are."""
+    if frames.shape[1:3] == (fit.height, fit.width):
+        return frames
+    fitted = np.empty((len(frames), fit.height, fit.width, *frames.shape[3:]), np.uint8)
+    for place, frame in zip(fitted, frames, strict=True):
+        place[...] = fit_frame(frame, fit)
+    return fitted
+
+
 def parse_size(text: str, native: tuple[int, int], multiple: int, area: int) -> tuple[int, int]:
     """Height and width to work at, multiples of `multiple`.
 

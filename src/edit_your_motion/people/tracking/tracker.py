@@ -86,7 +86,8 @@ class Track:
         """The frames with these rising indices; doubt in others goes to the next of them."""
         last = len(frames) - 1
         doubtful = sorted({min(int(np.searchsorted(frames, frame)), last) for frame in self.doubtful})
-        keypoints, masks = self.keypoints.take(frames), self.masks[frames]
+        every = np.array_equal(frames, np.arange(len(self.masks)))  # a copy would be as large again
+        keypoints, masks = self.keypoints.take(frames), self.masks if every else self.masks[frames]
         found, people, together = self.found[frames], self.people[frames], self.gathering
         if together is not None:
             together = replace(together, frame=min(int(np.searchsorted(frames, together.frame)), last))
@@ -178,7 +179,8 @@ def follow_person(
     hands = _stack(path, len(detections), lambda step: step.hands)
     face = _stack(path, len(detections), lambda step: step.face)
     keypoints = Keypoints(body, height, width, hands, face)
-    warnings = _warn(path, everybody, found[kept], masks[kept], kept, person, expected_share)
+    masked = np.asarray(masks.any(axis=(1, 2)))
+    warnings = _warn(path, everybody, found[kept], masked[kept], kept, person, expected_share)
     gathering = _gather(everybody, kept, height, width)
     return Track(keypoints, masks, found, counts, warnings, tuple(sorted(path.doubtful)), gathering)
 
@@ -356,7 +358,7 @@ def _warn(
     path: _Path,
     everybody: list[_Path],
     found: Bool[np.ndarray, "f"],
-    masks: Bool[np.ndarray, "f h w"],
+    masked: Bool[np.ndarray, "f"],
     kept: Bool[np.ndarray, " all"],
     person: int | None,
     expected_share: float,
@@ -378,7 +380,7 @@ def _warn(
             "other frames"
         )
         warnings.append(Concern(confused, close - 1))
-    unmasked = found & ~masks.any(axis=(1, 2))
+    unmasked = found & ~masked
     if unmasked.any():
         without = f"no mask in {unmasked.sum()} of the {found.sum()} frames that show the person"
         warnings.append(Concern(without, np.flatnonzero(unmasked)))
