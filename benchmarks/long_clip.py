@@ -34,7 +34,7 @@ import torch
 from PIL import Image
 
 from edit_your_motion.config import EditConfig, WindowsConfig, parse_config
-from edit_your_motion.diffusion.windows import window_starts
+from edit_your_motion.diffusion.window_grid import window_starts
 from edit_your_motion.edit import apply_motion, tune_person
 from edit_your_motion.metrics.flicker import flicker
 from edit_your_motion.models.backbone import Backbone

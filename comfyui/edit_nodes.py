@@ -13,15 +13,17 @@ from jaxtyping import Bool, UInt8
 from torch import Tensor
 
 from edit_your_motion.config import AnyConfig, ApplyConfig, BaseConfig, PeopleConfig, RuntimeConfig, TuneConfig, merge
-from edit_your_motion.edit import apply_motion, loop_frames, tune_person
+from edit_your_motion.edit import apply_motion, tune_person
 from edit_your_motion.errors import ConfigError, VideoError
 from edit_your_motion.jobs.loss_curves import draw_losses
 from edit_your_motion.jobs.scores import score_frames
 from edit_your_motion.models.backbone import Precision
 from edit_your_motion.people.alignment import AlignmentMethod
 from edit_your_motion.people.generated_frames import open_finder
+from edit_your_motion.people.looping import loop_frames
 from edit_your_motion.people.preparation import PreparedClip, draw_reference, foresee
-from edit_your_motion.person import CONFIG, Person, load_person
+from edit_your_motion.person import Person, load_person
+from edit_your_motion.person_folder import CONFIG
 from edit_your_motion.presets import Choice, PresetName, choose_settings
 from edit_your_motion.sampling.latent_preview import LatentPreview
 from edit_your_motion.storage.parsing import parse_yaml

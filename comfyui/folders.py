@@ -9,7 +9,7 @@ import folder_paths
 from edit_your_motion.config import OPENPOSE_CONTROLNET, STABLE_DIFFUSION
 from edit_your_motion.errors import CheckpointError, InputError
 from edit_your_motion.models.shipped import SMALL
-from edit_your_motion.person import is_person
+from edit_your_motion.person_folder import is_person
 from edit_your_motion.storage.names import is_reserved
 
 FOLDER = "edit_your_motion"

@@ -10,13 +10,13 @@ from comfy_api.v0_0_2 import io
 
 from edit_your_motion.compositing.clean_plate import make_plate
 from edit_your_motion.config import AlignmentConfig, ClipConfig, PeopleConfig, VideoConfig
-from edit_your_motion.edit import loop_frames
 from edit_your_motion.people.alignment import AlignmentMethod, Place, align_as
 from edit_your_motion.people.formats.openpose import list_openpose
 from edit_your_motion.people.formats.pose_documents import read_document
 from edit_your_motion.people.formats.pose_files import take_person
 from edit_your_motion.people.keypoint_edits import hide_joints, move_joints, parse_frames, parse_joints, swap_sides
 from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.looping import loop_frames
 from edit_your_motion.people.preparation import (
     choose_canvas,
     draw_reference,

@@ -13,7 +13,8 @@ from edit_your_motion.diffusion.ddim import signal_levels
 from edit_your_motion.edit import apply_motion, tune_person
 from edit_your_motion.errors import CheckpointError
 from edit_your_motion.models.backbone import Backbone
-from edit_your_motion.person import DECODER, Person, load_person
+from edit_your_motion.person import Person, load_person
+from edit_your_motion.person_folder import DECODER
 from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.sampling.fresh_noise import FreshPerson
 from edit_your_motion.sampling.kept_background import people_cells

@@ -24,7 +24,7 @@ from edit_your_motion.cli import main
 from edit_your_motion.errors import ConfigError, DiskFullError, InputError, ModelFileError
 from edit_your_motion.executors.contract import Outcome
 from edit_your_motion.executors.in_process import InProcess
-from edit_your_motion.person import is_person, read_preset
+from edit_your_motion.person_folder import is_person, read_preset
 from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.storage.machines import name_machine
 from edit_your_motion.storage.stores import LocalStore, RemoteStore, open_store

@@ -22,7 +22,7 @@ import torch
 from comfyui_workflows import Server, as_prompt, change, read_workflow
 from edit_your_motion.cli.editing import DEMO_CLIPS
 from edit_your_motion.person import load_person
-from edit_your_motion.tuning.checkpoints import load_metadata
+from edit_your_motion.storage.tensor_headers import load_metadata
 from edit_your_motion.video import read_video
 from test_comfyui import extension, nodes, stand_in  # noqa: F401  (fixtures)
 

@@ -24,7 +24,6 @@ from edit_your_motion.cli import main
 from edit_your_motion.datasets.catalogue import open_dataset
 from edit_your_motion.datasets.clip import Clip
 from edit_your_motion.datasets.config import CasesConfig
-from edit_your_motion.edit import loop_frames
 from edit_your_motion.errors import ConfigError, InputError, ModelFileError, VideoError
 from edit_your_motion.metrics import (
     METRICS,
@@ -43,6 +42,7 @@ from edit_your_motion.metrics import (
 )
 from edit_your_motion.people.formats.keypoints_file import save_keypoints
 from edit_your_motion.people.generated_frames import find_person
+from edit_your_motion.people.looping import loop_frames
 from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.video import Fit, fit_frame, write_video
 from synthetic_clip import film

@@ -19,15 +19,16 @@ import torch
 from safetensors import SafetensorError
 
 from edit_your_motion.errors import DiskFullError, InputError
-from edit_your_motion.jobs.output_folder import write_picture
 from edit_your_motion.models.tiny import make_base
 from edit_your_motion.people.formats.keypoints_file import save_keypoints
 from edit_your_motion.people.preparation import save_masks
+from edit_your_motion.people.preview import write_picture
 from edit_your_motion.pretrain.samples import write_sheet
 from edit_your_motion.storage import files
 from edit_your_motion.storage.files import explain_failure, write_text, written_whole
 from edit_your_motion.storage.locking import held
-from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors, save_tensors
+from edit_your_motion.storage.tensor_headers import load_metadata
+from edit_your_motion.tuning.checkpoints import load_tensors, save_tensors
 from edit_your_motion.video import write_video
 from synthetic_clip import film
 

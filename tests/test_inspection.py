@@ -12,7 +12,8 @@ from edit_your_motion.config import AlignmentConfig, EditConfig, PrepareConfig, 
 from edit_your_motion.errors import PersonError
 from edit_your_motion.jobs import session
 from edit_your_motion.jobs.inspection import require_hope, take_prepared
-from edit_your_motion.jobs.session import run_edit, run_prepare
+from edit_your_motion.jobs.preparing import run_prepare
+from edit_your_motion.jobs.session import run_edit
 from edit_your_motion.people.clip_warnings import frames_of
 from edit_your_motion.people.formats.keypoints_file import load_keypoints, save_keypoints
 from edit_your_motion.people.preparation import Canvas, load_prepared, prepare_reference, prepare_source

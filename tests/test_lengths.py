@@ -21,12 +21,13 @@ from edit_your_motion.config import (
     load_config,
     parse_config,
 )
-from edit_your_motion.edit import follow_source, loop_frames
 from edit_your_motion.errors import ConfigError, PersonError, VideoError
 from edit_your_motion.jobs import costs
 from edit_your_motion.jobs.early_checks import check_clip
 from edit_your_motion.jobs.estimate import foresee_finding, foresee_job, is_short, plan_edit, require_patience
-from edit_your_motion.jobs.session import run_edit, run_prepare
+from edit_your_motion.jobs.preparing import run_prepare
+from edit_your_motion.jobs.session import run_edit
+from edit_your_motion.people.looping import follow_source, loop_frames
 from edit_your_motion.people.preparation import PreparedClip
 from edit_your_motion.people.skeleton import DRAWN
 from edit_your_motion.presets import make_config

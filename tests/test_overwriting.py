@@ -10,7 +10,8 @@ from PIL import Image
 from edit_your_motion.cli import main
 from edit_your_motion.config import ApplyConfig, EditConfig, PrepareConfig, parse_config
 from edit_your_motion.errors import CheckpointError, ConfigError, FolderInUseError, InputError
-from edit_your_motion.jobs.session import run_apply, run_edit, run_prepare
+from edit_your_motion.jobs.preparing import run_prepare
+from edit_your_motion.jobs.session import run_apply, run_edit
 from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.storage.locking import held
 from edit_your_motion.study.collection import Origins, collect_study

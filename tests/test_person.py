@@ -17,9 +17,11 @@ from edit_your_motion.edit import Edit, apply_motion, tune_person
 from edit_your_motion.errors import CheckpointError, DiskFullError, EditYourMotionError, InputError
 from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.models.tiny import make_base, make_controlnet
-from edit_your_motion.person import CONFIG, LATENTS, PARAMETERS, SOURCE, Person, is_person, load_person
+from edit_your_motion.person import Person, load_person
+from edit_your_motion.person_folder import CONFIG, LATENTS, PARAMETERS, SOURCE, is_person
 from edit_your_motion.runtime.progress import SilentProgress
-from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors, save_tensors
+from edit_your_motion.storage.tensor_headers import load_metadata
+from edit_your_motion.tuning.checkpoints import load_tensors, save_tensors
 from edit_your_motion.tuning.loop import tuned_parameters
 from synthetic_clip import film, short_tune, write_clip
 

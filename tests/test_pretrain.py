@@ -47,7 +47,8 @@ from edit_your_motion.pretrain.vae import VaeTraining, build_vae, decode, distan
 from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.runtime.random import Draws
 from edit_your_motion.storage.locking import held
-from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors
+from edit_your_motion.storage.tensor_headers import load_metadata
+from edit_your_motion.tuning.checkpoints import load_tensors
 
 pytest.importorskip("numba")
 

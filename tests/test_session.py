@@ -39,7 +39,8 @@ from edit_your_motion.errors import (
     VideoError,
 )
 from edit_your_motion.jobs import session
-from edit_your_motion.jobs.session import EditResult, run_apply, run_edit, run_prepare, run_tune
+from edit_your_motion.jobs.preparing import run_prepare
+from edit_your_motion.jobs.session import EditResult, run_apply, run_edit, run_tune
 from edit_your_motion.people.formats.keypoints_file import save_keypoints
 from edit_your_motion.person import Person, load_person
 from edit_your_motion.presets import choose_settings, load_preset
@@ -540,8 +541,9 @@ def test_what_changed_is_said(config: EditConfig, copied: Path, tunes_never: Non
 
 
 def test_a_person_who_does_not_say_what_they_were_tuned_on(config: EditConfig, copied: Path, tunes_never: None) -> None:
-    from edit_your_motion.person import PARAMETERS
-    from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors, save_tensors
+    from edit_your_motion.person_folder import PARAMETERS
+    from edit_your_motion.storage.tensor_headers import load_metadata
+    from edit_your_motion.tuning.checkpoints import load_tensors, save_tensors
 
     path = copied / "person" / PARAMETERS
     metadata = load_metadata(path)

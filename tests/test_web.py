@@ -24,7 +24,7 @@ from edit_your_motion.people.preparation import load_prepared, prepare_reference
 from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.web.access import is_loopback, load_token
 from edit_your_motion.web.corrections import read_rows, write_rows
-from edit_your_motion.web.edits import copy_clip, inputs_of, resolve
+from edit_your_motion.web.job_files import copy_clip, inputs_of, resolve
 from edit_your_motion.web.library import MOST_ATTEMPTS, Library, Quota
 from edit_your_motion.web.preparing import PREPARED, prepare_clip
 from edit_your_motion.web.worker import Reporter

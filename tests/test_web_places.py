@@ -12,7 +12,7 @@ from accessible import barriers
 from browsing import PHONE, Browse, Visit, playwright
 from edit_your_motion.people.keypoints import BODY_JOINTS
 from edit_your_motion.people.preparation import load_prepared
-from edit_your_motion.web.edits import copy_clip
+from edit_your_motion.web.job_files import copy_clip
 from synthetic_clip import film
 from web_site import WebSite, add_prepared, serving_web
 

@@ -14,10 +14,11 @@ from PIL import Image
 
 from edit_your_motion.config import EditConfig, flatten, load_config
 from edit_your_motion.people.preparation import save_prepared
-from edit_your_motion.person import read_preset
+from edit_your_motion.person_folder import read_preset
 from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.web.disk import Taken, measure
-from edit_your_motion.web.edits import resolve, run_job
+from edit_your_motion.web.edits import run_job
+from edit_your_motion.web.job_files import resolve
 from edit_your_motion.web.job_runner import LOG
 from edit_your_motion.web.library import Library
 from edit_your_motion.web.messages import FIELDS, FLAG, PHRASES, say, settings_in

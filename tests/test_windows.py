@@ -13,7 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from edit_your_motion.config import WindowsConfig
 from edit_your_motion.diffusion.ddim import Predict, guide, invert, sample
-from edit_your_motion.diffusion.windows import blend_weights, check_windows, cover, offset_at, window_starts
+from edit_your_motion.diffusion.window_grid import check_windows, offset_at, window_starts
+from edit_your_motion.diffusion.windows import blend_weights, cover
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.tuning.clip import TuningClip
 from edit_your_motion.tuning.loop import Tuning, tune

@@ -25,7 +25,8 @@ from edit_your_motion.config import EditConfig, PrepareConfig, load_config, pars
 from edit_your_motion.errors import InputError, ModelFileError
 from edit_your_motion.executors.in_process import InProcess
 from edit_your_motion.jobs.overwriting import RECORD as WRITTEN
-from edit_your_motion.jobs.session import run_apply, run_edit, run_prepare, run_tune
+from edit_your_motion.jobs.preparing import run_prepare
+from edit_your_motion.jobs.session import run_apply, run_edit, run_tune
 from edit_your_motion.models.tiny import make_base, make_controlnet
 from edit_your_motion.people import generated_frames, preparation
 from edit_your_motion.pretrain import pretrain

@@ -1,23 +1,22 @@
 """The method on one screen: tune on the source, invert it, sample it with the reference's skeletons."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from edit_your_motion.compositing.colour_match import match_colours
 from edit_your_motion.compositing.matte import composite, make_matte
 from edit_your_motion.config import ApplyConfig, TuneConfig, WindowsConfig
 from edit_your_motion.diffusion.ddim import OnStep, Predict, Rescale, guide, invert, rescaling, sample, signal_levels
-from edit_your_motion.diffusion.windows import check_windows, cover
+from edit_your_motion.diffusion.window_grid import check_windows
+from edit_your_motion.diffusion.windows import cover
 from edit_your_motion.errors import CheckpointError
 from edit_your_motion.models.backbone import Backbone, explain_memory
 from edit_your_motion.nn.conditions import Conditions
@@ -26,6 +25,7 @@ from edit_your_motion.people.alignment import align_as
 from edit_your_motion.people.body_parts import measure_colours
 from edit_your_motion.people.generated_frames import find_masks
 from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.looping import follow_source
 from edit_your_motion.people.preparation import PreparedClip
 from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.person import FIRST_CONVOLUTION, Person, describe_source
@@ -282,30 +282,6 @@ def _lay_over_place(
     if background == "source":
         return keep_background(frames, source.video.frames, source.masks, source.keypoints, aligned, found)
     return frames
-
-
-def follow_source(source: PreparedClip, frames: int, fps: Fraction) -> Int[np.ndarray, " f"]:
-    """Which frame of the source goes with each of an edit, so that its place moves at its true speed.
-
-    Args:
-        source: the person's clip.
-        frames: of the edit.
-        fps: at which the edit plays, frames/s.
-    """
-    return loop_frames(len(source), frames, source.video.fps / fps)
-
-
-def loop_frames(available: int, wanted: int, pace: Fraction = Fraction(1)) -> Int[np.ndarray, " f"]:
-    """Indices of `wanted` frames out of `available`, to and fro (0 1 2 1 0 1 …), so that none jumps.
-
-    Args:
-        available: how many there are.
-        wanted: how many are to be shown.
-        pace: how many of the former pass for each of the latter.
-    """
-    there_and_back = np.concatenate([np.arange(available), np.arange(available - 2, 0, -1)])
-    passed = [math.floor(index * pace + Fraction(1, 2)) for index in range(wanted)]
-    return there_and_back[np.array(passed, int) % len(there_and_back)]
 
 
 def _find_people(

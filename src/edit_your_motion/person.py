@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -13,27 +14,27 @@ from torch import Tensor
 
 from edit_your_motion import __version__
 from edit_your_motion.config import TuneConfig, dump_config, load_config, parse_config
-from edit_your_motion.errors import CheckpointError, ConfigError, InputError, counted
+from edit_your_motion.errors import CheckpointError, ConfigError, counted
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.people.appearance_words import complete_prompt, name_looks
 from edit_your_motion.people.preparation import PreparedClip, load_prepared, save_prepared
-from edit_your_motion.storage.files import name_beside, written_whole
+from edit_your_motion.person_folder import (
+    CARD,
+    CONFIG,
+    DECODER,
+    LATENTS,
+    PARAMETERS,
+    SOURCE,
+    check_place,
+)
+from edit_your_motion.storage.files import written_whole
 from edit_your_motion.storage.parsing import parse_json
-from edit_your_motion.tuning.checkpoints import load_metadata, load_tensors, save_tensors
+from edit_your_motion.storage.tensor_headers import load_metadata
+from edit_your_motion.tuning.checkpoints import load_tensors, save_tensors
 from edit_your_motion.tuning.early_stopping import StageEnd
 from edit_your_motion.tuning.loop import tuned_parameters
 
 logger = logging.getLogger(__name__)
-
-CONFIG, PARAMETERS, DECODER, LATENTS, SOURCE, CARD = (
-    "config.yaml",
-    "tuned.safetensors",
-    "decoder.safetensors",
-    "latents.safetensors",
-    "source",
-    "README.md",
-)
-
 
 FIRST_CONVOLUTION = "first convolution of the U-Net"
 """The one part of a base that persons of the first format are told apart by."""
@@ -126,6 +127,14 @@ class Person:
             if add is not None:
                 add(part)
 
+    def record(self) -> dict[str, Any]:
+        """How they were tuned, as ``run.json`` says it."""
+        return {
+            "prompt": self.prompt,
+            "losses": self.losses,
+            "stages": [stage.model_dump(mode="json") for stage in self.stages],
+        }
+
     def _card(self) -> str:
         """A model card."""
         stages = "\n".join(
@@ -167,42 +176,6 @@ def describe_source(config: TuneConfig, source: PreparedClip) -> str | None:
     prompt = complete_prompt(config.prompt, name_looks(source.video.frames, source.keypoints, source.masks))
     logger.info("the prompt: %s", prompt)
     return prompt
-
-
-def unfinished_beside(folder: Path) -> Path:
-    """Where the state of a person's tuning is kept until the person is in its folder."""
-    return name_beside(folder, f"{folder.name}.unfinished")
-
-
-def is_person(folder: Path) -> bool:
-    """Whether the folder looks like one that `Person.save` wrote."""
-    return (folder / PARAMETERS).is_file()
-
-
-def read_base(folder: Path) -> str | None:
-    """The base that a person was tuned on, by its name; None where that cannot be read, and `load_person` fails."""
-    try:
-        return parse_config(TuneConfig, load_config(folder / CONFIG)).model.base
-    except ConfigError:
-        return None
-
-
-def read_preset(folder: Path) -> str | None:
-    """The preset that a person was tuned under; None where none is known, or the person cannot be read."""
-    try:
-        return load_metadata(folder / PARAMETERS).get("preset") or None
-    except CheckpointError:
-        return None
-
-
-def check_place(folder: Path) -> None:
-    """Passes a place that a person may be saved at.
-
-    Raises:
-        InputError: if something else lies there, which must not be lost.
-    """
-    if folder.exists() and not (folder.is_dir() and (is_person(folder) or not any(folder.iterdir()))):
-        raise InputError(f"expected an empty folder or a tuned person at {folder}, got something else; choose another")
 
 
 def load_person(folder: Path) -> Person:

@@ -17,7 +17,8 @@ from edit_your_motion.errors import ConfigError, VideoError
 from edit_your_motion.models.backbone import Backbone, as_pictures
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.preparation import PreparedClip, choose_canvas, foresee, prepare_reference, prepare_source
-from edit_your_motion.person import Person, is_person, load_person
+from edit_your_motion.person import Person, load_person
+from edit_your_motion.person_folder import is_person
 from edit_your_motion.presets import PresetName, choose_settings
 from edit_your_motion.runtime.progress import Progress, SilentProgress
 from edit_your_motion.tuning.loop import OnTuningStep

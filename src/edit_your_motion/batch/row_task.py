@@ -15,7 +15,7 @@ from edit_your_motion.batch.rows import Row
 from edit_your_motion.config import EditConfig, merge, nest
 from edit_your_motion.errors import EditYourMotionError
 from edit_your_motion.jobs.session import run_apply, run_tune
-from edit_your_motion.person import is_person, unfinished_beside
+from edit_your_motion.person_folder import is_person, unfinished_beside
 from edit_your_motion.presets import Choice
 from edit_your_motion.runtime.progress import Progress, SilentProgress
 from edit_your_motion.storage.leases import leased

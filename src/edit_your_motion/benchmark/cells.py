@@ -25,12 +25,13 @@ from edit_your_motion.benchmark.methods.motion_editor import apply_in_two_branch
 from edit_your_motion.benchmark.provenance import commit_of_package
 from edit_your_motion.benchmark.settings import describe_settings
 from edit_your_motion.config import EditConfig, PeopleConfig, TuneConfig, VideoConfig, dump_config, parse_config
-from edit_your_motion.edit import apply_motion, loop_frames, tune_person
+from edit_your_motion.edit import apply_motion, tune_person
 from edit_your_motion.errors import DiskFullError, EditYourMotionError, InputError, MissingExtraError, ModelFileError
 from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.people.alignment import align_as
 from edit_your_motion.people.finders.contract import PeopleBackend
 from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.looping import loop_frames
 from edit_your_motion.people.preparation import PreparedClip, open_backend
 from edit_your_motion.person import Person
 from edit_your_motion.runtime.profiling import PhaseRecord, Recorder

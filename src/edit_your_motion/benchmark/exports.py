@@ -6,11 +6,11 @@ import numpy as np
 
 from edit_your_motion.benchmark.cells import CRF, Scene, write_json
 from edit_your_motion.config import AlignmentConfig
-from edit_your_motion.jobs.output_folder import write_picture
 from edit_your_motion.people.alignment import align_as
 from edit_your_motion.people.formats.openpose import write_openpose
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.preparation import save_masks
+from edit_your_motion.people.preview import write_picture
 from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.storage.files import written_whole
 from edit_your_motion.video import write_video

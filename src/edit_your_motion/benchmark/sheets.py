@@ -6,8 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from edit_your_motion.benchmark.methods.catalogue import in_order
-from edit_your_motion.jobs.output_folder import write_picture
-from edit_your_motion.people.preview import contact_sheet
+from edit_your_motion.people.preview import contact_sheet, write_picture
 from edit_your_motion.video import read_video
 
 CELL_HEIGHT = 128

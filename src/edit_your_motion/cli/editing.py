@@ -162,7 +162,7 @@ def apply(
     other_base
         Go on with another base or ControlNet than the person was tuned on; run.json says so.
     """
-    from edit_your_motion.person import read_base, read_preset
+    from edit_your_motion.person_folder import read_base, read_preset
 
     of_person = {"base": base or read_base(person), "preset": read_preset(person)}
     chosen = common.choose(ApplyConfig, settings, reference=reference, **of_person)
@@ -222,8 +222,8 @@ def prepare(
         Folder for the results.
     """
     resolved = common.resolve(PrepareConfig, settings, source=source, reference=reference)
+    from edit_your_motion.jobs.preparing import run_prepare
     from edit_your_motion.jobs.run_record import describe_people
-    from edit_your_motion.jobs.session import run_prepare
 
     progress = common.open_progress()
     clip = run_prepare(resolved, output, progress)

@@ -1,6 +1,7 @@
 """What a terminal shows: a bar with the time left for each phase, and log messages."""
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -108,11 +109,11 @@ def set_up_output(*, quiet: bool, verbose: bool) -> AnyProgress:
 
 
 def _silence_libraries() -> None:
-    """No bars and messages of their own from the libraries that load networks."""
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
-    for library in (diffusers_logging, transformers_logging):
-        library.set_verbosity_error()
-        library.disable_progress_bar()
+    """No bars and messages of their own from the libraries that load networks, whether they are imported or will be."""
+    os.environ |= {"DIFFUSERS_VERBOSITY": "error", "TRANSFORMERS_VERBOSITY": "error", "TQDM_DISABLE": "1"}
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    for name in ("diffusers", "transformers"):
+        if (library := sys.modules.get(f"{name}.utils.logging")) is not None:
+            library.set_verbosity_error()
+            library.disable_progress_bar()
     warnings.filterwarnings("ignore", module="diffusers|transformers|huggingface_hub")

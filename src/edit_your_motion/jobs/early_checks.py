@@ -4,8 +4,8 @@ import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 
-from edit_your_motion.config import ApplyConfig, ClipConfig, PeopleConfig, TuneConfig
-from edit_your_motion.diffusion.windows import check_windows
+from edit_your_motion.config import ApplyConfig, ClipConfig, PeopleConfig, PrepareConfig, TuneConfig
+from edit_your_motion.diffusion.window_grid import check_windows
 from edit_your_motion.errors import ConfigError, InputError, MissingExtraError, PersonError, VideoError, counted
 from edit_your_motion.people.finders.backends import BACKENDS
 from edit_your_motion.people.preparation import DETECTION_SIDE, prepare_skeletons
@@ -166,3 +166,11 @@ def check_people(people: PeopleConfig, *ready: Path | None) -> None:
         raise ConfigError(f"expected --people.backend to be one of {', '.join(BACKENDS)}, got '{people.backend}'")
     if None in ready and people.backend == "rtmlib" and importlib.util.find_spec("rtmlib") is None:
         raise MissingExtraError("rtmlib", "rtmlib", "the rtmlib pose backend")
+
+
+def list_inputs(config: TuneConfig | ApplyConfig | PrepareConfig) -> tuple[str | Path | None, ...]:
+    """All files and folders that a job reads of its clips, None for those that are not given."""
+    people = config.people
+    source = config.source.path if isinstance(config, TuneConfig | PrepareConfig) else None
+    reference = config.reference.path if isinstance(config, ApplyConfig | PrepareConfig) else None
+    return (source, reference, people.keypoints, people.masks, people.reference_keypoints, people.plate)

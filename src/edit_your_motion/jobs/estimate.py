@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edit_your_motion.config import ApplyConfig, BaseConfig, ClipConfig, EditConfig, PeopleConfig, TuneConfig
-from edit_your_motion.diffusion.windows import window_starts
+from edit_your_motion.diffusion.window_grid import window_starts
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.jobs.costs import Job, describe_job, measure
 from edit_your_motion.jobs.early_checks import check_given, check_reference, check_source
 from edit_your_motion.jobs.inspection import take_prepared
 from edit_your_motion.models.loading import load_architecture
 from edit_your_motion.people.between_frames import MOST
-from edit_your_motion.person import is_person, load_person
+from edit_your_motion.person import load_person
+from edit_your_motion.person_folder import is_person
 from edit_your_motion.runtime.memory_plan import in_gigabytes
 from edit_your_motion.runtime.progress import in_words
 from edit_your_motion.video import probe, select

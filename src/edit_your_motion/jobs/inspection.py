@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 from edit_your_motion.config import AlignmentConfig, ApplyConfig, ClipConfig, TuneConfig
-from edit_your_motion.edit import follow_source
 from edit_your_motion.errors import PersonError
 from edit_your_motion.people.alignment import align_as
 from edit_your_motion.people.clip_warnings import describe_hopeless
 from edit_your_motion.people.formats.keypoints_file import save_keypoints
+from edit_your_motion.people.looping import follow_source
 from edit_your_motion.people.preparation import FINDING, PLATE, PreparedClip
 from edit_your_motion.people.preview import COLUMNS, contact_sheet, mark_person, overlay_skeleton
 from edit_your_motion.people.skeleton import draw_skeleton
@@ -23,9 +23,9 @@ from edit_your_motion.video import write_video
 from edit_your_motion.video.selection import spread_evenly
 
 FRAMES, KEYPOINTS, MASKS = "frames.mp4", "keypoints.json", "masks"
-MOTION, OVERLAY, ALIGNED = "reference", "overlay.mp4", "aligned.mp4"
+MOTION, OVERLAY, ALIGNED, PREVIEW = "reference", "overlay.mp4", "aligned.mp4", "preview.png"
 OF_PREPARE = (
-    KEYPOINTS, MASKS, FRAMES, PLATE, FINDING, MOTION, OVERLAY, ALIGNED, "skeleton.mp4", "preview.png",
+    KEYPOINTS, MASKS, FRAMES, PLATE, FINDING, MOTION, OVERLAY, ALIGNED, "skeleton.mp4", PREVIEW,
 )  # fmt: skip
 """What `eym prepare` writes beside its record."""
 

@@ -4,19 +4,17 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from edit_your_motion.config import Section, VideoConfig, dump_config
-from edit_your_motion.edit import Edit, follow_source
+from edit_your_motion.edit import Edit
 from edit_your_motion.jobs.loss_curves import draw_losses
 from edit_your_motion.jobs.run_record import RECORD
 from edit_your_motion.people.formats.keypoints_file import save_keypoints
+from edit_your_motion.people.looping import follow_source
 from edit_your_motion.people.preparation import PreparedClip
-from edit_your_motion.people.preview import alignment_preview, comparison_frames, contact_sheet
+from edit_your_motion.people.preview import alignment_preview, comparison_frames, contact_sheet, write_picture
 from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.person import Person
-from edit_your_motion.storage.files import remove_file, write_text, written_whole
+from edit_your_motion.storage.files import remove_file, write_text
 from edit_your_motion.video import Video, write_video
 
 logger = logging.getLogger(__name__)
@@ -86,12 +84,6 @@ def write_losses(folder: Path, person: Person) -> None:
     if person.losses:
         stages = [stage.steps for stage in person.stages] or [len(person.losses)]
         write_picture(folder / "losses.png", draw_losses(dict(enumerate(person.losses, 1)), stages))
-
-
-def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Writes a picture, whole or not at all."""
-    with written_whole(path) as temporary:
-        Image.fromarray(picture).save(temporary, format="PNG")
 
 
 def write_config(folder: Path, config: Section) -> None:

@@ -8,11 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from edit_your_motion.diffusion.solvers import OnStep
-from edit_your_motion.jobs.output_folder import write_picture
+from edit_your_motion.jobs.inspection import PREVIEW
 from edit_your_motion.models.backbone import Backbone
+from edit_your_motion.people.preview import write_picture
 from edit_your_motion.runtime.progress import SilentProgress
-
-PREVIEW = "preview.png"
 
 
 def preview_sampling(backbone: Backbone, folder: Path, every: int) -> OnStep | None:

@@ -7,19 +7,18 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from edit_your_motion.config import PeopleConfig
-from edit_your_motion.edit import Edit, follow_source
+from edit_your_motion.edit import Edit
+from edit_your_motion.jobs.run_record import Scores
 from edit_your_motion.metrics import MetricGap, PersonMasks, PersonPoses, evaluate
 from edit_your_motion.metrics.inputs import FeatureNetworks
 from edit_your_motion.people.finders.contract import PeopleBackend
 from edit_your_motion.people.generated_frames import find_person, open_finder
 from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.looping import follow_source
 from edit_your_motion.person import Person
 from edit_your_motion.runtime.progress import Progress
 
 logger = logging.getLogger(__name__)
-
-Scores = dict[str, dict[str, float]]
-"""For "edited" (and for "source", the untouched frames, where there is a truth): value by name of the metric."""
 
 AGAINST_TRUTH = ("psnr", "ssim", "lpips_alexnet")
 

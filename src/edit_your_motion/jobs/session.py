@@ -14,7 +14,6 @@ from edit_your_motion.config import (
     ApplyConfig,
     BaseConfig,
     EditConfig,
-    PrepareConfig,
     Section,
     TuneConfig,
 )
@@ -22,26 +21,19 @@ from edit_your_motion.edit import Edit, apply_motion, other_parts, tune_person
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.jobs.costs import describe_job
 from edit_your_motion.jobs.early_checks import (
-    check_clip,
     check_folder,
     check_given,
     check_inputs_stay,
-    check_people,
     check_reference,
     check_source,
+    list_inputs,
 )
 from edit_your_motion.jobs.identity import describe_changes, digest_inputs
 from edit_your_motion.jobs.inspection import (
-    ALIGNED,
-    MOTION,
-    OF_PREPARE,
     require_hope,
-    show_person,
     take_prepared,
     write_aligned,
-    write_motion,
     write_person,
-    write_skeletons,
 )
 from edit_your_motion.jobs.output_folder import (
     OF_EDIT,
@@ -49,24 +41,21 @@ from edit_your_motion.jobs.output_folder import (
     write_config,
     write_edit,
     write_losses,
-    write_picture,
 )
-from edit_your_motion.jobs.overwriting import rewritten
 from edit_your_motion.jobs.previews import preview_sampling
-from edit_your_motion.jobs.run_record import RECORD, write_record
+from edit_your_motion.jobs.run_record import write_record
 from edit_your_motion.jobs.scores import Scores, score_edit
 from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.people.preparation import (
-    PLATE,
     PreparedClip,
     choose_canvas,
     foresee,
     prepare_reference,
     prepare_skeletons,
     prepare_source,
-    save_prepared,
 )
-from edit_your_motion.person import Person, check_place, is_person, load_person, unfinished_beside
+from edit_your_motion.person import Person, load_person
+from edit_your_motion.person_folder import CHECKPOINT, check_place, is_person, unfinished_beside
 from edit_your_motion.presets import Choice
 from edit_your_motion.runtime.memory_plan import Plan, follow, make_plan
 from edit_your_motion.runtime.profiling import Recorder
@@ -77,7 +66,7 @@ from edit_your_motion.video import Fit, probe, read_video, select
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT, PERSON = "tuning.safetensors", "person"
+PERSON = "person"
 
 AnyJob = TypeVar("AnyJob", TuneConfig, EditConfig, ApplyConfig)
 
@@ -126,7 +115,7 @@ def run_edit(
     """
     config = take_prepared(config)
     check_given(config)
-    check_inputs_stay(folder, (*OF_EDIT, PERSON), *_inputs(config), truth)
+    check_inputs_stay(folder, (*OF_EDIT, PERSON), *list_inputs(config), truth)
     check_source(config)
     check_reference(config, truth)
     check_folder(folder)
@@ -157,7 +146,7 @@ def run_tune(
     """
     config = take_prepared(config)
     check_given(config)
-    check_inputs_stay(folder.parent, (folder.name,), *_inputs(config))
+    check_inputs_stay(folder.parent, (folder.name,), *list_inputs(config))
     check_source(config)
     check_folder(folder)
     with held(folder):
@@ -211,7 +200,7 @@ def run_apply(
     """
     config = take_prepared(config)
     check_given(config)
-    check_inputs_stay(folder, OF_EDIT, *_inputs(config), truth)
+    check_inputs_stay(folder, OF_EDIT, *list_inputs(config), truth)
     person = load_person(person_folder)
     check_reference(config, truth)
     check_folder(folder)
@@ -237,64 +226,6 @@ def run_apply(
         return _apply(
             backbone, person, reference, config, config, folder, recorder, true_frames, plan, warnings, chosen
         )
-
-
-def run_prepare(config: PrepareConfig, folder: Path, progress: Progress, *, multiple: int = 64) -> PreparedClip:
-    """Finds the person in a video and writes frames, keypoints, masks and a preview, to correct and to give back.
-
-    Args:
-        config: the source, frames and size, and how to find the person.
-        folder: where results go.
-        progress: is told how far it is.
-        multiple: what the sides are to be multiples of, pixels; 64 for Stable Diffusion 1.5.
-    """
-    path, video, people = config.source.path, config.video, config.people
-    if path is None:
-        raise ConfigError("expected a source, got none; give it on the command line or in the configuration file")
-    check_clip(path, config.source_clip, "source")
-    check_people(people, people.keypoints, people.masks)
-    if config.reference.path is not None:
-        check_clip(config.reference.path, config.reference_clip, "reference")
-        check_people(people, people.reference_keypoints)
-    check_inputs_stay(folder, (*OF_PREPARE, RECORD), *_inputs(config))
-    check_folder(folder)
-    with held(folder), rewritten(folder, OF_PREPARE):
-        remove_file(folder / RECORD)
-        recorder = Recorder(progress)
-        canvas = choose_canvas(path, video, multiple, native_side=512)
-        clip = prepare_source(path, canvas, config.source_clip, people, recorder).with_plate(recorder)
-        save_prepared(folder, clip, recorder)
-        write_person(folder, clip, recorder)
-        write_skeletons(folder, clip)
-        write_picture(folder / "preview.png", show_person(clip))
-        clips = {"source": clip}
-        warnings: tuple[str, ...] = ()
-        if config.reference.path is not None:
-            motion = prepare_reference(config.reference.path, config.reference_clip, people, recorder)
-            write_motion(folder / MOTION, motion, recorder)
-            warnings = foresee(config.alignment, motion, clip)
-            write_aligned(folder, clip, motion, config.alignment)
-            clips["reference"] = motion
-        else:  # that of another time does not go with this clip
-            _discard(folder / MOTION)
-            remove_file(folder / ALIGNED)
-        if clip.plate is None:
-            _discard(folder / PLATE)
-        write_record(folder, config, recorder, clips=clips, warnings=warnings)
-        return clip
-
-
-def _inputs(config: AnyJob | PrepareConfig) -> tuple[str | Path | None, ...]:
-    """All files and folders that a job reads of its clips, None for those that are not given."""
-    people = config.people
-    source = config.source.path if isinstance(config, TuneConfig | PrepareConfig) else None
-    reference = config.reference.path if isinstance(config, ApplyConfig | PrepareConfig) else None
-    return (source, reference, people.keypoints, people.masks, people.reference_keypoints, people.plate)
-
-
-def _discard(folder: Path) -> None:
-    if folder.is_dir():
-        remove_whole(folder)
 
 
 def _edit(
@@ -439,7 +370,10 @@ def _tune(
 
     def tell(part: Path) -> None:
         write_losses(part, person)
-        write_record(part, config, recorder, clips={"source": clip}, person=person, plan=plan, chosen=chosen)
+        memory = None if plan is None else plan.record()
+        write_record(
+            part, config, recorder, clips={"source": clip}, tuned=person.record(), memory=memory, chosen=chosen
+        )
 
     person.save(folder, tell)
     return load_person(folder)  # the frames are compressed there: whoever goes on later sees the same ones
@@ -467,6 +401,7 @@ def _apply(
     clips = {"source": person.source, "reference": reference}
     write_record(
         folder, config, recorder,
-        clips=clips, person=person, scores=scores, warnings=warnings, plan=plan, chosen=chosen,
+        clips=clips, tuned=person.record(), scores=scores, warnings=warnings,
+        memory=None if plan is None else plan.record(), chosen=chosen,
     )  # fmt: skip
     return EditResult(folder, edit, scores)

@@ -1,6 +1,7 @@
 """Pictures for looking at results: labelled sheets of frames, and frames side by side."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
@@ -9,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from edit_your_motion.errors import VideoError
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.skeleton import DRAWN, draw_skeleton
+from edit_your_motion.storage.files import written_whole
 from edit_your_motion.video.selection import spread_evenly
 
 COLUMNS = 8
@@ -109,6 +111,12 @@ def mark_person(
         ImageDraw.Draw(picture).text((_GAP, _GAP), label, _INK, _font(bar), stroke_width=2, stroke_fill=(0, 0, 0))
         marked[index] = np.asarray(picture)
     return marked
+
+
+def write_picture(path: Path, picture: np.ndarray) -> None:
+    """Writes a picture, whole or not at all."""
+    with written_whole(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="PNG")
 
 
 def contact_sheet(

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from edit_your_motion.runtime.progress import Advance, Progress
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,12 @@ class Recorder:
 
     Args:
         progress: who is told.
-        device: whose memory is watched.
+        device: whose memory is watched; None, as long as no network of ours computes, is the process.
         phases: the records so far, in order; phases of one name are added up.
     """
 
     progress: Progress
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    device: "torch.device | None" = None
     phases: dict[str, PhaseRecord] = field(default_factory=dict)
 
     @contextmanager
@@ -59,17 +61,21 @@ class Recorder:
             self.phases[name] = PhaseRecord(seconds, peak, total)
 
 
-def synchronize(device: torch.device) -> None:
+def synchronize(device: "torch.device") -> None:
     """Waits until a device has done all that it was given."""
+    import torch
+
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
 
 
-def reset_peak_memory(device: torch.device) -> None:
+def reset_peak_memory(device: "torch.device | None") -> None:
     """Begins a new watch over the highest memory in use."""
-    if device.type == "cuda":
+    if device is not None and device.type == "cuda":
+        import torch
+
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
         return
@@ -107,9 +113,11 @@ class Housekeeping:
 _HOUSEKEEPING = Housekeeping()
 
 
-def peak_memory(device: torch.device) -> int:
+def peak_memory(device: "torch.device | None") -> int:
     """Highest memory in use since the watch began, bytes."""
-    if device.type == "cuda":
+    if device is not None and device.type == "cuda":
+        import torch
+
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device)
     try:

@@ -1,14 +1,12 @@
 """The state of an unfinished tuning as one safetensors file: parameters, optimiser, place and random state."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -17,6 +15,7 @@ from edit_your_motion.errors import CheckpointError, ConfigError
 from edit_your_motion.runtime.tensor_alignment import placed
 from edit_your_motion.storage.files import written_whole
 from edit_your_motion.storage.parsing import parse_json
+from edit_your_motion.storage.tensor_headers import load_metadata, opened_tensors
 from edit_your_motion.tuning.early_stopping import Evaluation
 
 
@@ -133,18 +132,6 @@ def load_state(path: Path, *fingerprints: str) -> TuningState:
     )
 
 
-def read_losses_so_far(path: Path) -> list[float]:
-    """The losses of every step that the file's tuning has done, all stages; no tensor is read.
-
-    Raises:
-        CheckpointError: if the file is absent or damaged.
-    """
-    try:
-        return _Rest.model_validate(parse_json(load_metadata(path)["state"])).losses
-    except (KeyError, ValueError) as error:
-        raise CheckpointError(f"expected a tuning checkpoint at {path}, got a damaged file; delete it") from error
-
-
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Writes a safetensors file, whole or not at all.
 
@@ -175,24 +162,5 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: if the file is absent or damaged.
     """
-    with _opened(path) as file:
+    with opened_tensors(path, "pt") as file:
         return {name: placed(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
-
-
-def load_metadata(path: Path) -> dict[str, str]:
-    """The texts in the header of a safetensors file.
-
-    Raises:
-        CheckpointError: if the file is absent or damaged.
-    """
-    with _opened(path) as file:
-        return file.metadata() or {}
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    try:
-        with safe_open(path, "pt") as file:
-            yield file
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"expected a safetensors file at {path}, got {error}") from error

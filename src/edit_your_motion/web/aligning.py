@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from edit_your_motion.config import AlignmentConfig
-from edit_your_motion.edit import loop_frames
 from edit_your_motion.people.alignment import align_as
 from edit_your_motion.people.clip_warnings import describe_hopeless, describe_motion, frames_of
 from edit_your_motion.people.formats.keypoints_file import describe_keypoints, load_keypoints
+from edit_your_motion.people.looping import loop_frames
 from edit_your_motion.video import probe
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from edit_your_motion.config import EditConfig, Section, merge
 from edit_your_motion.errors import InputError
 from edit_your_motion.presets import PresetName
-from edit_your_motion.web.edits import INPUTS, copy_clip, find_person, resolve
+from edit_your_motion.web.job_files import INPUTS, copy_clip, find_person, resolve
 from edit_your_motion.web.library import Clip, Job, Library, make_id
 from edit_your_motion.web.offers import OFTEN, check_settings, spread_settings
 from edit_your_motion.web.preparing import MOST_FRAMES, PREPARED

@@ -12,9 +12,9 @@ from threading import Event, Lock, Thread, Timer
 from typing import Any
 
 from edit_your_motion.errors import ConfigError
-from edit_your_motion.jobs.previews import PREVIEW
+from edit_your_motion.jobs.inspection import PREVIEW
 from edit_your_motion.storage.files import write_text
-from edit_your_motion.web.edits import EDIT
+from edit_your_motion.web.job_files import EDIT
 from edit_your_motion.web.library import Job, Lane, Library
 from edit_your_motion.web.worker import JOB
 

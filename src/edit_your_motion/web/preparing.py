@@ -10,7 +10,7 @@ from PIL import Image
 
 from edit_your_motion.config import ClipConfig, PeopleConfig, PrepareConfig, parse_config
 from edit_your_motion.errors import VideoError
-from edit_your_motion.jobs.session import run_prepare
+from edit_your_motion.jobs.preparing import run_prepare
 from edit_your_motion.people.clip_warnings import describe_concerns, describe_person, read_concerns
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.preparation import (

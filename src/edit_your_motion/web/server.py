@@ -14,7 +14,7 @@ from pydantic import Field
 
 from edit_your_motion.config import AlignmentConfig, Section
 from edit_your_motion.errors import InputError, MissingExtraError
-from edit_your_motion.jobs.previews import PREVIEW
+from edit_your_motion.jobs.inspection import PREVIEW
 from edit_your_motion.presets import PRESETS
 from edit_your_motion.serving.endpoints import guard, read_body, read_section, refuse, reply
 from edit_your_motion.serving.sending import send_file
@@ -30,7 +30,7 @@ from edit_your_motion.web.corrections import (
 )
 from edit_your_motion.web.description import Address, describe_api
 from edit_your_motion.web.disk import Taken, measure
-from edit_your_motion.web.edits import (
+from edit_your_motion.web.job_files import (
     EDIT,
     INPUTS,
     find_person,

@@ -31,7 +31,6 @@ from edit_your_motion.benchmark.tasks import spread_cases
 from edit_your_motion.config import ClipConfig, PeopleConfig, VideoConfig
 from edit_your_motion.datasets.case import Case, CaseList, Dataset
 from edit_your_motion.datasets.clip import Clip
-from edit_your_motion.edit import loop_frames
 from edit_your_motion.errors import MissingExtraError, ModelFileError, VideoError
 from edit_your_motion.executors.contract import Executor, Task
 from edit_your_motion.jobs.early_checks import check_folder
@@ -42,6 +41,7 @@ from edit_your_motion.people.finders.contract import PeopleBackend
 from edit_your_motion.people.formats.keypoints_file import save_keypoints
 from edit_your_motion.people.frame_mapping import fit_keypoints, fit_masks
 from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.looping import loop_frames
 from edit_your_motion.people.preparation import (
     MIDDLE,
     Canvas,
@@ -52,7 +52,7 @@ from edit_your_motion.people.preparation import (
 )
 from edit_your_motion.runtime.progress import Progress, SilentProgress
 from edit_your_motion.storage.locking import held
-from edit_your_motion.video import fit_frame, write_video
+from edit_your_motion.video import fit_frames, write_video
 
 
 def run_dataset(
@@ -255,7 +255,7 @@ def _read_truth(clip: Clip, canvas: Canvas, frames: int) -> UInt8[np.ndarray, "f
         raise VideoError(
             f"expected a truth of {frames} frames as the reference has, got {len(truth)} in {clip.path}: cut it"
         )
-    return np.stack([fit_frame(frame, canvas.fit()) for frame in truth])
+    return fit_frames(truth, canvas.fit())
 
 
 def _needs_truth(method: AnyMethod) -> bool:

@@ -14,7 +14,7 @@ from edit_your_motion.people.preparation import DETECTION_SIDE
 from edit_your_motion.people.tracking.appearance import add_looks
 from edit_your_motion.people.tracking.tracker import Track, follow_person
 from edit_your_motion.runtime.progress import Progress
-from edit_your_motion.video import Fit, fit_frame
+from edit_your_motion.video import Fit, fit_frames
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def follow_in_stream(frames: Frames, count: int, backend: PeopleBackend, progres
         for batch in iterate_batches(frames, AT_ONCE):
             height, width = batch.shape[1:3]
             zoom = max(1, -(-DETECTION_SIDE // min(height, width)))
-            large = np.stack([fit_frame(frame, Fit(height * zoom, width * zoom)) for frame in batch])
+            large = fit_frames(batch, Fit(height * zoom, width * zoom))
             found = add_looks(large, backend.detect(large, on_frame=lambda done, total: advance()))
             detections += [[_shrink(person, zoom) for person in people] for people in found]
     try:
@@ -51,7 +51,7 @@ def follow_in_stream(frames: Frames, count: int, backend: PeopleBackend, progres
 
 
 def loop_stream(frames: Frames, available: int, wanted: int) -> Iterator[np.ndarray]:
-    """`wanted` frames out of `available`, to and fro as `edit.loop_frames`; only a clip that is too short is held."""
+    """`wanted` frames out of `available`, to and fro as `loop_frames`; only a clip that is too short is held."""
     held: list[np.ndarray] = []
     given = 0
     for batch in iterate_batches(frames):

@@ -7,7 +7,6 @@ from edit_your_motion.benchmark.evaluation.people_in_streams import follow_in_st
 from edit_your_motion.benchmark.evaluation.subjects import Subject, stream
 from edit_your_motion.config import AlignmentConfig
 from edit_your_motion.datasets.clip import Clip
-from edit_your_motion.edit import loop_frames
 from edit_your_motion.metrics import Frames, PersonMasks, PersonPoses
 from edit_your_motion.metrics.frames import describe_frames
 from edit_your_motion.people.alignment import align_as
@@ -15,6 +14,7 @@ from edit_your_motion.people.finders.contract import PeopleBackend
 from edit_your_motion.people.formats.precomputed import load_ready_keypoints
 from edit_your_motion.people.frame_mapping import fit_keypoints, fit_masks
 from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.looping import loop_frames
 from edit_your_motion.people.tracking.tracker import Track
 from edit_your_motion.runtime.progress import Progress
 from edit_your_motion.video import Fit

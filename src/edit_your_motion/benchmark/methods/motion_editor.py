@@ -10,11 +10,12 @@ from torch.nn.functional import interpolate
 
 from edit_your_motion.config import ApplyConfig
 from edit_your_motion.diffusion.ddim import Predict, guide, sample
-from edit_your_motion.edit import Edit, loop_frames
+from edit_your_motion.edit import Edit
 from edit_your_motion.models.backbone import Backbone, as_pictures, explain_memory
 from edit_your_motion.nn.baselines.motion_editor import KeyValueInjection
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.people.alignment import align_as
+from edit_your_motion.people.looping import loop_frames
 from edit_your_motion.people.preparation import PreparedClip
 from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.person import Person

@@ -46,7 +46,7 @@ from edit_your_motion.runtime.progress import Progress, SilentProgress
 from edit_your_motion.stage import RenderedClip, render_pair
 from edit_your_motion.stage.figure import BODY_PARTS
 from edit_your_motion.storage.locking import held
-from edit_your_motion.video import Fit, Video, fit_frame, write_video
+from edit_your_motion.video import Fit, Video, fit_frames, write_video
 
 __all__ = ["Case", "CellRecord", "Failure", "PairedConfig", "load_cell", "render_case", "run_paired"]
 
@@ -235,7 +235,7 @@ def render_case(pair: PairChoice, config: PairedConfig, progress: Progress) -> C
 def _shrunk(clip: RenderedClip, zoom: int, rate: Fraction) -> PreparedClip:
     """A rendered clip and the truth about its person, `zoom` times smaller."""
     height, width = (side // zoom for side in clip.frames.shape[1:3])
-    frames = np.stack([fit_frame(frame, Fit(height, width)) for frame in clip.frames])
+    frames = fit_frames(clip.frames, Fit(height, width))
     keypoints = clip.keypoints.mapped(np.full(2, 1 / zoom), np.zeros(2), height, width)
     return PreparedClip(Video(frames, rate), keypoints, _shrink_mask(clip.masks, zoom))
 

@@ -17,10 +17,9 @@ from edit_your_motion.benchmark.paired.scores import PAIRED_METRICS
 from edit_your_motion.benchmark.settings import list_settings
 from edit_your_motion.benchmark.sheets import CELL_HEIGHT, write_sheet
 from edit_your_motion.errors import InputError
-from edit_your_motion.jobs.output_folder import write_picture
 from edit_your_motion.metrics import Interval, PairedDifference, bootstrap_mean, compare_paired
 from edit_your_motion.metrics.bootstrap import draw_samples
-from edit_your_motion.people.preview import contact_sheet
+from edit_your_motion.people.preview import contact_sheet, write_picture
 from edit_your_motion.storage.files import write_json, write_text
 from edit_your_motion.storage.parsing import parse_json
 from edit_your_motion.video import Fit, fit_frame
