@@ -457,7 +457,7 @@ def test_what_a_killed_worker_left_beside_a_person_goes(
     state.mkdir()
     (state / "tuning.safetensors").write_bytes(b"much")
     (persons / f".{person.name}.lock").touch()
-    gone = {"machine": name_machine(), "process": 1 << 22, "started": 0.0}
+    gone = {"machine": name_machine(), "process": 1 << 22, "begun": 0.0}
     (persons / f"{person.name}.lease-000001").write_text(json.dumps(gone))
     for path in (copy / "edits").iterdir():
         (path / "row.json").unlink(missing_ok=True)

@@ -73,7 +73,7 @@ def test_a_holder_that_fails_lets_go(store: Store) -> None:
 
 
 def write_lease(store: Store, number: int = 1, **changes: object) -> str:
-    content = {"machine": "elsewhere", "process": 1, "started": 0.0, "token": "x", "beats": 0, **changes}
+    content = {"machine": "elsewhere", "process": 1, "begun": 0.0, "token": "x", "beats": 0, **changes}
     name = f"a.lease-{number:06d}"
     store.write(name, json.dumps(content).encode())
     return name
@@ -134,9 +134,33 @@ def test_a_process_that_was_killed_is_followed_at_once(tmp_path: Path) -> None:
 
 
 def test_a_process_of_another_one_with_its_number_is_not_it(store: Store) -> None:
-    write_lease(store, machine=name_machine(), process=os.getpid(), started=1.0)
+    write_lease(store, machine=name_machine(), process=os.getpid(), begun=1.0)
     with leased(store, "a", patience=600.0):
         pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system keeps when a process began")
+@pytest.mark.parametrize("jump", [-86400.0, 86400.0])
+def test_who_lives_is_waited_for_after_the_clock_was_set(
+    store: Store, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    from psutil import _pslinux
+
+    began, order = _pslinux.boot_time(), []
+
+    def come_second() -> None:
+        with leased(store, "a", patience=600.0):
+            order.append("second")
+
+    with leased(store, "a"):
+        # As the kernel answers when somebody has set the clock: it counts back from now to when it was started.
+        monkeypatch.setattr(_pslinux, "boot_time", lambda: began + jump)
+        second = threading.Thread(target=come_second)
+        second.start()
+        second.join(0.5)
+        order.append("first")
+    second.join(60)
+    assert order == ["first", "second"]
 
 
 def test_of_processes_that_start_at_once_one_tunes(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from edit_your_motion.people.formats import keypoints_file
 from edit_your_motion.people.formats.keypoints_file import load_keypoints
 from edit_your_motion.people.preparation import load_prepared, prepare_reference
 from edit_your_motion.runtime.progress import SilentProgress
+from edit_your_motion.web import library as library_module
 from edit_your_motion.web.access import is_loopback, load_token
 from edit_your_motion.web.corrections import read_rows, write_rows
 from edit_your_motion.web.job_files import copy_clip, inputs_of, resolve
@@ -129,6 +130,15 @@ def test_a_disk_that_fails_is_said_to_whoever_asks(
         assert each.status == 503, each
         assert says in each.json["error"]
         assert "somewhere" not in each.json["error"]
+
+
+def test_the_last_clip_is_the_first_after_the_clock_was_set_back(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.add_clip("one.mp4", "source", 1)
+    monkeypatch.setattr(library_module, "_now", lambda: "1970-01-01T00:00:00+00:00")
+    library.add_clip("two.mp4", "source", 1)
+    assert [clip.name for clip in library.clips()] == ["two.mp4", "one.mp4"]
 
 
 def test_a_clip_is_announced_only_once_it_has_a_place(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:

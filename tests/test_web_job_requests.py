@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -263,6 +264,15 @@ def test_a_folder_is_packed_in_parts_that_hold_little(tmp_path: Path) -> None:
         "person/deep/large": 5 << 20,
         "person/empty": 0,
     }
+
+
+@pytest.mark.parametrize("moment", [0, 5e9])
+def test_a_folder_is_packed_that_was_written_with_a_wrong_clock(tmp_path: Path, moment: float) -> None:
+    (tmp_path / "person").mkdir()
+    (file := tmp_path / "person" / "config.json").write_bytes(b"{}")
+    os.utime(file, (moment, moment))
+    packed = zipfile.ZipFile(io.BytesIO(b"".join(zip_folder(tmp_path / "person"))))
+    assert packed.read("person/config.json") == b"{}"
 
 
 def test_a_clip_has_pictures_from_all_over_it(site: WebSite, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import trying
 
-NAMES = ("kills", "disks", "memory", "inputs", "pairs", "long", "again", "network")
+NAMES = ("kills", "disks", "memory", "inputs", "pairs", "long", "again", "network", "clocks", "slow")
 SMALL = {
     "kills": (3, ("edit", "queue", "study")), "disks": (3, ("prepare", "queue", "study")), "memory": (2, ()),
     "inputs": (3, ("mp4", "gif", "person", "edit settings", "answers", "requests")), "pairs": (1, ("prepare", "queue")),

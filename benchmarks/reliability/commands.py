@@ -1,12 +1,13 @@
 """Everything that writes, on networks and clips as small as they get; each from inputs that are there to results."""
 
+import argparse
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -45,7 +46,7 @@ from synthetic_clip import SyntheticClip, film, ready_people, short_edit, write_
 from test_benchmark_paired import Upright, short_config
 from test_pretrain import tiny
 from tiny_judges import stub_lpips
-from trying import Shim, in_child
+from trying import Account, Shim, in_child
 from web_site import PROMPT, add_pair, tiny_settings
 
 SILENT = SilentProgress()
@@ -387,6 +388,54 @@ def run_whole(name: str, place: Path) -> Whole:
     ended = in_child(lambda: run(name, folder), shim=Shim(folder))
     assert ended.how == "ok", (name, ended)
     return Whole(ended.operations, time.monotonic() - began, result(name, folder))
+
+
+def try_commands(
+    account: Account,
+    options: argparse.Namespace,
+    place: Path,
+    kinds: Iterable[str],
+    attempt: Callable[[str, Path, str, Whole], str],
+) -> Account:
+    """Tries cases of each command against a run of it in which nothing goes wrong.
+
+    Args:
+        account: takes what comes out.
+        options: which commands, and for how long.
+        place: a folder for it.
+        kinds: cases of a command.
+        attempt: what comes out of one, of a command, in that folder.
+    """
+    for name in options.only or COMMANDS:
+        if time.monotonic() > account.until:
+            break
+        cases = [f"{name}/{kind}" for kind in kinds]
+        if all(case in account.cases for case in cases):
+            continue
+        whole = run_whole(name, place)
+        account.content.setdefault("operations", {})[name] = whole.operations
+        account.try_all(cases, lambda case, name=name, whole=whole: attempt(name, place, case.split("/")[1], whole))
+    return account
+
+
+def go_through(name: str, folder: Path, whole: Whole, shim: Shim, kill_after: float = 0) -> str:
+    """What is wrong after a run under adverse conditions that are no error, and one more without them; or empty.
+
+    Args:
+        name: of the command.
+        folder: where it has begun.
+        whole: what it comes to.
+        shim: the conditions.
+        kill_after: seconds after which it is killed, unless it has ended; 0 for not at all.
+    """
+    ended = in_child(lambda: run(name, folder), shim=shim, kill_after=kill_after)
+    if ended.how != "ok" and not (kill_after and ended.how == "killed"):
+        return f"{ended.how}: {ended.what}"
+    if in_child(lambda: keeps(name, folder)).what is not True:
+        return "what was reported as done is gone"
+    if ended.how == "ok" and (found := result(name, folder)) != whole.result:
+        return f"another result: {differing(found, whole.result)}"
+    return finish(name, folder, whole)
 
 
 def finish(name: str, folder: Path, whole: Whole) -> str:

@@ -8,14 +8,13 @@ import argparse
 import errno
 import subprocess
 import sys
-import time
 import zlib
 from pathlib import Path
 
 from numpy.random import default_rng
 
 import trying
-from commands import COMMANDS, Whole, begin, finish, keeps, litter, run, run_whole, scratch
+from commands import Whole, begin, finish, keeps, litter, run, scratch, try_commands
 from trying import FAIL_ON, FAIL_ONCE, Account, Shim, in_child
 
 FAILURES = ("ENOSPC", "EDQUOT", "EIO", "EROFS", "EACCES", "EMFILE")
@@ -25,20 +24,14 @@ SIZES = ("size=64k", "size=512k", "size=2m", "size=8m", "nr_inodes=4", "nr_inode
 
 def campaign(options: argparse.Namespace) -> Account:
     """Tries cases of each command."""
-    account, place = Account("disks", options), scratch()
-    for name in options.only or COMMANDS:
-        if time.monotonic() > account.until:
-            break
-        numbers = [f"{name}/{number}" for number in range(options.cases)]
-        numbers += [f"{name}/{size}" for size in SIZES[:: max(1, 20 // options.cases)]]
-        if all(case in account.cases for case in numbers):
-            continue
-        whole = run_whole(name, place)
-        account.try_all(
-            numbers,
-            lambda case, name=name, whole=whole: attempt(name, place, case.split("/")[1], whole, options),
-        )
-    return account
+    kinds = [*map(str, range(options.cases)), *SIZES[:: max(1, 20 // options.cases)]]
+    return try_commands(
+        Account("disks", options),
+        options,
+        scratch(),
+        kinds,
+        lambda name, place, kind, whole: attempt(name, place, kind, whole, options),
+    )
 
 
 def attempt(name: str, place: Path, kind: str, whole: Whole, options: argparse.Namespace) -> str:

@@ -7,33 +7,25 @@ and nothing else.
 
 import argparse
 import sys
-import time
 import zlib
 from pathlib import Path
 
 from numpy.random import Generator, default_rng
 
 import trying
-from commands import COMMANDS, Whole, begin, finish, keeps, run, run_whole, scratch
+from commands import COMMANDS, Whole, begin, finish, keeps, run, scratch, try_commands
 from trying import KILL, KILL_HALFWAY, Account, Shim, in_child
 
 
 def campaign(options: argparse.Namespace) -> Account:
     """Tries cases of each command; a command that has no more operations than that has each of them tried."""
-    account, place = Account("kills", options), scratch()
-    for name in options.only or COMMANDS:
-        if time.monotonic() > account.until:
-            break
-        numbers = [f"{name}/{number}" for number in range(options.cases)]
-        if all(case in account.cases for case in numbers):
-            continue
-        whole = run_whole(name, place)
-        account.content.setdefault("operations", {})[name] = whole.operations
-        account.try_all(
-            numbers,
-            lambda case, name=name, whole=whole: attempt(name, place, int(case.split("/")[1]), whole, options),
-        )
-    return account
+    return try_commands(
+        Account("kills", options),
+        options,
+        scratch(),
+        map(str, range(options.cases)),
+        lambda name, place, kind, whole: attempt(name, place, int(kind), whole, options),
+    )
 
 
 def attempt(name: str, place: Path, number: int, whole: Whole, options: argparse.Namespace) -> str:

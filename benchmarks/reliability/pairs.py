@@ -10,7 +10,7 @@ from numpy.random import default_rng
 
 import trying
 from commands import COMMANDS, begin, differing, keeps, litter, result, run, scratch
-from trying import Account, Child, in_child
+from trying import Account, Child, Shim, in_child
 
 TOGETHER = ("edit", "tune", "apply", "prepare", "job", "queue", "study", "pretrain")
 
@@ -36,9 +36,14 @@ def attempt(case: str, place: Path, seed: int) -> str:
     if other in ("job", "pretrain") and other != one:
         COMMANDS[other].begin(folder / "other")
     apart = default_rng([seed, int(number)]).uniform(0, 2) * int(number)
-    first = Child(lambda: run(one, folder))
+    return together(one, other, folder, apart) or "ok"
+
+
+def together(one: str, other: str, folder: Path, apart: float, shim: Shim | None = None) -> str:
+    """What is wrong with two commands that began in a folder so many seconds apart; empty if nothing is."""
+    first = Child(lambda: run(one, folder), shim=shim)
     time.sleep(apart)
-    second = Child(lambda: run(other, folder / "other" if (folder / "other").is_dir() else folder))
+    second = Child(lambda: run(other, folder / "other" if (folder / "other").is_dir() else folder), shim=shim)
     ends = [first.wait(), second.wait()]
     if odd := [end for end in ends if end.how not in ("ok", "said")]:
         return f"{odd}"
@@ -54,7 +59,7 @@ def attempt(case: str, place: Path, seed: int) -> str:
         if (now := result(one, folder)) != whole:
             return f"another result than alone: {differing(now, whole)}"
     left = litter(folder.parent)
-    return f"left {left}" if left else "ok"
+    return f"left {left}" if left else ""
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 /* Between a program and the C library: counts what changes files under one folder, and at a chosen one of these
-   operations kills the process or lets the operation fail, whoever asked for it: Python, safetensors, FFmpeg, SQLite.
+   operations kills the process, lets the operation fail or sets the clock, whoever asked for it: Python, safetensors,
+   FFmpeg, SQLite. Or makes the folder a slow one, for those who read as well.
 
    Loaded with LD_PRELOAD. Asleep until arm() is called, and in every process again after a fork as it was there. */
 #define _GNU_SOURCE
@@ -12,28 +13,31 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { SLEEP, KILL, KILL_HALFWAY, FAIL_ONCE, FAIL_ON };
+enum { SLEEP, KILL, KILL_HALFWAY, FAIL_ONCE, FAIL_ON, JUMP, DELAY };
 
 static char root[PATH_MAX];
 static size_t root_length;
-static int mode = SLEEP, failure, log_to = -1;
-static long chosen, count;
+static int mode = SLEEP, amount, log_to = -1;
+static long chosen, count, ahead;
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
-/* Counts operations under `folder` from now on; at number `at`, from 1, does what `how` says. A file descriptor `log`
-   that is not -1 gets a line for each. */
-void arm(const char *folder, int how, long at, int error, int log) {
+/* Counts operations under `folder` from now on; at number `at`, from 1, does what `how` says. `much` is the number of
+   the error, the seconds that the clock jumps by, or the microseconds that each operation lasts longer. A file
+   descriptor `log` that is not -1 gets a line for each. */
+void arm(const char *folder, int how, long at, int much, int log) {
     root_length = strlen(folder);
     memcpy(root, folder, root_length + 1);
-    mode = how; chosen = at; failure = error; log_to = log; count = 0;
+    mode = how; chosen = at; amount = much; log_to = log; count = ahead = 0;
 }
 
-void disarm(void) { root_length = 0; mode = SLEEP; }
+void disarm(void) { root_length = 0; mode = SLEEP; ahead = 0; }
 
 long counted(void) { return count; }
 
@@ -72,10 +76,12 @@ static int reach(const char *name, const char *what) {
         int size = snprintf(line, sizeof line, "%ld %s %s\n", number, name, what);
         REAL(write)(log_to, line, size);
     }
-    if (mode == SLEEP || number < chosen) return 0;
-    if (mode == FAIL_ON) { errno = failure; return 1; }
+    if (mode == DELAY) usleep(amount);
+    if (mode == SLEEP || mode == DELAY || number < chosen) return 0;
+    if (mode == FAIL_ON) { errno = amount; return 1; }
     if (number > chosen) return 0;
-    if (mode == FAIL_ONCE) { errno = failure; return 1; }
+    if (mode == FAIL_ONCE) { errno = amount; return 1; }
+    if (mode == JUMP) { ahead = amount; return 0; }
     if (mode == KILL_HALFWAY && !strcmp(name, "write")) return 2;
     kill(getpid(), SIGKILL);
     for (;;) pause();
@@ -83,12 +89,16 @@ static int reach(const char *name, const char *what) {
 
 static void die(void) { kill(getpid(), SIGKILL); for (;;) pause(); }
 
+/* Who only reads waits as long. */
+static void linger(int is_inside) { if (is_inside) usleep(amount); }
+
 static int changes(int flags) { return (flags & O_ACCMODE) != O_RDONLY && (flags & (O_CREAT | O_TRUNC)); }
 
 #define OPEN(name)                                                                  \
     int name(const char *path, int flags, ...) {                                    \
         va_list rest; va_start(rest, flags); mode_t bits = va_arg(rest, mode_t); va_end(rest); \
         if (changes(flags) && inside(AT_FDCWD, path) && reach("open", path)) return -1; \
+        if (mode == DELAY && !changes(flags)) linger(inside(AT_FDCWD, path));       \
         return REAL(name)(path, flags, bits);                                       \
     }
 OPEN(open)
@@ -98,6 +108,7 @@ OPEN(open64)
     int name(int folder, const char *path, int flags, ...) {                        \
         va_list rest; va_start(rest, flags); mode_t bits = va_arg(rest, mode_t); va_end(rest); \
         if (changes(flags) && inside(folder, path) && reach("open", path)) return -1; \
+        if (mode == DELAY && !changes(flags)) linger(inside(folder, path));         \
         return REAL(name)(folder, path, flags, bits);                               \
     }
 OPENAT(openat)
@@ -120,6 +131,19 @@ ssize_t write(int fd, const void *from, size_t size) {
     }
     return REAL(write)(fd, from, size);
 }
+
+ssize_t read(int fd, void *to, size_t size) {
+    if (mode == DELAY && fd > 2) linger(inside_fd(fd));
+    return REAL(read)(fd, to, size);
+}
+
+#define PREAD(name, offset_t)                                                       \
+    ssize_t name(int fd, void *to, size_t size, offset_t at) {                      \
+        if (mode == DELAY) linger(inside_fd(fd));                                   \
+        return REAL(name)(fd, to, size, at);                                        \
+    }
+PREAD(pread, off_t)
+PREAD(pread64, off64_t)
 
 #define PWRITE(name, offset_t)                                                      \
     ssize_t name(int fd, const void *from, size_t size, offset_t at) {              \
@@ -189,3 +213,22 @@ int fdatasync(int fd) {
     }
 TRUNCATE(ftruncate, off_t)
 TRUNCATE(ftruncate64, off64_t)
+
+/* The clock on the wall, which somebody may set; the one that counts from the start stays. */
+int clock_gettime(clockid_t which, struct timespec *now) {
+    int failed = REAL(clock_gettime)(which, now);
+    if (!failed && (which == CLOCK_REALTIME || which == CLOCK_REALTIME_COARSE)) now->tv_sec += ahead;
+    return failed;
+}
+
+int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+    int failed = REAL(gettimeofday)(now, zone);
+    if (!failed) now->tv_sec += ahead;
+    return failed;
+}
+
+time_t time(time_t *to) {
+    time_t now = REAL(time)(NULL) + ahead;
+    if (to) *to = now;
+    return now;
+}

@@ -28,7 +28,7 @@ from edit_your_motion.errors import EditYourMotionError
 from edit_your_motion.storage.files import write_text
 
 SHIM, MARK = Path(__file__).with_name("shim.c"), "EYM_SHIM"
-SLEEP, KILL, KILL_HALFWAY, FAIL_ONCE, FAIL_ON = range(5)
+SLEEP, KILL, KILL_HALFWAY, FAIL_ONCE, FAIL_ON, JUMP, DELAY = range(7)
 """What the layer does at the chosen operation, as in shim.c."""
 
 
@@ -49,18 +49,18 @@ class Shim:
 
     Args:
         folder: operations under it count.
-        how: what happens at the chosen one.
+        how: what happens at the chosen one, or with `DELAY` at each.
         at: its number, from 1.
-        error: errno of a failure.
+        much: errno of a failure; seconds that the clock jumps by; microseconds of delay.
     """
 
     folder: Path
     how: int = SLEEP
     at: int = 0
-    error: int = 0
+    much: int = 0
 
     def arm(self) -> None:
-        ctypes.CDLL(None).arm(os.fsencode(self.folder), self.how, ctypes.c_long(self.at), self.error, -1)
+        ctypes.CDLL(None).arm(os.fsencode(self.folder), self.how, ctypes.c_long(self.at), self.much, -1)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Child:
             _be_child(run, writing, shim, memory)
         os.close(writing)
 
-    def wait(self, seconds: float = 600, *, kill_after: float = 0) -> Ended:
+    def wait(self, seconds: float = 1800, *, kill_after: float = 0) -> Ended:
         """How it ended.
 
         Args:

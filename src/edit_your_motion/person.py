@@ -26,6 +26,7 @@ from edit_your_motion.person_folder import (
     PARAMETERS,
     SOURCE,
     check_place,
+    read_person_losses,
 )
 from edit_your_motion.storage.files import written_whole
 from edit_your_motion.storage.parsing import parse_json
@@ -194,13 +195,12 @@ def load_person(folder: Path) -> Person:
     except ConfigError as error:
         raise CheckpointError(f"the settings in {folder / CONFIG} are damaged: {error}") from error
     decoder = load_tensors(folder / DECODER) if config.tuning.decoder.iterations else {}
-    metadata = load_metadata(folder / PARAMETERS)
+    metadata, losses = load_metadata(folder / PARAMETERS), read_person_losses(folder)
     try:
-        losses = [float(loss) for loss in parse_json(metadata["losses"])]
         stages = tuple(StageEnd.model_validate(stage) for stage in parse_json(metadata.get("stages", "[]")))
         inputs = {str(name): str(digest) for name, digest in dict(parse_json(metadata.get("inputs", "{}"))).items()}
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"expected the losses of a tuning in {folder / PARAMETERS}, got {error!r}") from error
+        raise CheckpointError(f"expected the stages of a tuning in {folder / PARAMETERS}, got {error!r}") from error
     source = load_prepared(folder / SOURCE)
     latents = load_tensors(folder / LATENTS)
     shapes = {name: tuple(latents[name].shape) for name in ("latents", "noise") if name in latents}

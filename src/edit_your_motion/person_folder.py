@@ -5,6 +5,7 @@ from pathlib import Path
 from edit_your_motion.config import TuneConfig, load_config, parse_config
 from edit_your_motion.errors import CheckpointError, ConfigError, InputError
 from edit_your_motion.storage.files import name_beside
+from edit_your_motion.storage.parsing import parse_json
 from edit_your_motion.storage.tensor_headers import load_metadata
 
 CONFIG, PARAMETERS, DECODER, LATENTS, SOURCE, CARD = (
@@ -43,6 +44,18 @@ def read_preset(folder: Path) -> str | None:
         return load_metadata(folder / PARAMETERS).get("preset") or None
     except CheckpointError:
         return None
+
+
+def read_person_losses(folder: Path) -> list[float]:
+    """The losses of every step of a person's tuning; no tensor is read.
+
+    Raises:
+        CheckpointError: the folder is absent or damaged.
+    """
+    try:
+        return [float(loss) for loss in parse_json(load_metadata(folder / PARAMETERS)["losses"])]
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"expected the losses of a tuning in {folder / PARAMETERS}, got {error!r}") from error
 
 
 def check_place(folder: Path) -> None:

@@ -13,11 +13,9 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from edit_your_motion.config import EditConfig, Section, flatten
 from edit_your_motion.errors import ConfigError
-from edit_your_motion.storage.parsing import parse_json, read_yaml
+from edit_your_motion.storage.parsing import parse_json, parse_yaml, read_yaml
 
 OWN = ("name", "preset", "truth")
 """Columns that are no settings."""
@@ -170,8 +168,8 @@ def _as_value(column: str, cell: str) -> Any:
     """A cell's value: text, which settings read as they do on the command line; or a list where one is meant."""
     if cell.startswith("[") and column not in (*OWN, *CLIPS) and _field(EditConfig, column) not in (str, str | None):
         try:
-            return yaml.safe_load(cell)
-        except yaml.YAMLError as error:
+            return parse_yaml(cell)
+        except ValueError as error:
             raise ValueError(f"column {column}: expected a list, got {cell!r:.60}") from error
     return cell
 

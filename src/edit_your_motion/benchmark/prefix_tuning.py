@@ -10,6 +10,7 @@ from typing import Any
 from edit_your_motion.benchmark.cells import Tune
 from edit_your_motion.config import TuneConfig
 from edit_your_motion.edit import tune_person
+from edit_your_motion.errors import InputError
 from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.people.preparation import PreparedClip
 from edit_your_motion.person import Person
@@ -92,14 +93,24 @@ def keep_apart(tune: Tune, case: str) -> Tune:
 
 def _account(kept: Path, phases: dict[str, PhaseRecord]) -> None:
     """Counts for a person the steps of its stages that somebody took before, and keeps the whole account."""
-    before = parse_json(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
-    for name, content in before.items():
-        taken, now = PhaseRecord(**content), phases.get(name, PhaseRecord(0.0, 0, 0))
+    for name, taken in _read_account(kept).items():
+        now = phases.get(name, PhaseRecord(0.0, 0, 0))
         if now.steps < taken.steps:
             memory = max(now.peak_memory, taken.peak_memory)
             phases[name] = PhaseRecord(now.seconds + taken.seconds, memory, now.steps + taken.steps)
     account = {name: asdict(phase) for name, phase in phases.items() if name.startswith(STAGES)}
     write_text(kept, json.dumps(account))
+
+
+def _read_account(kept: Path) -> dict[str, PhaseRecord]:
+    try:
+        before = parse_json(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+        return {
+            name: PhaseRecord(float(content["seconds"]), int(content["peak_memory"]), int(content["steps"]))
+            for name, content in before.items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise InputError(f"expected the phases of a tuning at {kept}, got {error!r}: delete it") from error
 
 
 def _longest_beginning(place: Path, first: int, second: int) -> Path | None:

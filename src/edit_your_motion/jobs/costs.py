@@ -25,6 +25,7 @@ from edit_your_motion.runtime.machine_load import BUSY, OtherPrograms
 from edit_your_motion.runtime.memory_plan import Rehearsal, make_plan, means_of
 from edit_your_motion.runtime.time_plan import StepSeconds, time_steps
 from edit_your_motion.storage.files import write_text
+from edit_your_motion.storage.parsing import parse_json
 from edit_your_motion.video import probe
 
 logger = logging.getLogger(__name__)
@@ -193,12 +194,12 @@ def _recall(place: Path) -> Measured | None:
     try:
         if not 0 <= time.time() - place.stat().st_mtime <= KEPT:
             return None
-        kept = json.loads(place.read_text(encoding="utf-8"))
+        kept = parse_json(place.read_text(encoding="utf-8"))
         steps = kept["steps"]
         seconds = [float(steps[name]) for name in ("predict", "encode", "decode")]
         tune = tuple(map(float, steps["tune"]))
         counts = [int(kept[name]) for name in ("window", "memory", "trained")]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
     predict, encode, decode = seconds
     return Measured(StepSeconds(predict, tune, encode, decode), *counts)

@@ -10,6 +10,7 @@ from edit_your_motion.errors import EditYourMotionError, InputError
 from edit_your_motion.jobs.identity import digest_content
 from edit_your_motion.storage.files import remove_whole, write_text
 from edit_your_motion.storage.locking import held
+from edit_your_motion.storage.parsing import parse_json
 
 RECORD = ".written.json"
 """In a folder of results: the digests of what it holds as it was left, by name; null while that is being written."""
@@ -48,7 +49,7 @@ def _note(folder: Path, digests: dict[str, str] | dict[str, None]) -> None:
 def _read_record(folder: Path) -> dict[str, str | None]:
     """What was left in the folder."""
     try:
-        content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        content = parse_json((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -1,6 +1,5 @@
 """Text alignment and temporal consistency by CLIP: Table VI's TA and TC."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch import Tensor
 from edit_your_motion.errors import CheckpointError, ModelFileError, VideoError
 from edit_your_motion.metrics.frames import Frames, iterate_batches
 from edit_your_motion.models.downloads import may_download
+from edit_your_motion.storage.parsing import parse_json
 
 DEFAULT_CLIP = "openai/clip-vit-large-patch14"
 """The paper does not name its CLIP; this one is the most usual for TA. The numbers of two CLIPs are not comparable."""
@@ -95,7 +95,7 @@ def load_clip(path_or_name: str | Path = DEFAULT_CLIP, device: str = "cpu", *, a
     try:
         model = CLIPModel.from_pretrained(source, use_safetensors=True, **options).eval()
         tokenizer = CLIPTokenizer.from_pretrained(source, **options)
-        preparation = json.loads(Path(cached_file(source, "preprocessor_config.json", **options)).read_text("utf-8"))
+        preparation = parse_json(Path(cached_file(source, "preprocessor_config.json", **options)).read_text("utf-8"))
         mean, deviation = (np.array(preparation[key], np.float32) for key in ("image_mean", "image_std"))
     except OSError as why:
         raise ModelFileError(

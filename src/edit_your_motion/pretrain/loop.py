@@ -232,10 +232,17 @@ class _Run:
 
     def _forget_after(self, step: int) -> None:
         """Takes what will be written again out of the log."""
-        lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.is_file() else []
-        # A run may have been killed in the middle of its last line.
-        kept = [line for line in lines if line.endswith("}") and parse_json(line)["step"] <= step]
+        lines = self.log.read_bytes().splitlines() if self.log.is_file() else []
+        kept = [line.decode() for line in lines if 0 <= _step_of(line) <= step]
         write_text(self.log, "".join(f"{line}\n" for line in kept))
+
+
+def _step_of(line: bytes) -> int:
+    """The step that a line of a log is of; -1 where it is damaged, as the last one is of a run that was killed."""
+    try:
+        return int(parse_json(line.decode())["step"])
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return -1
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from uuid import uuid4
 import psutil
 
 from edit_your_motion.errors import EditYourMotionError
-from edit_your_motion.storage.machines import name_machine
+from edit_your_motion.storage.machines import name_machine, when_begun
 from edit_your_motion.storage.stores import Store
 
 logger = logging.getLogger(__name__)
@@ -117,21 +117,20 @@ def _beat(lease: _Lease, every: float, ended: threading.Event) -> None:
 
 
 def _introduce() -> dict[str, Any]:
-    return {"machine": name_machine(), "process": os.getpid(), "started": psutil.Process().create_time()}
+    return {"machine": name_machine(), "process": os.getpid(), "begun": when_begun(os.getpid())}
 
 
 def _is_gone(content: bytes) -> bool:
     """Whether a lease is of a process of this very machine that is no more."""
     try:
         holder = json.loads(content)
-        machine, process, started = str(holder["machine"]), int(holder["process"]), float(holder["started"])
+        machine, process, begun = str(holder["machine"]), int(holder["process"]), float(holder["begun"])
     except (ValueError, KeyError, TypeError):
         return False  # somebody is just writing it
     if machine != name_machine():
         return False
     try:
-        found = psutil.Process(process)
-        return abs(found.create_time() - started) > 1 or found.status() == psutil.STATUS_ZOMBIE
+        return when_begun(process) != begun or psutil.Process(process).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
     except psutil.Error:

@@ -2,10 +2,13 @@
 
 import os
 import socket
+import sys
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+
+import psutil
 
 
 @cache
@@ -16,3 +19,18 @@ def name_machine() -> str:
         with suppress(OSError):  # Linux has these
             known.append(os.readlink(place) if os.path.islink(place) else Path(place).read_text(encoding="ascii"))
     return sha256("\n".join(known).encode()).hexdigest()[:8]
+
+
+def when_begun(process: int) -> float:
+    """When a process of this machine began, as a number that stays the same while it lives, however the clock is set.
+
+    Raises:
+        psutil.Error: there is no such process.
+    """
+    if sys.platform == "linux":  # where psutil adds when the machine was started, as the clock has it now
+        try:
+            content = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            raise psutil.NoSuchProcess(process) from None
+        return float(content.rpartition(")")[2].split()[19])
+    return float(psutil.Process(process).create_time())

@@ -17,6 +17,7 @@ from edit_your_motion.people.formats.keypoints_file import parse_keypoints, read
 from edit_your_motion.serving.sending import tag_of
 from edit_your_motion.storage.files import write_text, written_whole
 from edit_your_motion.web.preparing import warn_anew
+from edit_your_motion.web.probing import read_facts
 
 CORRECTED = "corrected.json"
 """Which joints were put right by hand, and in which frames: what is spread over the frames between goes by them."""
@@ -51,10 +52,9 @@ def read_rows(prepared: Path) -> dict[str, Any]:
     """
     version = _version(prepared / "keypoints.json", prepared / CORRECTED)
     content = read_json(prepared / "keypoints.json")
-    marks = prepared / CORRECTED
-    corrected = json.loads(marks.read_text(encoding="utf-8")) if marks.is_file() else {}
-    masks = [_version(_mask(prepared, frame)) for frame in range(len(content["frames"]))]
-    return {**content, "corrected": corrected, "version": version, "masks": masks}
+    count = len(parse_keypoints(content, "the keypoints").body)
+    masks = [_version(_mask(prepared, frame)) for frame in range(count)]
+    return {**content, "corrected": read_facts(prepared / CORRECTED) or {}, "version": version, "masks": masks}
 
 
 def write_rows(

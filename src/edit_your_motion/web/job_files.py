@@ -1,6 +1,5 @@
 """What a job of the web app has on disk, and the settings it was asked for: nothing that computes is imported."""
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -8,9 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from edit_your_motion.config import ApplyConfig, EditConfig, TuneConfig, load_config, merge
-from edit_your_motion.person_folder import CHECKPOINT, CONFIG, PARAMETERS, is_person, read_preset, unfinished_beside
+from edit_your_motion.person_folder import (
+    CHECKPOINT,
+    CONFIG,
+    is_person,
+    read_person_losses,
+    read_preset,
+    unfinished_beside,
+)
 from edit_your_motion.presets import Choice, choose_settings
-from edit_your_motion.storage.tensor_headers import load_metadata
 from edit_your_motion.tuning.losses_so_far import read_losses_so_far
 from edit_your_motion.web.preparing import PICTURES
 from edit_your_motion.web.probing import read_facts
@@ -72,9 +77,13 @@ def resolve(clips: Mapping[str, Path], job: Mapping[str, Any], person: Path | No
 
 
 def read_losses(folder: Path) -> list[float]:
-    """The losses of every step of tuning so far: of the person, or of what there is of them."""
+    """The losses of every step of tuning so far: of the person, or of what there is of them.
+
+    Raises:
+        CheckpointError: what there is of them is damaged.
+    """
     if (person := find_person(folder)) is not None:
-        return list(json.loads(load_metadata(person / PARAMETERS)["losses"]))
+        return read_person_losses(person)
     for place in (folder / EDIT, unfinished_beside(folder / PERSON)):
         if (place / CHECKPOINT).is_file():
             return read_losses_so_far(place / CHECKPOINT)

@@ -21,6 +21,7 @@ from weakref import finalize
 
 from edit_your_motion.errors import DiskFullError, InputError, counted
 from edit_your_motion.storage.files import explain_failure, flush, is_full
+from edit_your_motion.storage.parsing import parse_json
 from edit_your_motion.web.disk import measure
 
 FILE = "library.sqlite"
@@ -248,7 +249,7 @@ class Library:
     def clips(self) -> list[Clip]:
         """All clips, the last first."""
         with self._reading() as database:
-            rows = database.execute("SELECT * FROM clips ORDER BY created DESC, rowid DESC").fetchall()
+            rows = database.execute("SELECT * FROM clips ORDER BY rowid DESC").fetchall()
         return [Clip(*row) for row in rows]
 
     def clip(self, id: str) -> Clip | None:
@@ -510,7 +511,11 @@ def _read_jobs(database: sqlite3.Connection) -> list[Job]:
 
 def _read_job(row: tuple[Any, ...]) -> Job:
     number, id, kind, lane, name, state, clip, request, *rest = row
-    return Job(number, id, kind, lane, name, state, clip, json.loads(request), *rest)
+    try:
+        asked = dict(parse_json(request))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"what the library has of job {number} is damaged ({error}): delete {FILE}") from error
+    return Job(number, id, kind, lane, name, state, clip, asked, *rest)
 
 
 def _now() -> str:

@@ -33,7 +33,8 @@ def zip_folder(folder: Path) -> Iterator[bytes]:
         for path in sorted(folder.rglob("*")):
             if not path.is_file():
                 continue
-            about = zipfile.ZipInfo.from_file(path, Path(folder.name, path.relative_to(folder)))
+            name = Path(folder.name, path.relative_to(folder))
+            about = zipfile.ZipInfo.from_file(path, name, strict_timestamps=False)  # the clock may have been anywhere
             with path.open("rb") as content, packed.open(about, "w", force_zip64=True) as place:
                 while part := content.read(PART):
                     place.write(part)

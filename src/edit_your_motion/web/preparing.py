@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from edit_your_motion.config import ClipConfig, PeopleConfig, PrepareConfig, parse_config
-from edit_your_motion.errors import VideoError
+from edit_your_motion.errors import InputError, VideoError
 from edit_your_motion.jobs.preparing import run_prepare
 from edit_your_motion.people.clip_warnings import describe_concerns, describe_person, read_concerns
 from edit_your_motion.people.keypoints import Keypoints
@@ -71,7 +71,10 @@ def warn_anew(prepared: Path, before: Keypoints, after: Keypoints) -> dict[str, 
     if facts is None:
         return {}
     gone = describe_person(before)
-    left = [each for each in read_concerns(facts) if each not in gone]
+    try:
+        left = [each for each in read_concerns(facts) if each not in gone]
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{FACTS} of the clip is damaged: prepare it once more") from error
     about = describe_concerns([*left, *describe_person(after)])
     if about["warnings"] != facts["warnings"]:
         write_text(prepared / FACTS, json.dumps({**facts, **about}))

@@ -10,11 +10,12 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from edit_your_motion.errors import VideoError
+from edit_your_motion.errors import InputError, VideoError
 from edit_your_motion.people.formats.precomputed import load_ready_keypoints
 from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.runtime.progress import Progress
 from edit_your_motion.storage.files import write_text, written_whole
+from edit_your_motion.storage.parsing import parse_json
 from edit_your_motion.video import Fit, VideoInfo, probe, read_video
 from edit_your_motion.video.writing import CONTAINERS
 
@@ -60,8 +61,20 @@ def probe_clip(folder: Path, job: dict[str, Any], progress: Progress) -> None:
 
 
 def read_facts(path: Path) -> dict[str, Any] | None:
-    """What a JSON file of ours says; None where there is none yet."""
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    """What a JSON file of ours says; None where there is none yet.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        content = parse_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path.name} is damaged ({error}): bring the clip, or make the edit, once more") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path.name} is damaged: bring the clip, or make the edit, once more")
+    return content
 
 
 def _sample(path: Path, info: VideoInfo) -> Iterator[UInt8[np.ndarray, "h w 3"]]:

@@ -531,9 +531,9 @@ class _Endpoints:
         def read() -> Mapping[str, Any]:
             row, folder = request.path_params["row"], self.library.job_folder(self._job(request))
             path = folder / EDIT / "skeletons.json" if row == "edited" else self._input(folder, row) / "keypoints.json"
-            if not path.is_file():
+            if (found := read_facts(path)) is None:
                 raise InputError("these are not there yet")
-            return dict(json.loads(path.read_text(encoding="utf-8")))
+            return found
 
         return await self._later(read)
 
@@ -688,18 +688,21 @@ class _Endpoints:
             clip: which.
             last: the last of its own jobs.
         """
-        folder = self.library.clip_folder(clip)
-        prepared = read_facts(folder / PREPARED / FACTS)
-        state = "incomplete" if not clip.complete else "ready" if prepared else "known"
+        folder, facts, prepared, damaged = self.library.clip_folder(clip), None, None, None
+        try:
+            facts, prepared = read_facts(folder / FACTS), read_facts(folder / PREPARED / FACTS)
+        except InputError as error:  # which stops no other clip
+            damaged = str(error)
+        state = "failed" if damaged else "incomplete" if not clip.complete else "ready" if prepared else "known"
         if last is not None and last.state != "done":
             state = last.state
         return {
             **asdict(clip),
             "received": self.library.received(clip),
             "state": state,
-            "error": last.error if last else None,
+            "error": (last.error if last else None) or damaged,
             "job": last.id if last else None,
-            "facts": read_facts(folder / FACTS),
+            "facts": facts,
             "prepared": prepared,
         }
 

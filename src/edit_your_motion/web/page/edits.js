@@ -94,7 +94,7 @@ function live(job) {
   const picture = make("img", { className: "preview", alt: "The edit so far: its middle frame, with the noise that it still has" });
   const preview = make("figure", { hidden: true }, make("figcaption", {}, "The edit so far: its middle frame"), picture);
   panel.append(preview);
-  let last = 0, pictured;
+  let last = -LIVE, pictured;
   const see = (stamp) => {
     if (!stamp || stamp === pictured) return;
     pictured = stamp;
@@ -104,8 +104,8 @@ function live(job) {
   const read = async () => {
     if (!panel.open) return;
     see(progress.get(job.id)?.preview);
-    if (Date.now() - last < LIVE) return;
-    last = Date.now();
+    if (performance.now() - last < LIVE) return;
+    last = performance.now();
     const whole = await ask("GET", `/api/jobs/${job.id}`);
     const losses = whole.losses;
     curve.toggleAttribute("hidden", !losses.length);
