@@ -183,6 +183,8 @@ def test_what_is_wrong_is_named_by_row_and_column(
         ("rows.csv", "source,source\na,b\n", "'source' twice"),
         ("rows.csv", "source,prompt\na,b,c\n", r"row 1 \(line 2\): expected 2 cells, got 3"),
         ("rows.csv", 'source,prompt\n"a,b\n', "line "),
+        ("rows.csv", "source,model.lora\na," + "[" * 5000, "column model.lora: expected a list"),
+        ("rows.csv", "source,model.lora\na,[!!timestamp x]", "column model.lora: expected a list"),
         ("rows.jsonl", '{"source": "a"}\n{"source"\n', "line 2"),
         ("rows.jsonl", "[1]\n", "line 1: expected values by column"),
         ("rows.yaml", "source: a\n", "expected a list of rows, got dict"),
@@ -383,6 +385,26 @@ def test_the_summary_says_all_of_it(batch: tuple[list[Row], Path], tmp_path: Pat
     for name in ("a", "b"):
         assert f'src="edits/{name}/sheet.png"' in page
         assert (output / "edits" / name / "sheet.png").is_file()
+
+
+@pytest.mark.parametrize("record", [[], {"phases": 3}, {"phases": {"tuning": {}}}, {"scores": {"edited": "x"}}])
+def test_an_edit_whose_record_is_damaged_stops_no_summary(tmp_path: Path, clips: Path, record: object) -> None:
+    shutil.copytree(clips, tmp_path, dirs_exist_ok=True)
+    rows, store = plan(tmp_path, [entry("anna", "jump", name="one")]), LocalStore(tmp_path / "batch")
+    store.write("edits/one/row.json", json.dumps({"request": rows[0].request}).encode())
+    store.write("edits/one/run.json", json.dumps(record).encode())
+    (result,) = gather_results(rows, store)
+    assert result.state == "done"
+    assert result.scores == {}
+    assert "run.json of this edit is damaged" in result.warnings[0]
+    write_summary([result], store)
+
+
+def test_a_name_that_no_file_can_have_fails_its_row(tmp_path: Path, clips: Path) -> None:
+    shutil.copytree(clips, tmp_path, dirs_exist_ok=True)
+    bad, good = plan(tmp_path, [{**entry("anna", "jump", name="one"), "source": "x" * 300}, entry("anna", "walk")])
+    assert "nothing there" in (bad.error or "")
+    assert good.error is None
 
 
 def test_what_others_wrote_is_text_on_the_page() -> None:

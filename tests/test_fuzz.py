@@ -30,11 +30,17 @@ from safetensors.torch import save_file
 import test_loras
 import test_single_file
 import test_tables
+from asking import ask
+from edit_your_motion.batch.manifest import read_manifest
+from edit_your_motion.batch.row_task import note_failure
+from edit_your_motion.batch.rows import Row, plan_rows
+from edit_your_motion.batch.summary import gather_results, write_summary
 from edit_your_motion.benchmark.datasets.config import DatasetConfig
 from edit_your_motion.benchmark.evaluation.config import EvaluationConfig
 from edit_your_motion.benchmark.methods.variants import load_variants
 from edit_your_motion.benchmark.paired.config import PairedConfig
 from edit_your_motion.benchmark.paired.summary import load_failures
+from edit_your_motion.benchmark.prefix_tuning import _read_account
 from edit_your_motion.benchmark.sweep.summary import write_sweep
 from edit_your_motion.benchmark.tables.files import write_tables
 from edit_your_motion.benchmark.tables.study_scores import read_study
@@ -44,11 +50,16 @@ from edit_your_motion.datasets.config import CasesConfig
 from edit_your_motion.datasets.split import load_split
 from edit_your_motion.datasets.wild import read_wild
 from edit_your_motion.errors import EditYourMotionError
+from edit_your_motion.jobs.costs import _recall
+from edit_your_motion.jobs.overwriting import RECORD, rewritten
+from edit_your_motion.jobs.session import CHECKPOINT
 from edit_your_motion.metrics import Lpips
 from edit_your_motion.metrics.lpips_weights import read_flax_weights
 from edit_your_motion.metrics.resnet3d import ResNet3D
 from edit_your_motion.metrics.video_features import load_resnet3d
 from edit_your_motion.models.loading import load_base
+from edit_your_motion.models.shipped import FILE, read_recommendation
+from edit_your_motion.people.formats.keypoints_file import describe_keypoints
 from edit_your_motion.people.formats.openpose import write_openpose
 from edit_your_motion.people.formats.precomputed import load_precomputed, load_ready_keypoints, load_ready_masks
 from edit_your_motion.people.preparation import load_prepared, save_prepared
@@ -56,18 +67,29 @@ from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.person import Person, load_person
 from edit_your_motion.pretrain import PretrainConfig
 from edit_your_motion.pretrain.frames import load_shard
+from edit_your_motion.pretrain.loop import _step_of
 from edit_your_motion.stage.bvh import read_bvh
+from edit_your_motion.storage.leases import _is_gone
+from edit_your_motion.storage.machines import name_machine
+from edit_your_motion.storage.stores import open_store
 from edit_your_motion.study.answers import AnswerBook
 from edit_your_motion.study.definition import CLIPS, Study, digest_file, load_study, save_study
 from edit_your_motion.study.report import report_study, to_json
 from edit_your_motion.study.table import list_rows, read_table, write_table
 from edit_your_motion.tuning.checkpoints import TuningState, load_state, save_state
 from edit_your_motion.video import probe, read_video
+from edit_your_motion.web.access import Access
+from edit_your_motion.web.edits import EDIT, OUTLOOK
+from edit_your_motion.web.job_runner import JobRunner
+from edit_your_motion.web.library import Library
+from edit_your_motion.web.offers import gather_offers
+from edit_your_motion.web.server import make_app
 from imagined_study import answer_all, imagine, prefer_ours
 from mutations import damage
 from synthetic_clip import film
 from test_metrics_networks import DEPTHS, WIDTHS, save_tiny_resnet
 from test_stage_body import write_bvh
+from web_site import add_pair
 
 FEW, MANY = 8, 120
 """Cases of each kind that are tried always, and with all tests."""
@@ -385,6 +407,95 @@ def shard(folder: Path) -> None:
     save_file(tensors, folder / "x.safetensors", {"captions": json.dumps(["a man", "a woman"])})
 
 
+ROWS = [
+    {"source": "a.mkv", "reference": "a.mkv", "prompt": "a man", "name": name, "sampling.steps": 3, "video.frames": 4}
+    for name in ("a", "b")
+]
+TABLE = "source,reference,prompt,name,sampling.steps,model.lora\n" + "".join(
+    f'a.mkv,a.mkv,a man,{name},3,"[one, two]"\n' for name in "ab"
+)
+
+
+def manifest(name: str, text: str) -> Kind:
+    """A list of edits to be made."""
+
+    def make(folder: Path) -> None:
+        encode(folder / "a.mkv", "ffv1")
+        (folder / name).write_text(text)
+
+    return Kind(make, lambda folder: plan(folder, name))
+
+
+def plan(folder: Path, name: str = "rows.json") -> list[Row]:
+    return plan_rows(read_manifest(folder / name), folder)
+
+
+def batch(folder: Path) -> None:
+    """What was made of a list of edits."""
+    encode(folder / "a.mkv", "ffv1")
+    (folder / "rows.json").write_text(json.dumps(ROWS))
+    store = open_store(str(folder / "batch"))
+    done, failed = plan(folder)
+    phases = {"tuning": {"seconds": 1.5, "peak_memory": 1, "steps": 2}}
+    record = {"phases": phases, "scores": {"edited": {"psnr": 20.0}}, "warnings": ["w"]}
+    store.write(f"edits/{done.name}/row.json", json.dumps({"request": done.request}).encode())
+    store.write(f"edits/{done.name}/run.json", json.dumps(record).encode())
+    note_failure(store, failed, "no room")
+
+
+def summarise(folder: Path) -> None:
+    store = open_store(str(folder / "batch"))
+    write_summary(gather_results(plan(folder), store), store)
+
+
+def rewrite(folder: Path) -> None:
+    with rewritten(folder, ["x"]):
+        (folder / "x").write_text("x")
+
+
+def log(folder: Path) -> None:
+    (folder / "x.jsonl").write_text("".join(json.dumps({"step": step, "loss": 0.5}) + "\n" for step in range(1, 6)))
+
+
+def ask_library(folder: Path) -> None:
+    """All that a web app shows of its library: an answer, or an error in words; what is whole is shown."""
+    library = Library(folder / "library")
+    library.recover()
+    app = make_app(library, JobRunner(library, ["cpu"]), gather_offers([]), Access(None), {})
+    clip, other = sorted(path.name for path in (folder / "library/clips").iterdir())[:2]
+    (job,) = sorted(path.name for path in (folder / "library/jobs").iterdir())
+    corrected = {"frames": {"0": describe_keypoints(KEYPOINTS)["frames"][0]}}
+    requests: tuple[tuple[str, str, object], ...] = (
+        ("GET", "/api/library", None),
+        *(("GET", f"/api/clips/{clip}{part}", None) for part in ("", "/keypoints", "/frames/0.jpg", "/masks/0.png")),
+        ("GET", f"/api/clips/{other}", None),
+        ("PATCH", f"/api/clips/{clip}/keypoints", corrected),
+        *(("GET", f"/api/jobs/{job}{part}", None) for part in ("", "/log", "/keypoints/edited", "/person.zip")),
+        ("POST", f"/api/jobs/{job}/resume", {}),
+    )
+    for method, path, body in requests:
+        status, answer = ask(app, method, path, b"" if body is None else json.dumps(body).encode())
+        assert status < 500 or status == 503, (method, path, status, answer[:200])
+
+
+def library(folder: Path) -> None:
+    """A web app's library of two clips and an edit that is over."""
+    made = Library(folder / "library")
+    source, reference = add_pair(made, 2)
+    job = made.add_ready_job("a" * 24, "edit", "first", {"source": source, "reference": reference, "prompt": "a man"})
+    made.take_job("edits")
+    made.end_job(job, None)
+    (place := made.job_folder(job) / EDIT).mkdir(parents=True)
+    tuning(place)
+    (place / "x.safetensors").rename(place / CHECKPOINT)
+    (place / "run.json").write_text(json.dumps({"warnings": [], "phases": {}}))
+    (place / "skeletons.json").write_text(json.dumps({"frames": []}))
+    (place.parent / OUTLOOK).write_text(json.dumps({"seconds": 3}))
+    made._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    made._database.execute("PRAGMA journal_mode = DELETE").fetchall()
+    made._database.close()
+
+
 def load_part(folder: Path, whole: Path) -> Any:
     return load_base(str(folder), str(whole / "controlnet"))
 
@@ -476,6 +587,29 @@ KINDS: dict[str, Kind] = {
     "lpips": Kind(flax, lambda folder: read_flax_weights(folder / "x.pickle", "alexnet"), cost=8),
     "resnet": Kind(lambda folder: save_tiny_resnet(folder / "x.pth"), load_resnet),
     "resnet safetensors": Kind(lambda folder: save_tiny_resnet(folder / "x.safetensors"), load_resnet),
+    "manifest csv": manifest("x.csv", TABLE),
+    "manifest yaml": manifest("x.yaml", yaml.safe_dump(ROWS)),
+    "manifest json": manifest("x.json", json.dumps(ROWS)),
+    "manifest lines": manifest("x.jsonl", "\n".join(map(json.dumps, ROWS))),
+    "batch": Kind(batch, summarise),
+    "recommendation": written(
+        FILE, {"preset": "fast", "settings": {"sampling": {"steps": 3}}}, lambda path: read_recommendation(
+            str(path.parent), frozenset({"fast"})
+        )
+    ),
+    "measured": written("x.json", {
+        "steps": {"predict": 1.0, "tune": [1.0, 2.0], "encode": 0.5, "decode": 0.5},
+        "window": 8, "memory": 1 << 30, "trained": 9,
+    }, _recall),
+    "results": Kind(
+        lambda folder: (folder / RECORD).write_text(json.dumps({"x": "0" * 64})), lambda folder: rewrite(folder)
+    ),
+    "log": Kind(log, lambda folder: [_step_of(line) for line in (folder / "x.jsonl").read_bytes().splitlines()]),
+    "account": written("x.json", {"tune": {"seconds": 1.0, "peak_memory": 2, "steps": 3}}, _read_account),
+    "lease": written("x.json", {"machine": name_machine(), "process": 1, "begun": 3.0}, lambda path: _is_gone(
+        path.read_bytes()
+    )),
+    "library": Kind(library, ask_library, cost=6),
     "shard": Kind(shard, lambda folder: load_shard(folder / "x.safetensors")),
 }  # fmt: skip
 

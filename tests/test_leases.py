@@ -133,6 +133,13 @@ def test_a_process_that_was_killed_is_followed_at_once(tmp_path: Path) -> None:
         assert time.monotonic() - start < 30
 
 
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"\xff", b"[]", b"{}", b'{"process": 1e999}', b""])
+def test_a_damaged_lease_is_followed_after_a_while(store: Store, content: bytes) -> None:
+    store.write("a.lease-000001", content)
+    with leased(store, "a", patience=0.2):
+        pass
+
+
 def test_a_process_of_another_one_with_its_number_is_not_it(store: Store) -> None:
     write_lease(store, machine=name_machine(), process=os.getpid(), begun=1.0)
     with leased(store, "a", patience=600.0):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from asking import ask
 from edit_your_motion.config import EditConfig
 from edit_your_motion.errors import ConfigError, DiskFullError, InputError
 from edit_your_motion.jobs.inspection import take_prepared
@@ -23,11 +24,13 @@ from edit_your_motion.people.formats.keypoints_file import load_keypoints
 from edit_your_motion.people.preparation import load_prepared, prepare_reference
 from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.web import library as library_module
-from edit_your_motion.web.access import is_loopback, load_token
+from edit_your_motion.web.access import Access, is_loopback, load_token
 from edit_your_motion.web.corrections import read_rows, write_rows
 from edit_your_motion.web.job_files import copy_clip, inputs_of, resolve
+from edit_your_motion.web.job_runner import JobRunner
 from edit_your_motion.web.library import MOST_ATTEMPTS, Library, Quota
 from edit_your_motion.web.preparing import PREPARED, prepare_clip
+from edit_your_motion.web.server import make_app
 from edit_your_motion.web.worker import Reporter
 from synthetic_clip import film, write_clip
 from web_site import PROMPT, WebSite, add_pair, add_prepared, serving_web, tiny_settings, wait_for_phase
@@ -139,6 +142,19 @@ def test_the_last_clip_is_the_first_after_the_clock_was_set_back(
     monkeypatch.setattr(library_module, "_now", lambda: "1970-01-01T00:00:00+00:00")
     library.add_clip("two.mp4", "source", 1)
     assert [clip.name for clip in library.clips()] == ["two.mp4", "one.mp4"]
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "3", '{"frames"'])
+def test_a_clip_whose_record_is_damaged_hides_no_other(library: Library, content: str) -> None:
+    damaged, _ = add_pair(library, 2)
+    (library.clip_folder(library.clip(damaged)) / "facts.json").write_text(content)
+    app = make_app(library, JobRunner(library, ["cpu"]), {}, Access(None), {})
+    status, answer = ask(app, "GET", "/api/library")
+    assert status == 200
+    clips = {clip["name"]: clip for clip in json.loads(answer)["clips"]}
+    assert clips["reference.mp4"]["state"] == "ready"
+    assert clips["source.mp4"]["state"] == "failed"
+    assert "facts.json is damaged" in clips["source.mp4"]["error"]
 
 
 def test_a_clip_is_announced_only_once_it_has_a_place(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,7 @@ MEMORY = 4 << 30
 """Bytes that reading may take beyond those of the libraries."""
 AT_ONCE = 20
 REQUESTS = "requests"
+JSON = "application/json"
 
 
 def campaign(options: argparse.Namespace) -> Account:
@@ -96,28 +97,35 @@ def try_requests(samples: object, name: str, numbers: range, place: Path) -> lis
     library = Library(place / "library")
     source, reference = add_pair(library, 2)
     app = make_app(library, JobRunner(library, ["cpu"]), gather_offers([inputs() / "tiny.yaml"]), Access(None), {})
+    coming = library.add_clip("b.mp4", "reference", 100).id
     edit = {"kind": "edit", "source": source, "reference": reference, "prompt": "a man", "offer": "tiny"}
-    keypoints = (library.clip_folder(library.clip(source)) / "prepared/keypoints.json").read_text()
-    requests: list[tuple[str, str, Any]] = [
-        ("POST", "/api/clips", {"name": "a.mp4", "role": "source", "size": 100}),
-        ("PUT", f"/api/clips/{source}/content?offset=0", {"x": 1}),
-        ("POST", "/api/jobs", {**edit, "settings": {"sampling": {"steps": 3}}}),
-        ("POST", f"/api/clips/{source}/prepare", {"person": 0}),
-        ("PUT", f"/api/clips/{source}/keypoints", json.loads(keypoints)),
-        ("POST", f"/api/clips/{source}/masks/0", {"mask": "AAAA"}),
-        ("POST", "/api/plan", edit),
-        ("GET", f"/api/clips/{source}", {}),
-        ("GET", f"/api/clips/{source}/frames/0", {}),
+    job = json.loads(ask(app, "POST", "/api/jobs", json.dumps(edit).encode())[1])["id"]
+    rows = json.loads(ask(app, "GET", f"/api/clips/{source}/keypoints")[1])["frames"]
+    mask = ask(app, "GET", f"/api/clips/{source}/masks/0.png")[1]
+    requests: list[tuple[str, str, Any, str]] = [
+        ("POST", "/api/clips", {"name": "a.mp4", "role": "source", "size": 100}, JSON),
+        ("PATCH", f"/api/clips/{source}", {"name": "walk", "role": "source"}, JSON),
+        ("PUT", f"/api/clips/{coming}/content?offset=0", b"x" * 100, "application/octet-stream"),
+        ("POST", f"/api/clips/{source}/preparation", {"frames": 2, "start": 0.0, "fps": 8, "person": 1}, JSON),
+        ("PATCH", f"/api/clips/{source}/keypoints", {"frames": {"0": rows[0]}, "corrected": {"nose": [0]}}, JSON),
+        ("PUT", f"/api/clips/{source}/masks/0.png", mask, "image/png"),
+        ("POST", "/api/alignment", {"source": source, "reference": reference, "alignment": {"size": 1.0}}, JSON),
+        ("POST", "/api/jobs", {**edit, "settings": {"sampling": {"steps": 3}}, "frames": 2}, JSON),
+        ("POST", "/api/grids", {**edit, "vary": {"sampling.steps": [2, 3]}}, JSON),
+        ("PATCH", f"/api/jobs/{job}", {"name": "first"}, JSON),
+        ("GET", f"/api/clips/{source}/frames/0.jpg", {}, JSON),
+        ("GET", f"/api/jobs/{job}/keypoints/source", {}, JSON),
     ]
     wrong = []
     for number in numbers:
         rng = np.random.default_rng([zlib.crc32(name.encode()), number])
-        method, path, body = requests[rng.integers(0, len(requests))]
-        content = damage(json.dumps(body).encode(), ".json", rng, [b"\x89PNG\r\n", b"\0" * 99])
+        method, path, body, kind = requests[rng.integers(0, len(requests))]
+        whole, suffix = (body, "") if isinstance(body, bytes) else (json.dumps(body).encode(), ".json")
+        content = damage(whole, suffix, rng, [b"\x89PNG\r\n", b"\0" * 99])
         if rng.random() < 0.2:
             path = damage(path.encode(), ".txt", rng, [b"/api/../.."]).decode("latin-1")
         try:
-            status, _ = ask(app, method, path, content)
+            status, _ = ask(app, method, path, content, kind)
         except BaseException as error:
             wrong.append(f"case {number}, {method} {path!r}: {error!r:.300}")
         else:

@@ -19,10 +19,14 @@ from commands import SILENT, edit_config, inputs, scratch
 from edit_your_motion.cli import main
 from edit_your_motion.config import OPENPOSE_CONTROLNET, EditConfig, dump_config, parse_config
 from edit_your_motion.jobs.session import run_edit
+from synthetic_clip import film, write_clip
 from trying import Account, in_child
 
-LITTLE, STEP, SMALLEST = 4 << 20, 1.35, 128 << 20
+LITTLE, STEP = 4 << 20, 1.35
 WITHIN = 1.25
+LONGEST = 8
+"""Frames of a clip whose plan is tried."""
+SMALL_MODEL = {"base": "small", "controlnet": OPENPOSE_CONTROLNET}
 
 
 def campaign(options: argparse.Namespace) -> Account:
@@ -66,7 +70,7 @@ def _by_command_line(settings: Path, folder: Path) -> tuple[int, str]:
 
 def attempt_plan(number: int, seed: int, place: Path) -> str:
     """The plan of some settings against the peak that the process had."""
-    config = draw_settings(np.random.default_rng([seed, number]))
+    config = draw_settings(np.random.default_rng([seed, number]), longer_clips(place))
     folder = Path(tempfile.mkdtemp(dir=place))
     ended = in_child(lambda: run_edit(config, folder / "edit", SILENT, force=True) and None)
     if ended.how != "ok":
@@ -79,19 +83,33 @@ def attempt_plan(number: int, seed: int, place: Path) -> str:
     return f"ok 1: {told}" if 1 <= ratio <= WITHIN else told
 
 
-def draw_settings(rng: np.random.Generator) -> EditConfig:
-    """An edit with a few steps on the tiny base or on the small one, of some size, with some ways to save memory."""
+def longer_clips(place: Path) -> Path:
+    """A folder like that of the inputs, its clips of as many frames as any case takes."""
+    folder = place / "longer"
+    if not folder.is_dir():
+        folder.mkdir()
+        for part in ("base", "controlnet"):
+            (folder / part).symlink_to(inputs() / part)
+        for name, clip in {"source": film(LONGEST), "reference": film(LONGEST, speed=6.0, seed=1)}.items():
+            (folder / name).mkdir()
+            write_clip(folder / name, clip)
+    return folder
+
+
+def draw_settings(rng: np.random.Generator, place: Path) -> EditConfig:
+    """An edit with a step of each kind on the tiny base or on the small one, of some size, with some ways to save
+    memory."""
     small = rng.random() < 0.5
-    sides = (128, 192, 256) if small else (64, 128, 192, 256, 320)
+    sides = (128, 192, 256, 384) if small else (64, 128, 192, 256, 320)
     values: dict[str, Any] = {
-        "video": {"frames": int(rng.integers(2, 9)), "size": str(sides[rng.integers(0, len(sides))])},
-        "windows": {"frames": int(rng.integers(4, 9)), "overlap": 2},
+        "video": {"frames": int(rng.integers(2, LONGEST + 1)), "size": str(sides[rng.integers(0, len(sides))])},
+        "windows": {"frames": int(rng.integers(4, LONGEST + 1)), "overlap": 2},
         "tuning": {"gradient_checkpointing": bool(rng.random() < 0.5)},
         "runtime": {"memory": "200GB", "tiled_vae": bool(rng.random() < 0.5)},
     }
     if small:
-        values["model"] = {"base": "small", "controlnet": OPENPOSE_CONTROLNET}
-    return parse_config(EditConfig, edit_config(inputs()).model_dump(), values)
+        values["model"] = SMALL_MODEL
+    return parse_config(EditConfig, edit_config(place).model_dump(), values)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ class Tags:
 
 
 def _tag_path(path: Path) -> str:
-    if not path.exists():
+    if not os.path.exists(path):
         raise InputError(f"{path}: expected a file or folder, got nothing there: check the path")
     try:
         return digest_content(path)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from glob import glob, has_magic
@@ -202,7 +203,7 @@ def _identify(config: EditConfig, row: Row, tags: Mapping[str, str]) -> tuple[st
 
 def _match(place: Any, results: str | None) -> Sequence[str | None]:
     """The files that a path or URL stands for, in order, without results; itself where it is no pattern."""
-    if place is None or not has_magic(str(place)) or (not is_url(str(place)) and Path(place).exists()):
+    if place is None or not has_magic(str(place)) or (not is_url(str(place)) and os.path.exists(place)):
         return [None if place is None else str(place)]
     if is_url(str(place)):
         files, path = open_filesystem(str(place))
@@ -224,7 +225,7 @@ def _absolute(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     for name, value in flatten(settings):
         if value is None:
             continue
-        if name in FILES or (name in NETWORKS and (folder / str(value)).exists()):
+        if name in FILES or (name in NETWORKS and os.path.exists(folder / str(value))):
             changed[name] = _anchor(str(value), folder)
         elif name == "model.lora" and isinstance(value, list | tuple):
             changed[name] = [_anchor(str(lora), folder) for lora in value]

@@ -61,8 +61,7 @@ def _gather(row: Row, store: Store) -> Result:
     failed = {} if done else _read(store, f"{folder}/{FAILED}")
     if done:
         record = _read(store, f"{folder}/run.json")
-    phases = record.get("phases", {}).values()
-    scores = record.get("scores", {}).get("edited", {})
+    seconds, scores, warnings = _read_record(record) if done else (None, {}, ())
     return Result(
         name=row.name,
         state="done" if done else "failed" if failed else "missing",
@@ -71,11 +70,22 @@ def _gather(row: Row, store: Store) -> Result:
         prompt=row.prompt,
         person=row.person,
         folder=folder,
-        seconds=round(sum(float(phase["seconds"]) for phase in phases), 1) if done else None,
-        scores={name: float(value) for name, value in scores.items() if value is not None},
-        warnings=tuple(map(str, record.get("warnings", ()))),
+        seconds=seconds,
+        scores=scores,
+        warnings=warnings,
         error=str(failed.get("error", "")),
     )
+
+
+def _read_record(record: Mapping[str, Any]) -> tuple[float | None, dict[str, float], tuple[str, ...]]:
+    """The seconds, the scores and the warnings of an edit; where its record is damaged, a warning of that."""
+    try:
+        seconds = round(sum(float(phase["seconds"]) for phase in dict(record["phases"]).values()), 1)
+        edited = dict(record.get("scores", {})).get("edited", {})
+        scores = {name: float(value) for name, value in dict(edited).items() if value is not None}
+        return float(seconds), scores, tuple(str(warning) for warning in record.get("warnings", ()))
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return None, {}, ("run.json of this edit is damaged: remove its row.json to have it made once more",)
 
 
 def _read(store: Store, name: str) -> dict[str, Any]:

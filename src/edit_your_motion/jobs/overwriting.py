@@ -52,4 +52,6 @@ def _read_record(folder: Path) -> dict[str, str | None]:
         content = parse_json((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
+    if not isinstance(content, dict):
+        return {}
+    return {name: digest for name, digest in content.items() if digest is None or isinstance(digest, str)}

@@ -20,6 +20,7 @@ import psutil
 
 from edit_your_motion.errors import EditYourMotionError
 from edit_your_motion.storage.machines import name_machine, when_begun
+from edit_your_motion.storage.parsing import parse_json
 from edit_your_motion.storage.stores import Store
 
 logger = logging.getLogger(__name__)
@@ -123,14 +124,14 @@ def _introduce() -> dict[str, Any]:
 def _is_gone(content: bytes) -> bool:
     """Whether a lease is of a process of this very machine that is no more."""
     try:
-        holder = json.loads(content)
+        holder = parse_json(content.decode())
         machine, process, begun = str(holder["machine"]), int(holder["process"]), float(holder["begun"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return False  # somebody is just writing it
     if machine != name_machine():
         return False
     try:
-        return when_begun(process) != begun or psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+        return process <= 0 or when_begun(process) != begun or psutil.Process(process).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
     except psutil.Error:
