@@ -139,11 +139,13 @@ def _now(library: Library) -> Any:
 
 
 def take_stock(place: Path, library: Library) -> dict[str, int]:
-    """What the server holds."""
+    """What the server holds, and the processor time that it and its workers have taken."""
     own = psutil.Process()
     files = [path for path in place.rglob("*") if path.name not in ("library.sqlite-wal", "library.sqlite-shm")]
+    times = [each.cpu_times() for each in own.children(recursive=True)]
     return {
         "memory": own.memory_info().rss, "handles": own.num_fds(), "threads": own.num_threads(), "litter": len(files),
+        "own_seconds": int(sum(own.cpu_times()[:2])), "workers_seconds": int(sum(sum(each[:4]) for each in times)),
     }  # fmt: skip
 
 

@@ -27,10 +27,20 @@ def when_begun(process: int) -> float:
     Raises:
         psutil.Error: there is no such process.
     """
-    if sys.platform == "linux":  # where psutil adds when the machine was started, as the clock has it now
+    return _when_begun(process)
+
+
+if sys.platform == "linux":
+
+    def _when_begun(process: int) -> float:
+        """In ticks since the machine was started; psutil adds the clock's idea of when that was."""
         try:
             content = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
         except OSError:
             raise psutil.NoSuchProcess(process) from None
         return float(content.rpartition(")")[2].split()[19])
-    return float(psutil.Process(process).create_time())
+
+else:
+
+    def _when_begun(process: int) -> float:
+        return float(psutil.Process(process).create_time())
