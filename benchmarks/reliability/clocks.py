@@ -26,7 +26,7 @@ def campaign(options: argparse.Namespace) -> Account:
         Account("clocks", options),
         options,
         scratch(),
-        map(str, range(options.cases)),
+        [str(number) for number in range(options.cases)],
         lambda name, place, kind, whole: attempt(name, place, int(kind), whole, options),
     )
 

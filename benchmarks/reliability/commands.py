@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -394,7 +394,7 @@ def try_commands(
     account: Account,
     options: argparse.Namespace,
     place: Path,
-    kinds: Iterable[str],
+    kinds: Sequence[str],
     attempt: Callable[[str, Path, str, Whole], str],
 ) -> Account:
     """Tries cases of each command against a run of it in which nothing goes wrong.
