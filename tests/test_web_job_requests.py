@@ -101,7 +101,7 @@ def ask_for_grid(site: WebSite, pair: tuple[str, str], vary: dict[str, object]) 
 )
 def test_a_grid_is_queued_whole_or_not_at_all(site: WebSite, pair: tuple[str, str], vary: dict[str, object]) -> None:
     before = [job.id for job in site.library.jobs()]
-    assert ask_for_grid(site, pair, vary).status in (400, 409, 503)
+    assert ask_for_grid(site, pair, vary).status in (400, 409)
     assert [job.id for job in site.library.jobs()] == before
 
 
@@ -147,7 +147,7 @@ def test_what_an_edit_takes_is_said_before_and_while_it_runs(site: WebSite, pair
     assert estimate["memory"] > 0 < estimate["disk"]
     assert len(site.library.jobs()) == before
     wrong = site.ask("POST", "/api/estimate", {**asked, "settings": {"sampling": {"steps": 0}}})
-    assert wrong.status in (409, 503)
+    assert wrong.status == 409
     assert "sampling.steps" in wrong.json["error"]
     job = site.ask("POST", "/api/jobs", {**asked, "settings": {"tuning": {"motion": {"iterations": 400}}}}).json["id"]
     wait_for_phase(site, job, "tune, stage 1", steps=20)

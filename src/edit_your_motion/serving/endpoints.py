@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from edit_your_motion.config import Section
-from edit_your_motion.errors import EditYourMotionError, InputError
+from edit_your_motion.errors import ConfigError, EditYourMotionError, InputError
 from edit_your_motion.storage.files import explain_failure, is_of_the_disk
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def guard(
             response = await endpoint(request) if refused is None else refused
         except HTTPException as error:
             response = refuse(error.status_code, error.detail)
-        except InputError as error:
+        except (InputError, ConfigError) as error:
             response = refuse(409, say(str(error)))
         except EditYourMotionError as error:
             response = refuse(503, say(str(error)))
