@@ -79,7 +79,7 @@ from edit_your_motion.study.table import list_rows, read_table, write_table
 from edit_your_motion.tuning.checkpoints import TuningState, load_state, save_state
 from edit_your_motion.video import probe, read_video
 from edit_your_motion.web.access import Access
-from edit_your_motion.web.edits import EDIT, OUTLOOK
+from edit_your_motion.web.edits import EDIT, ESTIMATE
 from edit_your_motion.web.job_runner import JobRunner
 from edit_your_motion.web.library import Library
 from edit_your_motion.web.offers import gather_offers
@@ -490,7 +490,7 @@ def library(folder: Path) -> None:
     (place / "x.safetensors").rename(place / CHECKPOINT)
     (place / "run.json").write_text(json.dumps({"warnings": [], "phases": {}}))
     (place / "skeletons.json").write_text(json.dumps({"frames": []}))
-    (place.parent / OUTLOOK).write_text(json.dumps({"seconds": 3}))
+    (place.parent / ESTIMATE).write_text(json.dumps({"seconds": 3}))
     made._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     made._database.execute("PRAGMA journal_mode = DELETE").fetchall()
     made._database.close()

@@ -189,4 +189,7 @@ def _name(given: NewJob) -> str:
 
 
 def _count(prepared: Path) -> int:
-    return int((read_facts(prepared / FACTS) or {"frames": 0})["frames"])
+    try:
+        return int((read_facts(prepared / FACTS) or {"frames": 0})["frames"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{FACTS} of a clip is damaged: prepare it once more") from error
