@@ -52,7 +52,6 @@ from edit_your_motion.datasets.wild import read_wild
 from edit_your_motion.errors import EditYourMotionError
 from edit_your_motion.jobs.costs import _recall
 from edit_your_motion.jobs.overwriting import RECORD, rewritten
-from edit_your_motion.jobs.session import CHECKPOINT
 from edit_your_motion.metrics import Lpips
 from edit_your_motion.metrics.lpips_weights import read_flax_weights
 from edit_your_motion.metrics.resnet3d import ResNet3D
@@ -65,6 +64,7 @@ from edit_your_motion.people.formats.precomputed import load_precomputed, load_r
 from edit_your_motion.people.preparation import load_prepared, save_prepared
 from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.person import Person, load_person
+from edit_your_motion.person_folder import CHECKPOINT
 from edit_your_motion.pretrain import PretrainConfig
 from edit_your_motion.pretrain.frames import load_shard
 from edit_your_motion.pretrain.loop import _step_of
@@ -79,7 +79,7 @@ from edit_your_motion.study.table import list_rows, read_table, write_table
 from edit_your_motion.tuning.checkpoints import TuningState, load_state, save_state
 from edit_your_motion.video import probe, read_video
 from edit_your_motion.web.access import Access
-from edit_your_motion.web.edits import EDIT, ESTIMATE
+from edit_your_motion.web.job_files import EDIT, ESTIMATE
 from edit_your_motion.web.job_runner import JobRunner
 from edit_your_motion.web.library import Library
 from edit_your_motion.web.offers import gather_offers

@@ -35,7 +35,7 @@ from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.storage.files import write_text
 from edit_your_motion.storage.locking import held
 from edit_your_motion.study.answers import AnswerBook
-from edit_your_motion.web import edits, worker
+from edit_your_motion.web import job_files, worker
 from edit_your_motion.web.access import Access
 from edit_your_motion.web.job_runner import JobRunner
 from edit_your_motion.web.library import Library
@@ -103,7 +103,7 @@ def _make_inputs(place: Path) -> None:
     library = Library(place / "library")
     clips = zip(("source", "reference"), add_pair(library, 2), strict=True)
     for name, id in clips:
-        edits.copy_clip(place / "library/clips" / id / "prepared", place / "job/inputs" / name)
+        job_files.copy_clip(place / "library/clips" / id / "prepared", place / "job/inputs" / name)
     tiny_settings(place, place, iterations=1)
     run_tune(edit_config(place).for_tuning(), place / "person", SILENT)
     pretrain(tiny(), place / "pretrained")

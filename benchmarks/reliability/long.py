@@ -19,7 +19,7 @@ import psutil
 import trying
 from commands import inputs, scratch
 from edit_your_motion.config import load_config
-from edit_your_motion.web import edits, job_runner, worker
+from edit_your_motion.web import job_files, job_runner, worker
 from edit_your_motion.web.library import Job, Library, Quota
 from trying import Account
 from web_site import PROMPT
@@ -112,7 +112,7 @@ def do_jobs(library: Library, numbers: range) -> str | None:
             request = {"frames": 2, "prompt": PROMPT, "offer": offer, "settings": {}, "base": None}
             id = f"{number:024x}"
             for name in ("source", "reference"):
-                edits.copy_clip(inputs() / "job/inputs" / name, library.folder / "jobs" / id / "inputs" / name)
+                job_files.copy_clip(inputs() / "job/inputs" / name, library.folder / "jobs" / id / "inputs" / name)
             jobs.append(library.add_ready_job(id, "edit", f"{number}", request))
     until = time.monotonic() + 60 * len(jobs)
     while waiting := [job for job in map(_now(library), jobs) if job.state in ("queued", "running")]:
