@@ -31,6 +31,7 @@ from edit_your_motion.pretrain.diffusion import (
     snr_weights,
 )
 from edit_your_motion.pretrain.frames import (
+    Crop,
     FramePool,
     FrameShard,
     head_circles,
@@ -69,6 +70,7 @@ TINY = {
         "encoder_steps": 2,
         "batch": 2,
         "crop": 32,
+        "whole_steps": 1,
         "warm_up": 0,
         "cool_down": 0,
         "sheet_every": 100,
@@ -534,6 +536,25 @@ def test_crops_lie_within_and_meet_the_person(finished: Path) -> None:
             crop = pool.crop(index, 32, torch.rand(4, generator=generator) * 0.75 + 0.25)
             assert crop.frame.shape == (32, 32, 3)
             assert crop.mask.any() or not pool.masks[index].any()
+
+
+def test_the_last_steps_see_whole_pictures(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    crop = FramePool.crop
+
+    def recording(pool: FramePool, index: int, side: int, shares: torch.Tensor) -> Crop:
+        drawn.append(side)
+        return crop(pool, index, side, shares)
+
+    monkeypatch.setattr(FramePool, "crop", recording)
+    config = tiny(vae={"steps": 5, "whole_steps": 2, "batch": 3, "whole_batch": 1})
+    held_out = load_shard(finished / "frames" / "held-out.safetensors")
+    training = VaeTraining(
+        config, FramePool([finished / "frames" / "train-00000.safetensors"]), held_out, torch.device("cpu")
+    )
+    for step in range(5):
+        assert all(torch.isfinite(loss) for loss in training.losses(step, Draws(0)).values())
+    assert drawn == [32] * 9 + [64] * 2
 
 
 def test_heads_lie_about_the_face_in_whatever_crop(finished: Path) -> None:

@@ -88,12 +88,16 @@ class TrainingConfig(Section):
 class VaeConfig(TrainingConfig):
     """The VAE's training."""
 
-    steps: int = Field(7000, ge=0, description="Optimiser steps.")
+    steps: int = Field(9000, ge=0, description="Optimiser steps.")
     encoder_steps: int = Field(
         6500, ge=0, description="Steps with the encoder; later ones refine the decoder alone, and latents stay valid."
     )
     batch: int = Field(8, ge=1, le=4096, description="Crops a step.")
     crop: int = Field(64, ge=16, description="Side of a crop, pixels.")
+    whole_steps: int = Field(
+        2000, ge=0, description="Last steps, on whole pictures: layers normalise over them as they will in edits."
+    )
+    whole_batch: int = Field(2, ge=1, le=4096, description="Pictures each of these steps.")
     learning_rate: float = Field(1e-3, gt=0, le=1, description="Of AdamW.")
     warm_up: int = Field(20, ge=0, description="Steps over which the learning rate rises.")
     cool_down: int = Field(1200, ge=0, description="Last steps, over which the learning rate falls to nothing.")

@@ -52,7 +52,7 @@ class VaeTraining:
     name = "vae"
 
     def __init__(self, config: PretrainConfig, pool: FramePool, held_out: FrameShard, device: torch.device) -> None:
-        self.settings, self.masked = config.vae, config.pictures.masked
+        self.settings, self.masked, self.side = config.vae, config.pictures.masked, config.pictures.size
         self.pool, self.held_out, self.device = pool, held_out, device
         self.network: AutoencoderKL = build_vae(config).to(device)
         self.anchor: AutoencoderKL | None = None
@@ -69,7 +69,7 @@ class VaeTraining:
             # From here on the latents are the ones that the export's encoder makes.
             for part, averaged in zip(encoder_of(self.network), encoder_of(self.average), strict=True):
                 part.load_state_dict(averaged.state_dict())
-        pixels, masks, heads = self._draw_crops(draws)
+        pixels, masks, heads = self._draw_crops(step, draws)
         with torch.set_grad_enabled(step < settings.encoder_steps):
             latents = self.network.encode(pixels).latent_dist
         noise = draws.normal(*latents.mean.shape).to(self.device)
@@ -89,11 +89,12 @@ class VaeTraining:
                 losses["anchor"] = settings.anchor * distance_from(self.anchor, pixels, mean)
         return losses
 
-    def _draw_crops(self, draws: Draws) -> Crops:
+    def _draw_crops(self, step: int, draws: Draws) -> Crops:
         settings = self.settings
-        indices = draws.integers(len(self.pool), settings.batch)
-        shares = draws.uniform(settings.batch, 5)
-        drawn = [self.pool.crop(int(i), settings.crop, share[:4]) for i, share in zip(indices, shares, strict=True)]
+        whole = step >= settings.steps - settings.whole_steps
+        batch, side = (settings.whole_batch, self.side) if whole else (settings.batch, settings.crop)
+        indices, shares = draws.integers(len(self.pool), batch), draws.uniform(batch, 5)
+        drawn = [self.pool.crop(int(i), side, share[:4]) for i, share in zip(indices, shares, strict=True)]
         frames, masks, heads = (torch.stack(parts) for parts in zip(*drawn, strict=True))
         black = (shares[:, 4] < self.masked)[:, None, None] & ~masks
         frames = frames.masked_fill(black[..., None], 0)
