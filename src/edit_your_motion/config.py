@@ -453,6 +453,9 @@ class SamplingConfig(Section):
         description="Where nobody stands: as generated, the source's own pixels, or the clean plate, with the "
         "person laid over it.",
     )
+    shadow: bool = Field(
+        True, description="On the plate, cast at the edit's feet the soft shadow that the source's cast."
+    )
     colours: Literal["generated", "source"] = Field(
         "generated",
         description="Of the person's hair, skin, trousers and shoes: as generated, or those measured in the source.",

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from edit_your_motion.compositing.colour_match import match_colours
+from edit_your_motion.compositing.contact_shadow import cast_shadow, measure_shadow
 from edit_your_motion.compositing.matte import composite, make_matte
 from edit_your_motion.config import ApplyConfig, TuneConfig, WindowsConfig
 from edit_your_motion.diffusion.ddim import OnStep, Predict, Rescale, guide, invert, rescaling, sample, signal_levels
@@ -278,10 +279,17 @@ def _lay_over_place(
         wanted = measure_colours(source.video.frames, source.keypoints, source.masks)
         frames = match_colours(frames, matte, aligned, reach, wanted)
     if background == "plate":
-        return composite(frames, source.without_person(), matte)
+        return composite(frames, _lay_ground(source, aligned, config.sampling.shadow), matte)
     if background == "source":
         return keep_background(frames, source.video.frames, source.masks, source.keypoints, aligned, found)
     return frames
+
+
+def _lay_ground(source: PreparedClip, aligned: Keypoints, casts: bool) -> UInt8[np.ndarray, "f h w 3"]:
+    """The source's place, shaded where the edit's feet stand as it was where the source's stood."""
+    places = source.without_person()
+    shadow = measure_shadow(source.video.frames, places, source.masks, source.keypoints) if casts else None
+    return cast_shadow(places, aligned, shadow) if shadow else places
 
 
 def _find_people(

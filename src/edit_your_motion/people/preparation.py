@@ -15,6 +15,7 @@ from jaxtyping import Bool, Int, UInt8
 from PIL import Image
 
 from edit_your_motion.compositing.clean_plate import Plate, make_plate
+from edit_your_motion.compositing.contact_shadow import find_shaded
 from edit_your_motion.config import AlignmentConfig, ClipConfig, PeopleConfig, VideoConfig
 from edit_your_motion.errors import PersonError, counted
 from edit_your_motion.people.between_frames import Passage
@@ -131,13 +132,17 @@ class PreparedClip:
         """The same with its clean plate, made from the frames unless it is there."""
         if self.plate is not None:
             return self
-        return replace(self, plate=make_plate(self.video.frames, self.masks, progress))
+        return replace(self, plate=make_plate(self.video.frames, self._covered(), progress))
 
     def without_person(self) -> UInt8[np.ndarray, "f h w 3"]:
         """The frames without the person."""
         plate = self.with_plate().plate
         assert plate is not None
-        return plate.put_under(self.video.frames, self.masks)
+        return plate.put_under(self.video.frames, self._covered())
+
+    def _covered(self) -> Bool[np.ndarray, "f h w"]:
+        """What of the frames is not the place alone: the person, and the ground that the feet shade."""
+        return self.masks | find_shaded(self.video.frames, self.masks, self.keypoints)
 
     def repeated(self, count: int) -> "PreparedClip":
         """A clip of a single frame, `count` frames long."""
