@@ -27,13 +27,13 @@ def test_it_fits_into_the_package() -> None:
 def test_its_controlnet_comes_with_it() -> None:
     base = load_base(SMALL, OPENPOSE_CONTROLNET)
     assert base.controlnet.config.block_out_channels == base.unet.config.block_out_channels
-    assert base.native_side == 128
+    assert base.native_side == 256
 
 
 @torch.no_grad()
 def test_it_sees_and_denoises_people_it_never_met() -> None:
     backbone = load()
-    clip = render_clip(Scene.sample(7, "held_out"), frames=2, size=(128, 128))
+    clip = render_clip(Scene.sample(7, "held_out"), frames=2, size=(256, 256))
     latents = backbone.encode(clip.frames, SilentProgress())
     error = backbone.decode(latents, SilentProgress()).astype(float) - clip.frames
     assert (error**2).mean() < 255**2 / 10**2.4  # more than 24 dB
