@@ -190,8 +190,10 @@ def test_what_takes_more_than_a_day_is_not_begun_unless_somebody_insists(
     }
     begun: list[bool] = []
 
-    def run(config: object, folder: Path, progress: object, *, force: bool, chosen: Choice[object]) -> None:
-        assert (chosen.config, chosen.preset) == (config, "paper")
+    def run(
+        config: object, folder: Path, progress: object, *, truth: Path | None, force: bool, chosen: Choice[object]
+    ) -> None:
+        assert (chosen.config, chosen.preset, truth) == (config, "paper", None)
         begun.append(force)
         write_video(folder / "edited.mp4", film().video.frames, 8)
 
