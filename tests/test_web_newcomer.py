@@ -58,6 +58,29 @@ def test_files_are_taken_wherever_they_are_dropped_and_asked_for_what(
     assert [clip.role for clip in site.library.clips() if clip.name == f"{how}.mp4"] == ["reference"]
 
 
+def test_a_question_asked_at_once_after_another_is_not_ended_by_it(site: WebSite, browse: Browse) -> None:
+    asks = """async (address) => {
+      const { askWhich } = await import(address), dialog = document.getElementById("sure");
+      const answers = [["no", "No"], ["yes", "Yes"]];
+      const told = [];
+      askWhich("first?", answers).then((answer) => told.push(answer));
+      dialog.close("yes");
+      const second = askWhich("second?", answers).then((answer) => told.push(answer));
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      const open = dialog.open, before = [...told];
+      dialog.close("yes");
+      await second;
+      return [open, before, told];
+    }"""
+
+    async def scenario(visit: Visit) -> Any:
+        page = await visit(site.address)
+        address = await page.evaluate("document.querySelector('script[type=module]').src")
+        return await page.evaluate(asks, address.replace("main.js", "dom.js"))
+
+    assert browse(scenario) == [True, ["yes"], ["yes", "yes"]]
+
+
 def test_what_fails_on_its_way_is_sent_again_from_where_it_was(site: WebSite, browse: Browse, tmp_path: Path) -> None:
     path = tmp_path / "long.bin"
     path.write_bytes(bytes(9 << 20))

@@ -186,6 +186,10 @@ def test_the_picture_is_wiped_by_dragging_on_it(site: WebSite, browse: Browse, p
     async def scenario(visit: Visit) -> None:
         page = await visit(f"{site.address}/#look/{job.id}", PHONE)
         await playwright.expect(page.locator("#scores")).to_have_text("Scores of edited: pck 0.9123")
+        drawn = "document.getElementById('wiped').getContext('2d').getImageData(5, 5, 1, 1).data[3] > 0"
+        while not await page.evaluate(drawn):
+            await page.wait_for_timeout(50)
+        await page.locator("#wiped").scroll_into_view_if_needed()
         box = await page.locator("#wiped").bounding_box()
         assert (await page.locator("#wipe").bounding_box())["width"] > 0.9 * box["width"]
         await page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)

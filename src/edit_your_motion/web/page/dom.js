@@ -65,15 +65,24 @@ export function latest(work) {
   };
 }
 
+let settle; // ends the question that is asked
+
 // Asks which of some answers it is to be; the first is what nothing happens with.
 export function askWhich(question, answers) {
   const dialog = by("sure");
   by("sure-title").textContent = question;
   by("answers").replaceChildren(...answers.map(([value, text, className]) => Object.assign(button(text, () => dialog.close(value), className), { id: `answer-${value}` })));
+  settle?.(); // a question that was closed a moment ago, whose event is still to come
   dialog.returnValue = "";
   dialog.showModal();
   by("answers").firstChild.focus();
-  return new Promise((resolve) => { dialog.onclose = () => resolve(dialog.returnValue || answers[0][0]); });
+  dialog.onclose = () => { if (!dialog.open) settle?.(); };
+  return new Promise((resolve) => {
+    settle = () => {
+      settle = undefined;
+      resolve(dialog.returnValue || answers[0][0]);
+    };
+  });
 }
 
 export async function sure(question, action = "Delete", otherwise = "Keep it") {
