@@ -5,6 +5,7 @@ On the way the page is reloaded, the process of the job is killed, and the serve
 
 import base64
 import os
+import re
 import signal
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +25,10 @@ from web_site import WebSite, serving_web, wait_for_phase
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 pytestmark = pytest.mark.slow
+
+FOUND, AGAIN, JOINT, MASK = "as found", "As found", "as Found", "AS FOUND"
+"""Ends of the edits' prompts: as the clips were found, the same again, with a corrected joint, with a painted mask.
+They differ in capitals alone, and so are the same words to the base."""
 
 WRIST = BODY_JOINTS.index("right_wrist")
 FRAMES = 3
@@ -84,7 +89,7 @@ async def queue(page: Any, name: str) -> str:
 
 async def take_home(page: Any, name: str, place: Path) -> np.ndarray:
     """The frames of the film that somebody downloads once the job of that name is done."""
-    job = page.locator("#job-list li", has_text=name)
+    job = page.locator("#job-list li", has_text=re.compile(name))
     await page.click("[data-view=edits]")
     look, failed = job.get_by_role("button", name="Look"), job.locator(".problem")
     await look.or_(failed).wait_for(timeout=600_000)
@@ -127,11 +132,13 @@ def test_from_two_dropped_files_to_a_downloaded_edit(
         await drop(page, reference, "reference")
         for name in ("anna.mp4", "dance.mp4"):
             await find_person(page, name)
-        job = await queue(page, "as found")
+        job = await queue(page, FOUND)
         wait_for_phase(site, job, "tune, stage 1")
         await page.reload()
         await page.click("[data-view=edits]")
-        await playwright.expect(page.locator("#job-list li", has_text="as found").locator("progress")).to_be_visible()
+        await playwright.expect(
+            page.locator("#job-list li", has_text=re.compile(FOUND)).locator("progress")
+        ).to_be_visible()
         running = site.library.job(job)
         assert running is not None
         process = site.runner.process_of(running)
@@ -142,8 +149,8 @@ def test_from_two_dropped_files_to_a_downloaded_edit(
 
     async def correct(site: WebSite, visit: Visit) -> dict[str, np.ndarray]:
         page = await visit(site.address)
-        films = {"as found": await take_home(page, "as found", tmp_path / "found.mp4")}
-        jobs = [await queue(page, "the same again")]
+        films = {FOUND: await take_home(page, FOUND, tmp_path / "found.mp4")}
+        jobs = [await queue(page, AGAIN)]
 
         await open_clip(page, "dance.mp4")
         prepared = load_prepared(prepared_of(site, "dance.mp4"))
@@ -156,7 +163,7 @@ def test_from_two_dropped_files_to_a_downloaded_edit(
         await page.mouse.move(*await place_of(page, x, max(y - 0.2 * width, 2), width), steps=4)
         await page.mouse.up()
         await playwright.expect(page.locator("#said")).to_have_attribute("data-saved", "1")
-        jobs.append(await queue(page, "with a corrected joint"))
+        jobs.append(await queue(page, JOINT))
 
         await open_clip(page, "anna.mp4")
         prepared = load_prepared(prepared_of(site, "anna.mp4"))
@@ -169,8 +176,8 @@ def test_from_two_dropped_files_to_a_downloaded_edit(
         await page.mouse.move(*await place_of(page, 0.9 * width, 0.3 * height, width), steps=4)
         await page.mouse.up()
         await playwright.expect(page.locator("#said")).to_have_attribute("data-saved", "1")
-        jobs.append(await queue(page, "with a painted mask"))
-        for name in ("the same again", "with a corrected joint", "with a painted mask"):
+        jobs.append(await queue(page, MASK))
+        for name in (AGAIN, JOINT, MASK):
             films[name] = await take_home(page, name, tmp_path / f"{name}.mp4")
         return films
 
@@ -180,11 +187,11 @@ def test_from_two_dropped_files_to_a_downloaded_edit(
         log = (library / "jobs" / begun / "log.txt").read_text()
         films = browse(lambda visit: correct(second, visit))
     assert len(second.library.jobs()) == 4 + 2 * 2, "four edits; each clip was looked at and prepared once"
-    np.testing.assert_array_equal(films["as found"], films["the same again"], err_msg=log)
-    names = ("the same again", "with a corrected joint", "with a painted mask")
+    np.testing.assert_array_equal(films[FOUND], films[AGAIN], err_msg=log)
+    names = (AGAIN, JOINT, MASK)
     for before, after in pairwise(names):
         changed = np.abs(films[after].astype(int) - films[before]).max(axis=-1) > 16
-        assert changed.mean() > 0.005, f"{after} is no other edit"
+        assert changed.mean() > 0.005, f"{after}: no other edit than {before}"
     edits = {job.name.rpartition(", ")[2]: library / "jobs" / job.id / "edit" for job in second.library.jobs()}
-    wrist = [load_keypoints(edits[name] / "skeletons.json").body[0, WRIST, 1] for name in ("as found", names[1])]
+    wrist = [load_keypoints(edits[name] / "skeletons.json").body[0, WRIST, 1] for name in (FOUND, JOINT)]
     assert wrist[1] < wrist[0] - 5, "higher up"

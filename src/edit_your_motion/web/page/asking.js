@@ -2,6 +2,7 @@
 
 import { attempt, by, fill, lasts, make } from "./dom.js";
 import { alignment, showAlignment } from "./align.js";
+import { settled } from "./editor.js";
 import { sharesOf } from "./edits.js";
 import { ask } from "./server.js";
 
@@ -108,6 +109,7 @@ by("ask").onsubmit = (event) => {
   attempt(async () => {
     by("asked").textContent = "";
     const asked = request();
+    await settled(); // what was corrected a moment ago is the edit's too
     const made = await ask("POST", asked.vary ? "/api/grids" : "/api/jobs", asked);
     by("asked").textContent = asked.vary ? `${made.jobs.length} jobs wait for their turn.` : "It waits for its turn.";
   });
@@ -116,6 +118,7 @@ by("ask").onsubmit = (event) => {
 by("foresee").onclick = () => attempt(async () => {
   const { vary, ...asked } = request();
   by("foreseen").replaceChildren(make("p", {}, "Steps are being timed …"));
+  await settled();
   try {
     const { estimate } = await ask("POST", "/api/estimate", asked);
     by("foreseen").replaceChildren(...describe(estimate, vary));

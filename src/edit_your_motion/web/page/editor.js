@@ -48,6 +48,7 @@ export async function openEditor(id) {
   by("editor-title").textContent = clip.name;
   by("swap-from").max = by("swap-to").max = by("swap-to").value = count;
   by("said").textContent = "";
+  delete by("said").dataset.saved;
   by("tool-mask").disabled = clip.role !== "source";
   by("tool-mask").title = clip.role === "source" ? "" : "Only the mask of a source plays a part.";
   pick("joints");
@@ -181,6 +182,9 @@ function save(state) {
   curve();
   draw();
 }
+
+// When all changes are saved or refused.
+export const settled = () => saving;
 
 // A change that is refused, because somebody else made another or the disk is full, goes from the page too, with those after it.
 async function send(state, id, known, changes) {
