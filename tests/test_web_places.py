@@ -71,6 +71,32 @@ def test_a_reload_stays_and_back_and_on_lead_through_what_was_seen(site: WebSite
     browse(scenario, "404")
 
 
+def test_an_edit_that_is_asked_for_waits_for_corrections(site: WebSite, browse: Browse, clip: str) -> None:
+    heard: list[str] = []
+
+    async def scenario(visit: Visit) -> None:
+        page = await visit(f"{site.address}/#editor/{clip}")
+        await page.wait_for_selector("#editor:not([hidden])")
+
+        async def linger(route: Any) -> None:
+            await page.wait_for_timeout(1500)
+            await route.continue_()
+
+        await page.route("**/keypoints", linger)
+        page.on("requestfinished", lambda request: heard.append(f"{request.method} {request.url.rpartition('/')[2]}"))
+        await page.locator("#canvas").focus()
+        await page.keyboard.press("Shift+ArrowRight")
+        await page.click("[data-view=edits]")
+        await page.fill("#prompt", "a box")
+        async with page.expect_response(lambda response: response.url.endswith("/api/jobs")) as answered:
+            await page.keyboard.press("Enter")
+        job = (await (await answered.value).json())["id"]
+        site.library.move_job(site.library.job(job), "cancelled")
+
+    browse(scenario)
+    assert "PATCH keypoints" in heard[: heard.index("POST jobs")]
+
+
 def test_two_windows_that_correct_one_clip_lose_nothing_in_silence(site: WebSite, browse: Browse, clip: str) -> None:
     folder = prepared_of(site, clip)
     before = load_prepared(folder)
