@@ -45,14 +45,15 @@ def clip(shadow: ContactShadow | None, middle: float = 70) -> tuple[np.ndarray, 
 
 def test_the_plate_has_no_shadow_and_the_edit_casts_it() -> None:
     frames, masks, keypoints = clip(SHADOW)
-    covered = masks | find_shaded(frames, masks, keypoints)
+    shaded = find_shaded(frames, masks, keypoints)
+    covered = masks | shaded
     assert covered.sum() > masks.sum()
     places = make_plate(frames, covered).put_under(frames, covered)
     assert np.abs(places.astype(int) - floor()).mean() < 2.5
     with_crescents = make_plate(frames, masks).put_under(frames, masks)
     assert int(with_crescents.min()) < int(places.min()) - 12
 
-    found = measure_shadow(frames, places, masks, keypoints)
+    found = measure_shadow(frames, places, shaded, keypoints)
     assert found is not None
     assert found.depth == pytest.approx(SHADOW.depth, rel=0.3)
     elsewhere = person(115, stance=20)
@@ -67,8 +68,9 @@ def test_no_shadow_is_seen_where_there_is_none(carpet: tuple[int, int, int] | No
         patch = np.zeros_like(masks)
         patch[:, int(GROUND) - 8 : int(GROUND) + 8, 45:95] = True
         frames[patch & ~masks] = carpet
-    assert not find_shaded(frames, masks, keypoints).any()
-    assert measure_shadow(frames, frames, masks, keypoints) is None
+    shaded = find_shaded(frames, masks, keypoints)
+    assert not shaded.any()
+    assert measure_shadow(frames, frames, shaded, keypoints) is None
 
 
 def test_a_lifted_foot_shades_the_ground_less_and_a_leap_lifts_no_ground() -> None:

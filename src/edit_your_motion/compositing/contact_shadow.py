@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
 from edit_your_motion.video.selection import spread_evenly
@@ -99,7 +99,7 @@ class _Feet:
 def find_shaded(
     frames: UInt8[np.ndarray, "f h w 3"], masks: Bool[np.ndarray, "f h w"], keypoints: Keypoints
 ) -> Bool[np.ndarray, "f h w"]:
-    """The ground about the feet, where the person casts a shadow on it; nowhere in a clip without one.
+    """The ground about the feet, beside the person, where a shadow lies on it; nowhere in a clip without one.
 
     Args:
         frames: of the person.
@@ -113,19 +113,19 @@ def find_shaded(
         core, wide = (_about(feet, int(frame), masks.shape[1:], scale) for scale in (0.5, 1.6))
         near, far = (area & ~masks[frame] for area in (core, wide & ~shaded[frame]))
         if near.sum() > 20 and far.sum() > 20:
-            light = np.log(frames[frame].astype(np.float64) + 4)
-            darker.append(np.median(light[far], axis=0) - np.median(light[near], axis=0))
+            light = [np.median(np.log(frames[frame][area].astype(np.float64) + 4), axis=0) for area in (far, near)]
+            darker.append(light[0] - light[1])
     if not darker:
         return np.zeros_like(masks)
     usual = np.median(darker, axis=0)
     is_shadow = usual.mean() > DARKER and np.ptp(usual) <= 2 * ANOTHER_COLOUR
-    return shaded if is_shadow else np.zeros_like(masks)
+    return shaded & ~masks if is_shadow else np.zeros_like(masks)
 
 
 def measure_shadow(
     frames: UInt8[np.ndarray, "f h w 3"],
     places: UInt8[np.ndarray, "f h w 3"],
-    masks: Bool[np.ndarray, "f h w"],
+    shaded: Bool[np.ndarray, "f h w"],
     keypoints: Keypoints,
 ) -> ContactShadow | None:
     """The shadow that the feet cast, from what the frames are darker than the place; None where there is none.
@@ -133,25 +133,24 @@ def measure_shadow(
     Args:
         frames: of the person.
         places: the same without the person and the shadow.
-        masks: the person's pixels.
+        shaded: the ground about the feet (`find_shaded`).
         keypoints: of the person.
     """
-    if not find_shaded(frames, masks, keypoints).any():
+    if not shaded.any():
         return None
     feet = _Feet.of(keypoints)
-    spots, darker = [], []
-    for frame in spread_evenly(len(frames), _FRAMES):
-        area = _about(feet, int(frame), masks.shape[1:], 1.0) & ~masks[frame]
-        light = [np.log(picture[frame][area].astype(np.float64).mean(axis=-1) + 4) for picture in (places, frames)]
-        darker.append(light[0] - light[1])
-        spots.append((int(frame), area))
-    wanted = np.concatenate(darker) if darker else np.zeros(0)
+    spots = {int(frame): np.nonzero(shaded[frame]) for frame in spread_evenly(len(frames), _FRAMES)}
+    light = [
+        np.concatenate([np.log(film[i][area].astype(np.float64).mean(axis=-1) + 4) for i, area in spots.items()])
+        for film in (places, frames)
+    ]
+    wanted = light[0] - light[1]
     if wanted.size < 50 or not (wanted**2).sum():
         return None
     best, error = None, (1 - EXPLAINED) * (wanted**2).sum()
     for width, height, drop in product(_WIDTHS, _HEIGHTS, _DROPS):
         unit = ContactShadow(1.0, width, height, drop)
-        shape = np.concatenate([_taken(feet, frame, area.shape, unit)[area] for frame, area in spots])
+        shape = np.concatenate([_taken(feet.take(i), feet.stature, x, y, unit) for i, (y, x) in spots.items()])
         depth = float((shape * wanted).sum() / max((shape**2).sum(), 1e-9))
         left = ((wanted - depth * shape) ** 2).sum()
         if depth > DARKER and left < error:
@@ -164,9 +163,10 @@ def cast_shadow(
 ) -> UInt8[np.ndarray, "f h w 3"]:
     """The places with the shadow of somebody who stands in them as the keypoints say."""
     feet, shaded = _Feet.of(keypoints), places.copy()
+    y, x = np.ogrid[: places.shape[1], : places.shape[2]]
     for frame in range(len(places)):
-        if feet.take(frame):
-            taken = _taken(feet, frame, places.shape[1:3], shadow)
+        if standing := feet.take(frame):
+            taken = _taken(standing, feet.stature, x, y, shadow)
             shaded[frame] = (places[frame] * np.exp(-taken)[..., None]).round()
     return shaded
 
@@ -174,30 +174,26 @@ def cast_shadow(
 def _about(feet: _Feet, frame: int, shape: tuple[int, ...], scale: float) -> Bool[np.ndarray, "h w"]:
     """The ellipses about a frame's feet, as far as a shadow reaches times `scale`."""
     area = np.zeros(shape, bool)
-    reach = max(ACROSS * scale * feet.stature, 1.0), max(DOWN * scale * feet.stature, 1.0)
+    across, down = max(ACROSS * scale * feet.stature, 1.0), max(DOWN * scale * feet.stature, 1.0)
     for x, y, _ in feet.take(frame):
-        window, across, down = _near(shape, x, y, reach)
-        area[window] |= (across / reach[0]) ** 2 + (down / reach[1]) ** 2 <= 1
+        left, right = (int(np.clip(edge, 0, shape[1])) for edge in (x - across, x + across + 1))
+        top, bottom = (int(np.clip(edge, 0, shape[0])) for edge in (y - down, y + down + 1))
+        rows, columns = np.ogrid[top:bottom, left:right]
+        area[top:bottom, left:right] |= ((columns + 0.5 - x) / across) ** 2 + ((rows + 0.5 - y) / down) ** 2 <= 1
     return area
 
 
-def _taken(feet: _Feet, frame: int, shape: tuple[int, ...], shadow: ContactShadow) -> Float[np.ndarray, "h w"]:
-    """The logarithm of what a frame's feet take of the light, negated: a bell about each."""
-    total = np.zeros(shape)
-    width, height = shadow.width * feet.stature, shadow.height * feet.stature
-    for x, y, weight in feet.take(frame):
-        window, across, down = _near(shape, x, y + shadow.drop * feet.stature, (4 * width, 4 * height))
-        total[window] += shadow.depth * weight * np.exp(-((across / width) ** 2 + (down / height) ** 2) / 2)
+def _taken(
+    feet: list[tuple[float, float, float]],
+    stature: float,
+    x: Int[np.ndarray, "*places"],
+    y: Int[np.ndarray, "*others"],
+    shadow: ContactShadow,
+) -> Float[np.ndarray, "*all"]:
+    """The logarithm of what a frame's feet take of the light at some pixels, negated: a bell about each."""
+    total: np.ndarray = np.zeros(())
+    for foot_x, foot_y, weight in feet:
+        across = (x + 0.5 - foot_x) / (shadow.width * stature)
+        down = (y + 0.5 - foot_y - shadow.drop * stature) / (shadow.height * stature)
+        total = total + shadow.depth * weight * np.exp(-(across**2) / 2) * np.exp(-(down**2) / 2)
     return total
-
-
-def _near(
-    shape: tuple[int, ...], x: float, y: float, reach: tuple[float, float]
-) -> tuple[tuple[slice, slice], Float[np.ndarray, "1 w"], Float[np.ndarray, "h 1"]]:
-    """The part of a picture about a point, and how far across and down from it its pixels lie."""
-    (left, right), (top, bottom) = (
-        (int(np.clip(place - far, 0, side)), int(np.clip(place + far + 1, 0, side)))
-        for place, far, side in ((x, reach[0], shape[1]), (y, reach[1], shape[0]))
-    )
-    down, across = np.ogrid[top:bottom, left:right]
-    return (slice(top, bottom), slice(left, right)), across + 0.5 - x, down + 0.5 - y

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -132,17 +133,18 @@ class PreparedClip:
         """The same with its clean plate, made from the frames unless it is there."""
         if self.plate is not None:
             return self
-        return replace(self, plate=make_plate(self.video.frames, self._covered(), progress))
+        return replace(self, plate=make_plate(self.video.frames, self.masks | self.shaded, progress))
 
     def without_person(self) -> UInt8[np.ndarray, "f h w 3"]:
         """The frames without the person."""
         plate = self.with_plate().plate
         assert plate is not None
-        return plate.put_under(self.video.frames, self._covered())
+        return plate.put_under(self.video.frames, self.masks | self.shaded)
 
-    def _covered(self) -> Bool[np.ndarray, "f h w"]:
-        """What of the frames is not the place alone: the person, and the ground that the feet shade."""
-        return self.masks | find_shaded(self.video.frames, self.masks, self.keypoints)
+    @cached_property
+    def shaded(self) -> Bool[np.ndarray, "f h w"]:
+        """The ground that the feet shade, which is not the place alone."""
+        return find_shaded(self.video.frames, self.masks, self.keypoints)
 
     def repeated(self, count: int) -> "PreparedClip":
         """A clip of a single frame, `count` frames long."""
