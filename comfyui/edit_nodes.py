@@ -76,7 +76,7 @@ class LoadBase(io.ComfyNode):
             display_name="Load base",
             category=CATEGORY,
             description="Stable Diffusion 1.5 or a base of its architecture with an openpose ControlNet; 'small' ships "
-            "with the library: 128 pixels, a demonstration.",
+            "with the library: 256 pixels, a demonstration.",
             inputs=[
                 io.Combo.Input(
                     "base",

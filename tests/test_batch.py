@@ -693,6 +693,37 @@ def test_a_url_where_nothing_is_fails_its_row(tmp_path: Path, clips: Path, url: 
     assert problem in (row.error or "")
 
 
+@pytest.mark.parametrize("place", ["source", "reference", "people.keypoints", "people.masks", "truth"])
+def test_what_is_wrong_with_a_brought_file_is_told_of_its_url(
+    checkpoints: Path, clips: Path, tmp_path: Path, bucket: str, place: str
+) -> None:
+    put(clips, f"{bucket}/clips")
+    fsspec.filesystem("memory").pipe_file("/bucket/bad.mp4", b"neither a clip nor keypoints nor masks")
+    each = entry("anna", "walk", name="b")
+    each.update({name: f"{bucket}/clips/{part}" for name, part in each.items() if "/" in part})
+    each[place] = f"{bucket}/bad.mp4"
+    output = tmp_path / "out"
+    (error,) = make(plan(tmp_path, [each], shared(checkpoints)), output, tmp_path / "cache").values()
+    assert f"{bucket}/bad.mp4" in error
+    told = [
+        error,
+        (output / "edits" / "b" / "failure.json").read_text(),
+        (output / "edits" / "b" / "log.txt").read_text(),
+    ]
+    assert not any(str(tmp_path / "cache") in each for each in told)
+
+
+def test_a_person_tuned_elsewhere_has_the_sound_of_the_source_here(
+    checkpoints: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str | None] = []
+    monkeypatch.setattr(row_task, "run_apply", lambda *_, source, **more: asked.append(source))
+    monkeypatch.setattr(row_task, "tune_once", lambda *_: tmp_path)
+    (row,) = plan(clips, [entry("anna", "walk", name="b")], shared(checkpoints))
+    make([row], tmp_path / "out", tmp_path / "cache")
+    assert asked == [str(clips / "anna" / "anna.mp4")]
+
+
 # The command
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -48,6 +49,7 @@ from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.storage.locking import held
 from edit_your_motion.video import probe, read_video
 from synthetic_clip import SyntheticClip, film, short_edit, write_clip
+from test_video import encode, tone
 
 SILENT = SilentProgress()
 FILES = {
@@ -277,6 +279,45 @@ def test_tuning_alone_goes_on_and_leaves_only_the_person(
     assert "scores" not in record
     monkeypatch.setattr(session, "tune_person", None)
     assert_same_person(run_tune(tuning, place, SILENT), person)
+
+
+def test_a_person_is_the_same_whether_an_edits_settings_or_their_own_were_given(
+    config: EditConfig, tmp_path: Path
+) -> None:
+    whole = {name: getattr(config, name) for name in TuneConfig.model_fields}
+    gone = whole["people"].model_copy(update={"reference_keypoints": tmp_path / "gone.json", "reference_person": 3})
+    run_tune(TuneConfig(**{**whole, "people": gone}), tmp_path / "whole", SILENT)
+    run_tune(config.for_tuning(), tmp_path / "own", SILENT)
+    files = [{path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name).rglob("*.*")
+              if path.is_file() and path.name != "run.json"} for name in ("whole", "own")]  # fmt: skip
+    assert list(files[0].values()) == list(files[1].values())
+    assert "gone.json" not in (tmp_path / "whole" / "config.yaml").read_text()
+
+
+def test_what_only_the_source_has_to_do_with_is_no_matter_when_applying(
+    finished: EditResult, config: EditConfig, tmp_path: Path
+) -> None:
+    whole = {name: getattr(config, name) for name in ApplyConfig.model_fields}
+    gone = {name: tmp_path / f"{name}-gone" for name in ("keypoints", "masks", "plate")}
+    people = whole["people"].model_copy(update={**gone, "person": 3})
+    result = run_apply(
+        finished.folder / "person", ApplyConfig(**{**whole, "people": people}), tmp_path / "edit", SILENT
+    )
+    np.testing.assert_array_equal(result.edit.frames, finished.edit.frames)
+    assert "gone" not in (result.folder / "config.yaml").read_text()
+
+
+def test_the_sound_is_the_sources_where_that_lies_now(config: EditConfig, copied: Path, tmp_path: Path) -> None:
+    moved = encode(tmp_path / "moved.mp4", np.zeros((20, 64, 64, 3), np.uint8), sound=tone(2))
+    settings = load_config(copied / "person" / "config.yaml")
+    settings["source"]["path"] = str(tmp_path / "gone.mp4")
+    (copied / "person" / "config.yaml").write_text(yaml.safe_dump(settings))
+    video = config.video.model_copy(update={"sound": True, "sound_of": "source"})
+    applying = config.for_applying().model_copy(update={"video": video})
+    for source, tracks in ((None, 0), (str(moved), 1)):
+        result = run_apply(copied / "person", applying, tmp_path / f"{tracks}", SILENT, source=source)
+        with av.open(str(result.folder / "edited.mp4")) as made:
+            assert len(made.streams.audio) == tracks
 
 
 def test_a_person_is_there_with_their_record_or_not_at_all(

@@ -1,7 +1,7 @@
 """Everything that can be set, as frozen typed values; YAML in and out; an unknown key is an error."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -159,6 +159,11 @@ class ReferenceConfig(ClipConfig):
     path: str | None = Field(None, description="Video, GIF or folder of frames with the motion.")
 
 
+OF_SOURCE = ("person", "keypoints", "masks", "mask_label", "plate")
+OF_REFERENCE = ("reference_person", "reference_keypoints")
+"""Settings of people that concern one of the clips alone."""
+
+
 class PeopleConfig(Section):
     """How people are found."""
 
@@ -204,6 +209,10 @@ class PeopleConfig(Section):
     def of_bodies(self) -> "PeopleConfig":
         """The same without hands and faces, for whom these are of no use."""
         return self.model_copy(update={"hands": False, "face": False})
+
+    def without(self, settings: Iterable[str]) -> "PeopleConfig":
+        """The same with these settings as they are by default."""
+        return self.model_copy(update={name: type(self).model_fields[name].default for name in settings})
 
 
 class AlignmentConfig(Section):
@@ -552,10 +561,17 @@ class TuneConfig(Job):
             "runtime": {"device", "memory", "offload", "channels_last", "compile", "winograd", "winograd_tiles"},
             "tuning": {"checkpoint_every", "gradient_checkpointing", "recompute"},
             "video": {"frames", "fps", "stride", "sound", "sound_of"},
-            "people": {"reference_person", "reference_keypoints"},
+            "people": set(OF_REFERENCE),
         }
         values = self.model_dump(mode="json", exclude=of_no_account)
         return {**values, "source": self.source_clip.model_dump(mode="json")}
+
+    def for_tuning(self) -> "TuneConfig":
+        """What of it concerns tuning: the same, whichever reference the person is tuned for."""
+        own = {name: getattr(self, name) for name in TuneConfig.model_fields}
+        video = VideoConfig(size=self.video.size, fit=self.video.fit)
+        people = self.people.without(OF_REFERENCE)
+        return TuneConfig(**{**own, "source": self.source_clip, "video": video, "people": people})
 
 
 class ApplyConfig(Job):
@@ -575,6 +591,11 @@ class ApplyConfig(Job):
         """The reference, and which of its frames."""
         return self.video.choose(self.reference)
 
+    def for_applying(self) -> "ApplyConfig":
+        """What of it concerns applying: of people, what the reference has to do with."""
+        own = {name: getattr(self, name) for name in ApplyConfig.model_fields}
+        return ApplyConfig(**{**own, "people": self.people.without(OF_SOURCE)})
+
 
 class EditConfig(ApplyConfig, TuneConfig):
     """One whole edit: tune, then apply."""
@@ -587,17 +608,6 @@ class EditConfig(ApplyConfig, TuneConfig):
         if self.sampling.person_noise != "moved":
             del values["sampling"]["person_held"]
         return values
-
-    def for_tuning(self) -> TuneConfig:
-        """What of it concerns tuning: the same, whichever reference the person is tuned for."""
-        own = {name: getattr(self, name) for name in TuneConfig.model_fields}
-        people = self.people.model_copy(update={"reference_person": None, "reference_keypoints": None})
-        video = VideoConfig(size=self.video.size, fit=self.video.fit)
-        return TuneConfig(**{**own, "source": self.source_clip, "video": video, "people": people})
-
-    def for_applying(self) -> ApplyConfig:
-        """What of it concerns applying."""
-        return ApplyConfig(**{name: getattr(self, name) for name in ApplyConfig.model_fields})
 
 
 class PrepareConfig(Job):

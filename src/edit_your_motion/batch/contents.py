@@ -4,11 +4,13 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from edit_your_motion.errors import InputError
+from edit_your_motion.errors import ConfigError, InputError
 from edit_your_motion.jobs.identity import digest_content
 from edit_your_motion.storage.locking import held
 from edit_your_motion.storage.names import as_name
@@ -74,14 +76,36 @@ def localise(place: str, tag: str, cache: Path) -> str:
     """
     if not is_url(place):
         return place
-    name = PurePosixPath(urlsplit(place).path)
-    suffix = f".{as_name(name.suffix)}" if name.suffix else ""
-    local = cache / "inputs" / tag[:32] / f"{as_name(name.stem) or 'input'}{suffix}"
+    local = find_local(place, tag, cache)
     with held(local, wait=True):
         if not local.exists():
             files, path = open_filesystem(place)
             bring(files, path, local, place)
     return str(local)
+
+
+def find_local(url: str, tag: str, cache: Path) -> Path:
+    """Where in the cache that lies which is brought from a URL."""
+    name = PurePosixPath(urlsplit(url).path)
+    suffix = f".{as_name(name.suffix)}" if name.suffix else ""
+    return cache / "inputs" / tag[:32] / f"{as_name(name.stem) or 'input'}{suffix}"
+
+
+@contextmanager
+def named_by_url(urls: Mapping[str, str]) -> Iterator[None]:
+    """Within it what is wrong with a file is told of its URL, not of the path it was brought to.
+
+    Args:
+        urls: by path on this machine.
+    """
+    try:
+        yield
+    except (ConfigError, InputError) as error:  # of a full disk it is this machine's path that counts
+        message = str(error)
+        for local, url in urls.items():
+            message = message.replace(local, url)
+        error.args = (message,)
+        raise
 
 
 def default_cache() -> Path:

@@ -10,10 +10,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from edit_your_motion.batch.contents import FILES, FILES_OF_PERSON, default_cache, localise
+from edit_your_motion.batch.contents import FILES, FILES_OF_PERSON, default_cache, find_local, localise, named_by_url
 from edit_your_motion.batch.rows import Row
 from edit_your_motion.config import EditConfig, merge, nest
 from edit_your_motion.errors import EditYourMotionError
+from edit_your_motion.jobs.inspection import take_prepared
 from edit_your_motion.jobs.session import run_apply, run_tune
 from edit_your_motion.person_folder import is_person, unfinished_beside
 from edit_your_motion.presets import Choice
@@ -21,7 +22,7 @@ from edit_your_motion.runtime.progress import Progress, SilentProgress
 from edit_your_motion.storage.leases import leased
 from edit_your_motion.storage.locking import held
 from edit_your_motion.storage.parsing import parse_json
-from edit_your_motion.storage.stores import LocalStore, RemoteStore, Store, open_store
+from edit_your_motion.storage.stores import LocalStore, RemoteStore, Store, is_url, open_store
 
 EDITS, PERSONS = "edits", "persons"
 DONE, FAILED, LOG = "row.json", "failure.json", "log.txt"
@@ -103,7 +104,8 @@ def _make(row: Row, workshop: Workshop, store: Store) -> None:
     progress = SilentProgress()
     mark = {"manifest": workshop.manifest, "request": row.request}
     finished = json.dumps(mark, indent=1, ensure_ascii=False)
-    with _workplace(store, workshop, row) as folder, _logged(folder / LOG):
+    brought = _list_brought(row, cache)
+    with _workplace(store, workshop, row) as folder, _logged(folder / LOG), named_by_url(brought):
         person = tune_once(store, workshop, row, progress)
         run_apply(
             person,
@@ -111,6 +113,7 @@ def _make(row: Row, workshop: Workshop, store: Store) -> None:
             folder,
             progress,
             truth=truth,
+            source=take_prepared(chosen.config).source.path,
             force=workshop.force,
             chosen=chosen,
         )
@@ -121,6 +124,12 @@ def _choose(row: Row, files: Collection[str], cache: Path) -> Choice[EditConfig]
     """The row's configuration, with these of its files on this machine."""
     local = {name: localise(place, row.tags[place], cache) for name, place in row.files.items() if name in files}
     return row.choose(merge(row.settings, nest(local)))
+
+
+def _list_brought(row: Row, cache: Path) -> dict[str, str]:
+    """The URL of each file that the row and its person are made of, by where it is brought."""
+    return {str(find_local(place, tag, cache)): place for each in (row, row.tuner or row)
+            for place, tag in each.tags.items() if is_url(place)}  # fmt: skip
 
 
 def tune_once(store: Store, workshop: Workshop, row: Row, progress: Progress) -> Path:

@@ -418,8 +418,8 @@ def reported(case: str, cells: Sequence[Cell], failures: list[Failure]) -> Itera
 
 
 def without_ready_people(people: PeopleConfig) -> PeopleConfig:
-    """The backend's settings without ready keypoints and masks, which cannot fit every case."""
-    return people.model_copy(update={"keypoints": None, "masks": None, "reference_keypoints": None})
+    """The backend's settings without ready keypoints, masks and plates, which cannot fit every case."""
+    return people.without(("keypoints", "masks", "plate", "reference_keypoints"))
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,7 @@ def run_tune(
         ConfigError: if something needed is missing, or `folder` holds a person with other settings.
         InputError: if `folder` holds something else.
     """
-    config = take_prepared(config)
+    config = take_prepared(config.for_tuning())
     check_given(config)
     check_inputs_stay(folder.parent, (folder.name,), *list_inputs(config))
     check_source(config)
@@ -175,6 +175,7 @@ def run_apply(
     truth: Path | None = None,
     base: str | None = None,
     controlnet: str | None = None,
+    source: str | None = None,
     other_base: bool = False,
     force: bool = False,
     chosen: Choice[Any] | None = None,
@@ -189,6 +190,7 @@ def run_apply(
         truth: a video of the same person truly doing that motion, to score the edit against.
         base: where the base that the person was tuned on lies now; None for where it lay then.
         controlnet: where its ControlNet lies now.
+        source: where the clip that the person was tuned on lies now, whose sound may be asked for.
         other_base: go on, with a warning, where that is not the base that the person was tuned on.
         force: go on though the skeletons say that nothing good can come of it.
         chosen: the preset and where settings come from, for the record.
@@ -198,10 +200,13 @@ def run_apply(
         CheckpointError: if `person_folder` is no tuned person.
         PersonError: if nothing good can come of the motion.
     """
-    config = take_prepared(config)
+    config = take_prepared(config.for_applying())
     check_given(config)
     check_inputs_stay(folder, OF_EDIT, *list_inputs(config), truth)
     person = load_person(person_folder)
+    if source is not None:
+        clip = person.config.source.model_copy(update={"path": source})
+        person = replace(person, config=person.config.model_copy(update={"source": clip}))
     check_reference(config, truth)
     check_folder(folder)
     with held(folder):
