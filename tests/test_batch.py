@@ -452,13 +452,17 @@ def test_what_is_there_is_not_made_again(
     assert tunings == []
 
 
+@pytest.mark.parametrize("gone", ["row.json", "edited.mp4", "sheet.png", "run.json"])
 def test_what_is_missing_is_made_and_the_person_is_still_known(
-    batch: tuple[list[Row], Path], tmp_path: Path, tunings: list[Path]
+    batch: tuple[list[Row], Path], tmp_path: Path, tunings: list[Path], gone: str
 ) -> None:
     planned, output = batch
     again = Path(shutil.copytree(output, tmp_path / "again"))
-    (again / "edits" / "b" / "row.json").unlink()  # as if it had been killed just before
-    (again / "edits" / "b" / "edited.mp4").write_bytes(b"half")
+    (again / "edits" / "b" / "edited.mp4").write_bytes(
+        b"half"
+    )  # as if it had been killed just before, without its mark
+    (again / "edits" / "b" / gone).unlink()
+    assert [result.state for result in gather_results(planned, LocalStore(again))] == ["done", "missing", "failed"]
     make(planned, again, tmp_path / "cache")
     assert tunings == []
     ours, theirs = (place / "edits" / "b" / "edited.mp4" for place in (again, output))
@@ -615,8 +619,10 @@ def test_a_batch_from_and_to_a_bucket_is_what_it_is_on_a_disk(
     assert b"<img " in (store.read("index.html") or b"")
     # Another machine, whose cache is empty, has nothing to do; and where a row is missing, nobody is tuned for it.
     assert make(planned, place, tmp_path / "other") == {}
-    store.remove("edits/b/row.json")
-    assert make(planned, place, tmp_path / "other") == {}
+    for gone in ("row.json", "sheet.png"):
+        store.remove(f"edits/b/{gone}")
+        assert make(planned, place, tmp_path / "other") == {}
+        assert store.read(f"edits/b/{gone}") is not None
     assert len(tunings) == 1
     assert not [name for name in store.find("persons/") if "lease" in name]
     assert not list((tmp_path / "cache").rglob("edited.mp4")), "what was uploaded is no longer kept here"
@@ -752,6 +758,24 @@ def test_the_command_makes_reports_and_exits_by_it(
     assert ours.read_bytes() == theirs.read_bytes()
     assert (tmp_path / "out" / "summary.csv").is_file()
     assert (tmp_path / "out" / "index.html").is_file()
+
+
+def test_what_was_made_before_an_interruption_can_be_looked_at(
+    batch: tuple[list[Row], Path], checkpoints: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(row: Row, workshop: Workshop) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edit_your_motion.batch.run.make_row", stop)
+    again = Path(shutil.copytree(batch[1], tmp_path / "again"))
+    entries = [entry("anna", "jump", name="a", truth="jump/jump.mp4"), entry("anna", "walk", name="other")]
+    (clips / "two.yaml").write_text(yaml.safe_dump(entries))
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(shared(checkpoints)))
+    command = ["batch", str(clips / "two.yaml"), "--config", str(tmp_path / "settings.yaml"), "--executor", "here"]
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--output", str(again)])
+    assert ended.value.code == 130
+    assert "1 done, 1 missing" in (again / "index.html").read_text()
 
 
 def test_nothing_starts_where_a_setting_is_wrong(

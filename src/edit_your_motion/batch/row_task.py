@@ -3,7 +3,7 @@
 import json
 import logging
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,6 +15,7 @@ from edit_your_motion.batch.rows import Row
 from edit_your_motion.config import EditConfig, merge, nest
 from edit_your_motion.errors import EditYourMotionError
 from edit_your_motion.jobs.inspection import take_prepared
+from edit_your_motion.jobs.output_folder import OF_EDIT
 from edit_your_motion.jobs.session import run_apply, run_tune
 from edit_your_motion.person_folder import is_person, unfinished_beside
 from edit_your_motion.presets import Choice
@@ -66,9 +67,19 @@ def read_mark(store: Store, name: str) -> dict[str, Any]:
     return mark if isinstance(mark, dict) else {}
 
 
-def is_done(store: Store, row: Row) -> bool:
-    """Whether the row's results are there, whole, and made for what it asks for."""
-    return bool(read_mark(store, row.name).get("request") == row.request)
+def is_done(store: Store, row: Row, mark: Mapping[str, Any] | None = None) -> bool:
+    """Whether the row's results are there, each file of them, and made for what it asks for.
+
+    Args:
+        store: which keeps them.
+        row: whose they are.
+        mark: of the results, where it was read already.
+    """
+    mark = read_mark(store, row.name) if mark is None else mark
+    if mark.get("request") != row.request:
+        return False
+    folder, files = f"{EDITS}/{row.name}/", mark.get("files", [])
+    return isinstance(files, list) and {f"{folder}{file}" for file in files} <= set(store.find(folder))
 
 
 def make_row(row: Row, workshop: Workshop) -> None:
@@ -102,8 +113,6 @@ def _make(row: Row, workshop: Workshop, store: Store) -> None:
     truth = None if row.truth is None else Path(localise(row.truth, row.tags[row.truth], cache))
     chosen = _choose(row, FILES, cache)
     progress = SilentProgress()
-    mark = {"manifest": workshop.manifest, "request": row.request}
-    finished = json.dumps(mark, indent=1, ensure_ascii=False)
     brought = _list_brought(row, cache)
     with _workplace(store, workshop, row) as folder, _logged(folder / LOG), named_by_url(brought):
         person = tune_once(store, workshop, row, progress)
@@ -117,7 +126,9 @@ def _make(row: Row, workshop: Workshop, store: Store) -> None:
             force=workshop.force,
             chosen=chosen,
         )
-        LocalStore(folder).write(DONE, finished.encode())
+        made = [name for name in OF_EDIT if (folder / name).exists()]
+        mark = {"manifest": workshop.manifest, "request": row.request, "files": made}
+        LocalStore(folder).write(DONE, json.dumps(mark, indent=1, ensure_ascii=False).encode())
 
 
 def _choose(row: Row, files: Collection[str], cache: Path) -> Choice[EditConfig]:

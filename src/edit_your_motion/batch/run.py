@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
-from edit_your_motion.batch.row_task import Workshop, make_row, note_failure, read_mark
+from edit_your_motion.batch.row_task import Workshop, is_done, make_row, note_failure, read_mark
 from edit_your_motion.batch.rows import Row
 from edit_your_motion.errors import ConfigError
 from edit_your_motion.executors.contract import Executor, Task, interrupted_by_sigterm
@@ -42,7 +42,7 @@ def run_batch(rows: Sequence[Row], workshop: Workshop, executor: Executor, progr
                 failures[row.name] = row.error
                 note_failure(store, row, row.error)
                 logger.warning("%s (%s): %s", row.name, row.where, row.error)
-            elif marks[row.name].get("request") != row.request:
+            elif not is_done(store, row, marks[row.name]):
                 missing[row.name] = row
                 continue
             advance()

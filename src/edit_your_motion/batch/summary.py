@@ -85,7 +85,7 @@ def _read_record(record: Mapping[str, Any]) -> tuple[float | None, dict[str, flo
         scores = {name: float(value) for name, value in dict(edited).items() if value is not None}
         return float(seconds), scores, tuple(str(warning) for warning in record.get("warnings", ()))
     except (ValueError, KeyError, TypeError, OverflowError):
-        return None, {}, ("run.json of this edit is damaged: remove its row.json to have it made once more",)
+        return None, {}, ("run.json of this edit is damaged: remove it to have the edit made once more",)
 
 
 def _read(store: Store, name: str) -> dict[str, Any]:

@@ -51,8 +51,12 @@ def batch(
     rows = plan_rows(read_manifest(manifest), manifest.absolute().parent, shared, common.preset, output)
     workshop = Workshop(output, None if cache is None else cache.absolute(), force, str(manifest.absolute()))
     executor = machines.open(Path("slurm") if is_url(output) else Path(output) / "slurm", "local")
-    failures = run_batch(rows, workshop, executor, progress)
     store = open_store(output)
+    try:
+        failures = run_batch(rows, workshop, executor, progress)
+    except KeyboardInterrupt:  # what has been made can be looked at
+        write_summary(gather_results(rows, store), store)
+        raise
     write_summary(gather_results(rows, store), store)
     if not common.quiet:
         show(f"{counted(len(rows) - len(failures), 'edit')} of {len(rows)} done: look at {output}/index.html")
