@@ -371,5 +371,5 @@ class CleanPlate(io.ComfyNode):
         """Makes the plate."""
         frames = as_frames(images)
         person = as_pixels(masks, frames)
-        plate = make_plate(frames, person)
+        plate = make_plate(frames, person, NodeProgress())
         return io.NodeOutput(as_images(plate.put_under(frames, person)), plate.share_seen)

@@ -280,13 +280,16 @@ def test_a_motion_is_retargeted_as_the_library_does(
     assert preview.shape[0] == 1
 
 
-def test_a_clean_plate_lacks_the_person(nodes: dict[str, Any], values: ModuleType) -> None:
+def test_a_clean_plate_lacks_the_person(nodes: dict[str, Any], values: ModuleType, stand_in: StandIn) -> None:
     clip = film(8, speed=6.0)
     images, masks = values.as_images(clip.video.frames), values.as_mask(clip.masks)
     plate, seen = run(nodes["EditYourMotionCleanPlate"], images=images, masks=masks).args
     place = plate.numpy()[clip.masks] * 255
     assert 85 < place.mean() < 125, "the background's brightness, where the person was"
     assert 0 < seen <= 1
+    stand_in.managed.countdown = 2
+    with pytest.raises(InterruptProcessingException):
+        run(nodes["EditYourMotionCleanPlate"], images=images, masks=masks)
     with pytest.raises(VideoError, match="a mask for each image"):
         run(nodes["EditYourMotionCleanPlate"], images=images, masks=masks[:3])
 

@@ -180,7 +180,7 @@ def apply_motion(
         shown = follow_source(person.source, len(reference), reference.video.fps)
         layered = person.config.inversion.of == "plate"
         on_plate = layered or sampling.background == "plate"
-        source = (person.source.with_plate() if on_plate else person.source).take(shown)
+        source = (person.source.with_plate(progress) if on_plate else person.source).take(shown)
         drawn = _draw(aligned, person.config)
         wanted = _Shown(prompt, drawn)
         match sampling.guidance_from:
