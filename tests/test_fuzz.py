@@ -438,7 +438,7 @@ def batch(folder: Path) -> None:
     done, failed = plan(folder)
     phases = {"tuning": {"seconds": 1.5, "peak_memory": 1, "steps": 2}}
     record = {"phases": phases, "scores": {"edited": {"psnr": 20.0}}, "warnings": ["w"]}
-    store.write(f"edits/{done.name}/row.json", json.dumps({"request": done.request}).encode())
+    store.write(f"edits/{done.name}/row.json", json.dumps({"request": done.request, "files": ["run.json"]}).encode())
     store.write(f"edits/{done.name}/run.json", json.dumps(record).encode())
     note_failure(store, failed, "no room")
 
