@@ -109,7 +109,7 @@ def test_a_batch_lies_whole_in_a_bucket(bucket: str, tmp_path: Path, monkeypatch
     """Edits are played; the way of their files is not."""
     tuned: list[Path] = []
 
-    def tune(config: Any, folder: Path, progress: Any) -> None:
+    def tune(config: Any, folder: Path, progress: Any, *, chosen: Any) -> None:
         tuned.append(folder)
         folder.mkdir(parents=True)
         (folder / "tuned.safetensors").write_bytes(Path(config.source.path).read_bytes())
@@ -137,6 +137,8 @@ def test_a_batch_lies_whole_in_a_bucket(bucket: str, tmp_path: Path, monkeypatch
     assert results.read("edits/all-anna-jump/row.json") is not None
     assert len(tuned) == 1
     results.remove("edits/all-anna-jump/row.json")
+    results.remove("edits/all-anna-kick/edited.mp4")
     assert run_batch(rows, Workshop(f"{bucket}/out", tmp_path / "three"), InProcess(), SilentProgress()) == {}
+    assert results.read("edits/all-anna-kick/edited.mp4") == b"annakick"
     assert len(tuned) == 1, "the person was brought from the bucket"
     assert results.find("persons/") == [f"persons/{rows[0].person}"]
