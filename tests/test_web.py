@@ -311,7 +311,7 @@ def test_a_worker_that_is_killed_and_a_server_that_ends_lose_nothing(checkpoints
         running = first.library.job(job)
         assert running is not None
         wait_for_phase(first, job, "tune, stage 1", steps=2)  # of which each has its checkpoint
-        process = first.crew.process_of(running)
+        process = first.runner.process_of(running)
         assert process is not None
         os.kill(process, signal.SIGKILL)
         wait_for_phase(first, job, "tune, stage 2")

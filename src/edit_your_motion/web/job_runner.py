@@ -3,7 +3,6 @@
 import json
 import logging
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,8 @@ from edit_your_motion.jobs.inspection import PREVIEW
 from edit_your_motion.storage.files import write_text
 from edit_your_motion.web.job_files import EDIT
 from edit_your_motion.web.library import Job, Lane, Library
-from edit_your_motion.web.worker import JOB
+from edit_your_motion.web.worker import JOB, OF_CLIPS
+from edit_your_motion.web.worker_process import WorkerProcess, start_worker
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class JobRunner:
     def __init__(self, library: Library, devices: Sequence[str] = ("auto",)) -> None:
         self.library, self.progress = library, dict[str, dict[str, Any]]()
         self.version = 0
-        self._processes: dict[str, subprocess.Popen[str]] = {}
+        self._processes: dict[str, WorkerProcess] = {}
         self.devices = tuple(devices)
         self._turn, self._thinking, self._ending = Lock(), Lock(), Event()
         lanes: list[tuple[Lane, str]] = [("clips", "cpu"), *(("edits", device) for device in devices)]
@@ -134,7 +134,7 @@ class JobRunner:
     @contextmanager
     def _employ(
         self, name: str, folder: Path, request: Mapping[str, Any], longest: float | None, late: Event
-    ) -> Iterator["subprocess.Popen[str]"]:
+    ) -> Iterator[WorkerProcess]:
         """A process that does what is asked for in a folder; it has ended afterwards.
 
         Args:
@@ -145,9 +145,8 @@ class JobRunner:
             late: is set where it took longer.
         """
         write_text(folder / JOB, json.dumps(request))
-        command, pipe = [sys.executable, "-m", "edit_your_motion.web.worker", str(folder)], subprocess.PIPE
         with (folder / LOG).open("a", encoding="utf-8") as log:
-            process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, text=True, encoding="utf-8")
+            process = start_worker(folder, log, copied=request["kind"] not in OF_CLIPS)
         with self._turn:
             self._processes[name] = process
             if self._ending.is_set():
@@ -168,7 +167,7 @@ class JobRunner:
                 del self._processes[name]
             self._close(process)
 
-    def _close(self, process: "subprocess.Popen[str]") -> None:
+    def _close(self, process: WorkerProcess) -> None:
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 stream.close()
@@ -184,7 +183,7 @@ class JobRunner:
         return " ".join((f"its process ended ({how});", *(last or ["its log is empty"])))
 
 
-def _hear(process: "subprocess.Popen[str]") -> Iterator[dict[str, Any]]:
+def _hear(process: WorkerProcess) -> Iterator[dict[str, Any]]:
     """What a process tells until it ends."""
     assert process.stdout is not None
     for line in process.stdout:

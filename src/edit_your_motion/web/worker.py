@@ -22,6 +22,8 @@ from edit_your_motion.runtime.progress import Advance, JobClock
 from edit_your_motion.storage.locking import held
 
 JOB = "job.json"
+OF_CLIPS = ("probe", "prepare")
+"""Kinds of jobs that open what anybody may have made."""
 LARGEST_PREPARATION = 6 << 30
 """Bytes of memory that a process may have for a file that anybody may have made."""
 
@@ -115,7 +117,7 @@ def _bound_memory() -> None:
 
 def _do(job: dict[str, Any], folder: Path, tell: Tell) -> None:
     kind = job["kind"]
-    if kind in ("probe", "prepare"):
+    if kind in OF_CLIPS:
         _bound_memory()
         if kind == "probe":
             from edit_your_motion.web.probing import probe_clip as do
