@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from edit_your_motion.people.formats.keypoints_file import save_keypoints
 from edit_your_motion.people.preparation import save_masks
 from edit_your_motion.video import write_video
@@ -38,6 +40,21 @@ def test_finding_people_and_serving_pages_import_no_networks() -> None:
     code += f"for module in {ALONE}:\n    importlib.import_module(f'edit_your_motion.{{module}}')\n"
     code += f"    found[module] = sorted({OF_NETWORKS!r} & sys.modules.keys())\nprint(json.dumps(found))"
     assert json.loads(run(code)) == {module: [] for module in ALONE}
+
+
+def test_what_copies_are_made_of_has_one_thread_and_asked_for_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # whose threads end before a copy and begin again after it
+    code = """
+import importlib, sys, psutil, torch
+from edit_your_motion.web.worker_process import IMPORTED
+asked = []
+for name in ("is_available", "device_count", "init", "_lazy_init", "current_device"):
+    setattr(torch.cuda, name, lambda *_, name=name: asked.append(name))
+for module in IMPORTED:
+    importlib.import_module(module)
+print(psutil.Process().num_threads(), asked, "diffusers" in sys.modules)
+"""
+    assert run(code) == "1 [] True"
 
 
 def test_help_imports_neither_networks_nor_pictures() -> None:

@@ -1,4 +1,4 @@
-"""Processes of jobs, copied and new: they tell, end and are ended alike, hold nothing of the server, and outlive nobody."""
+"""Processes of jobs, copied and new: they end and are ended alike, hold nothing of the server, and outlive nobody."""
 
 import json
 import multiprocessing.forkserver
@@ -209,12 +209,12 @@ def test_edits_and_estimates_are_copies_and_files_of_others_meet_new_processes(
 ) -> None:
     copied = []
 
-    class Stopped(Exception):
+    class StoppedError(Exception):
         pass
 
     def note(folder: Path, log: object, **how: bool) -> WorkerProcess:
         copied.append(how["copied"])
-        raise Stopped
+        raise StoppedError
 
     monkeypatch.setattr("edit_your_motion.web.job_runner.start_worker", note)
     library = Library(tmp_path / "library")
@@ -223,8 +223,8 @@ def test_edits_and_estimates_are_copies_and_files_of_others_meet_new_processes(
     for kind in ("edit", "apply", "tune", "prepare", "probe"):
         job = library.add_job(kind, kind, {}, clip=clip.id if kind in ("prepare", "probe") else None)
         library.job_folder(job).mkdir(exist_ok=True)
-        with pytest.raises(Stopped):
+        with pytest.raises(StoppedError):
             runner._run(job, "cpu")
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         runner.foresee({"kind": "edit", "clips": {}})
     assert copied == [True, True, True, False, False, True]

@@ -9,7 +9,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -58,9 +57,7 @@ def campaign(options: argparse.Namespace) -> Account:
 def compare(before: dict[str, int], now: dict[str, int]) -> str | None:
     """What has grown; None where nothing has."""
     bounds = {"memory": GROWTH, "copied_memory": GROWTH, "handles": 0, "copied_handles": 0, "threads": 0, "files": 0}
-    grown = {
-        name: (before[name], now[name]) for name, bound in bounds.items() if now[name] > before[name] + bound
-    }
+    grown = {name: (before[name], now[name]) for name, bound in bounds.items() if now[name] > before[name] + bound}
     return f"grown: {grown}" if grown else None
 
 
