@@ -3,9 +3,9 @@
     python benchmarks/web_load.py                         # 50 browsers, 20 jobs, an upload of 2 GB
     python benchmarks/web_load.py --clients 5 --jobs 3 --upload 50000000 --seconds 5
 
-The server runs in a process of its own, as `eym serve` does, with tiny networks in its library. Each browser fetches
-frames and overlays of a prepared clip as somebody who scrubs does, saves corrections, asks for the library and uploads
-small files. Then it is counted: every upload has to be a clip once, every request for a job a job once.
+The server is `eym serve`, with tiny networks. Each browser fetches frames and overlays of a prepared clip as somebody
+who scrubs does, saves corrections, asks for the library and uploads small files. Once every job is done and every file
+looked at, it is counted: every upload has to be a clip once, every request for a job a job once.
 
 The result is a JSON file: seconds of an answer (median, 95 %, 99 %, most) beside the jobs that run, what was lost or
 doubled, and the server's memory before and at the height of a large upload. Linux only (/proc).
@@ -20,15 +20,21 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from subprocess import PIPE, Popen
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 
+from edit_your_motion.benchmark.provenance import commit_of_package
+
 PART = 1 << 22
 FRAMES = 16
+UPLOAD_EVERY = 100
+"""Looks at a frame."""
 
 
 async def ask(port: int, method: str, path: str, body: bytes = b"", kind: str = "application/json") -> bytes:
@@ -80,7 +86,7 @@ class Browser:
                 rows = json.loads(await self.timed("keypoints", "GET", f"/api/clips/{self.clip}/keypoints"))
                 saved = json.dumps({"frames": {frame: rows["frames"][frame]}}).encode()
                 await self.timed("correction", "PATCH", f"/api/clips/{self.clip}/keypoints", saved)
-            if turn % 25 == 5:
+            if turn % UPLOAD_EVERY == 5:
                 await self.upload(f"browser {self.number}, {turn}.bin", bytes(200_000))
             turn += 1
             await asyncio.sleep(0.2)
@@ -95,7 +101,14 @@ class Browser:
 
 async def queue(port: int, pair: Sequence[str], jobs: int) -> list[str]:
     """The ids of so many jobs, all asked for at once."""
-    asked = {"kind": "edit", "source": pair[0], "reference": pair[1], "prompt": "a box walks", "offer": "tiny"}
+    asked = {
+        "kind": "edit",
+        "source": pair[0],
+        "reference": pair[1],
+        "prompt": "a box walks",
+        "offer": "tiny",
+        "frames": 2,
+    }
     bodies = [json.dumps({**asked, "name": f"job {number}"}).encode() for number in range(jobs)]
     return [
         json.loads(each)["id"]
@@ -118,32 +131,49 @@ def memory_of(process: int, field: str) -> int:
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith(f"{field}:"))) * 1024
 
 
+def furnish(folder: Path) -> tuple[str, ...]:
+    """The ids of source and reference in a new library; beside it are tiny networks and the settings for them."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from edit_your_motion.models.tiny import make_base, make_controlnet
+    from edit_your_motion.web.library import Library
+    from synthetic_clip import film
+    from web_site import add_prepared, tiny_settings
+
+    make_base(folder / "base")
+    make_controlnet(folder / "controlnet", folder / "base")
+    tiny_settings(folder, folder)
+    library = Library(folder / "library")
+    clips = {role: film(FRAMES, 256, 256, seed=seed) for seed, role in enumerate(("source", "reference"))}
+    return tuple(add_prepared(library, role, clip, f"{role}.mp4") for role, clip in clips.items())
+
+
 @contextmanager
-def serving(folder: Path) -> Iterator[tuple[int, int, list[str]]]:
-    """Port and process of a server, and its source and reference."""
-    with Popen([sys.executable, __file__, "--serve", str(folder)], stdin=PIPE, stdout=PIPE, text=True) as server:
+def serving(folder: Path) -> Iterator[tuple[int, int]]:
+    """Port and process of ``eym serve``."""
+    program = [sys.executable, "-c", "from edit_your_motion.cli import main; main()"]
+    chosen = ["--port", "0", "--device", "cpu", "--settings", str(folder / "tiny.yaml")]
+    with Popen([*program, "serve", str(folder / "library"), *chosen], stdout=PIPE, text=True) as server:
         assert server.stdout is not None
         try:
-            told = json.loads(server.stdout.readline())
-            yield told["port"], server.pid, told["pair"]
+            address = server.stdout.readline().split()[0]
+            yield urlsplit(address).port or 0, server.pid
         finally:
             server.terminate()
 
 
-def serve(folder: Path) -> None:
-    """The server's own process: a library with tiny networks and two prepared clips."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from edit_your_motion.models.tiny import make_base, make_controlnet
-    from synthetic_clip import film
-    from web_site import add_prepared, serving_web, tiny_settings
-
-    make_base(folder / "base")
-    make_controlnet(folder / "controlnet", folder / "base")
-    with serving_web(folder / "library", tiny_settings(folder, folder)) as site:
-        pair = [add_prepared(site.library, "source", film(FRAMES, 256, 256), "source.mp4"),
-                add_prepared(site.library, "reference", film(FRAMES, 256, 256, seed=1), "reference.mp4")]  # fmt: skip
-        print(json.dumps({"port": site.port, "pair": pair}), flush=True)
-        sys.stdin.read()
+async def drain(port: int, seconds: float) -> dict[str, Any]:
+    """The library once nothing is to be done in it any more."""
+    until = time.monotonic() + seconds
+    while True:
+        library: dict[str, Any] = json.loads(await ask(port, "GET", "/api/library"))
+        busy = [
+            each["name"] for each in (*library["jobs"], *library["clips"]) if each["state"] in ("queued", "running")
+        ]
+        if not busy:
+            return library
+        if time.monotonic() > until:
+            raise TimeoutError(f"after {seconds:.0f} s there are still {len(busy)} to be done: {', '.join(busy[:5])}")
+        await asyncio.sleep(1)
 
 
 async def measure(port: int, server: int, pair: Sequence[str], args: argparse.Namespace) -> dict[str, Any]:
@@ -154,13 +184,12 @@ async def measure(port: int, server: int, pair: Sequence[str], args: argparse.Na
     until = time.monotonic() + args.seconds
     await asyncio.gather(*(browser.live(until) for browser in browsers))
     loaded = memory_of(server, "VmHWM")
-    library = json.loads(await ask(port, "GET", "/api/library"))
+    beside = json.loads(await ask(port, "GET", "/api/library"))["jobs"]
+    library = await drain(port, args.patience)
+    drained = time.monotonic() - until
     names = Counter(clip["name"] for clip in library["clips"])
     uploaded = [name for browser in browsers for name in browser.uploaded]
     listed = Counter(job["id"] for job in library["jobs"])
-    while any(job["state"] not in ("done", "failed") for job in library["jobs"]):
-        await asyncio.sleep(1)
-        library = json.loads(await ask(port, "GET", "/api/library"))
     Path(f"/proc/{server}/clear_refs").write_text("5")
     before = memory_of(server, "VmRSS")
     begun = time.monotonic()
@@ -175,7 +204,9 @@ async def measure(port: int, server: int, pair: Sequence[str], args: argparse.Na
         "uploads": {"sent": len(uploaded), "lost": sum(names[name] == 0 for name in uploaded),
                     "doubled": sum(names[name] > 1 for name in uploaded)},
         "jobs": {"asked for": len(jobs), "lost": len(set(jobs) - set(listed)), "doubled": len(listed) - len(jobs),
-                 "states": dict(Counter(job["state"] for job in library["jobs"]))},
+                 "done beside the browsers": sum(job["state"] == "done" for job in beside),
+                 "states": dict(Counter(job["state"] for job in library["jobs"])),
+                 "seconds after the browsers": round(max(drained, 0.0), 1)},
         "memory": {"idle": idle, "most under load": loaded, "before the large upload": before,
                    "most during the large upload": memory_of(server, "VmHWM")},
         "large upload": {"bytes": args.upload, "seconds": round(time.monotonic() - begun, 1)},
@@ -201,16 +232,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--upload", type=int, default=2 * 10**9, help="bytes of the large upload")
     parser.add_argument("--output", type=Path, default=Path("web-load.json"))
-    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--patience", type=float, default=300, help="seconds that the jobs may take after the browsers")
     args = parser.parse_args()
-    if args.serve is not None:
-        serve(args.serve)
-        return
-    with TemporaryDirectory() as place, serving(Path(place)) as (port, server, pair):
-        found = asyncio.run(measure(port, server, pair, args))
+    with TemporaryDirectory() as place:
+        pair = furnish(Path(place))
+        with serving(Path(place)) as (port, server):
+            found = asyncio.run(measure(port, server, pair, args))
     settings = {name: getattr(args, name) for name in ("clients", "jobs", "seconds", "upload")}
     machine = {"python": sys.version.split()[0], "torch": str(torch.__version__), "threads": torch.get_num_threads()}
-    args.output.write_text(json.dumps({"settings": settings, "machine": machine, **found}, indent=2) + "\n")
+    when = {"date": date.today().isoformat(), "commit": commit_of_package()}
+    args.output.write_text(json.dumps({**when, "settings": settings, "machine": machine, **found}, indent=2) + "\n")
     print(args.output.read_text())
 
 
