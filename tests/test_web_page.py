@@ -97,6 +97,22 @@ async def open_alignment(page: Any) -> None:
     await playwright.expect(page.locator("#align-where")).to_have_text("1 of 4")
 
 
+def test_before_anything_is_aligned_its_buttons_do_nothing(site: WebSite, browse: Browse) -> None:
+    async def scenario(visit: Visit) -> Any:
+        page = await visit(site.address)
+        await page.route("**/api/alignment", lambda route: None)  # the answer is long in coming
+        await page.click("[data-view=edits]")
+        await page.locator("#alignment > summary").click()
+        for name in ("before", "after", "play"):
+            await page.click(f"#align-{name}")
+        await page.locator("#align-scrub").fill("3")
+        await playwright.expect(page.locator("#align-where")).to_have_text("")
+        await playwright.expect(page.locator("#align-play")).to_have_text("Play")
+        await page.unroute_all(behavior="ignoreErrors")
+
+    browse(scenario)
+
+
 def test_the_motion_is_put_on_the_person_by_dragging_and_by_keys(site: WebSite, browse: Browse) -> None:
     async def scenario(visit: Visit) -> Any:
         page = await visit(site.address)

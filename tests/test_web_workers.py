@@ -170,7 +170,7 @@ def test_one_whose_original_is_killed_can_be_ended_and_another_one_begins(folder
 
 @pytest.mark.parametrize("error", [OSError("AF_UNIX path too long"), EOFError()], ids=["no place", "killed"])
 def test_where_nothing_can_be_copied_there_is_a_new_one(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     def fail(*_: object) -> None:
         raise error
@@ -180,6 +180,7 @@ def test_where_nothing_can_be_copied_there_is_a_new_one(
     with held(folder):
         process = start(folder)
         assert not is_copy(process)
+        assert repr(error) in caplog.text
         process.kill()
         assert process.wait(120.0) == -signal.SIGKILL
 

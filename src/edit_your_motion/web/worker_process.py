@@ -6,6 +6,7 @@ with the first job that wants it, knows neither the library nor its token, and e
 """
 
 import gc
+import logging
 import os
 import signal
 import subprocess
@@ -17,6 +18,8 @@ from threading import Lock
 from typing import IO, Any, Protocol, runtime_checkable
 
 from edit_your_motion.web import worker
+
+logger = logging.getLogger(__name__)
 
 IMPORTED = ("edit_your_motion.cli", "edit_your_motion.web.edits")
 """Modules that a copy need not import: a copy begins by importing the program that it was started from."""
@@ -53,8 +56,8 @@ def start_worker(folder: Path, log: IO[str], *, copied: bool) -> WorkerProcess:
     if copied and sys.platform == "linux":  # elsewhere the libraries of the system bear no copying
         try:
             return _Copy(folder, log)
-        except (OSError, EOFError):  # the one to be copied was killed, or found no place for its socket
-            pass
+        except (OSError, EOFError) as error:  # the one to be copied was killed, or found no place for its socket
+            logger.warning("a process imports everything anew, as none could be copied: %r", error)
     command, pipe = [sys.executable, "-m", worker.__name__, str(folder)], subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, text=True, encoding="utf-8")
 

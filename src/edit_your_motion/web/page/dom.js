@@ -171,6 +171,7 @@ export class Player {
   }
 
   go(frame) {
+    if (!this.count) return; // what is to be shown has not come yet
     this.frame = (frame + this.count) % this.count;
     this.part("scrub").value = this.frame;
     this.part("where").textContent = `${this.frame + 1} of ${this.count}`;
@@ -180,8 +181,8 @@ export class Player {
 
   play(on) {
     clearInterval(this.timer);
-    this.timer = on ? setInterval(() => this.go(this.frame + 1), 1000 / this.fps) : undefined;
-    this.part("play").firstChild.data = on ? "Pause " : "Play ";
+    this.timer = on && this.count ? setInterval(() => this.go(this.frame + 1), 1000 / this.fps) : undefined;
+    this.part("play").firstChild.data = this.timer ? "Pause " : "Play ";
   }
 
   key(event) {
