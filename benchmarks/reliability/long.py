@@ -21,7 +21,9 @@ from edit_your_motion.web.library import Job, Library, Quota
 from trying import Account
 from web_site import PROMPT
 
-AT_ONCE = 10
+AT_ONCE = 5
+PATIENCE = 900.0
+"""Seconds for an edit, on a machine that may have much else to do."""
 GROWTH = 24 << 20
 """Bytes that a server, or what its workers are copied from, may have grown by, in all, after the first edits."""
 
@@ -75,7 +77,7 @@ def do_edits(library: Library, numbers: range) -> str | None:
     def look() -> list[Job]:
         return [job for job in library.jobs() if job.state in ("queued", "running")]
 
-    until = time.monotonic() + 120 * len(jobs)
+    until = time.monotonic() + PATIENCE * len(jobs)
     while waiting := look():
         if time.monotonic() > until:
             return f"{len(waiting)} jobs still wait"
