@@ -34,7 +34,7 @@ EDITS: dict[str, dict[str, Any]] = {
     "long motion": {"source": {"frames": 8}, "tuning": SHORT, "inversion": {"steps": 10}, "sampling": {"steps": 10}},
     "long tuning": {"video": {"frames": 8}, "tuning": {"motion": {"iterations": 100}}, "inversion": {"steps": 20}},
     "guided": {"video": {"frames": 12}, "tuning": SHORT, "sampling": {"steps": 30, "guidance_scale": 4.0}},
-    "large": {"video": {"frames": 8, "size": "192"}, "tuning": SHORT, "inversion": {"steps": 20}},
+    "large": {"video": {"frames": 8, "size": "384"}, "tuning": SHORT, "inversion": {"steps": 20}},
 }  # fmt: skip
 FRAMES = 32
 

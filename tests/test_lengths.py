@@ -32,6 +32,7 @@ from edit_your_motion.people.preparation import PreparedClip
 from edit_your_motion.people.skeleton import DRAWN
 from edit_your_motion.presets import make_config
 from edit_your_motion.runtime import machine_load
+from edit_your_motion.runtime.memory_plan import means_of
 from edit_your_motion.runtime.progress import Advance, SilentProgress
 from edit_your_motion.runtime.time_plan import StepSeconds
 from edit_your_motion.video import Video, read_video, write_video
@@ -300,6 +301,24 @@ def test_a_clean_plate_is_foreseen_where_it_is_made(
     phases = list(plan_edit(config).seconds)
     assert ("lay the clean plate" in phases) == (after is not None)
     assert after is None or phases[phases.index("follow the camera") - 1] == after
+
+
+def test_a_short_source_is_foreseen_as_short_whatever_the_motion(
+    checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(costs, "time_steps", lambda *given: StepSeconds(1.0, (2.0, 2.0), 0.1, 0.1))
+    clips = [write(tmp_path / name, frames, 8) for name, frames in (("source", 3), ("same", 3), ("long", 12))]
+    config, longer = (
+        short_edit(checkpoints, clips[0], motion, **WHOLE, windows={"frames": 8, "overlap": 4}) for motion in clips[1:]
+    )
+    job = costs.describe_job(longer)
+    rehearsal = job.rehearse()
+    assert rehearsal.tuned_frames(means_of(rehearsal, longer.windows, longer.runtime)) == 3
+    one, two = plan_edit(config), plan_edit(longer)
+    assert one.seconds["invert"] == two.seconds["invert"] == config.inversion.steps * 3
+    assert one.seconds["sample"] == config.sampling.steps * 3
+    assert two.seconds["sample"] == config.sampling.steps * 2 * 8  # two windows
+    assert costs.describe_job(config).key != job.key
 
 
 def test_hands_faces_size_and_what_lies_between_make_finding_longer(tmp_path: Path) -> None:

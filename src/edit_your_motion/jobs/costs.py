@@ -62,7 +62,13 @@ class Job:
         """The networks without weights, and what the phases take."""
         shape = (max(self.source, self.edited), self.height, self.width)
         return Rehearsal(
-            self.architecture, self.settings.network, self._tuning, self.config.runtime, shape, person=self._kept
+            self.architecture,
+            self.settings.network,
+            self._tuning,
+            self.config.runtime,
+            shape,
+            source=self.source,
+            person=self._kept,
         )
 
     @property
@@ -81,7 +87,7 @@ class Job:
         tuning, config = self._tuning, self.config
         stages = [] if tuning is None else [[*stage.trains, stage.iterations > 0] for stage in tuning.stages]
         how = None if tuning is None else [tuning.window, str(tuning.recomputation), tuning.optimizer]
-        frames = min(max(self.source, self.edited), config.windows.frames)
+        frames = [min(each, config.windows.frames) for each in (self.source, self.edited)]
         networks = [self.architecture.vae, self.architecture.unet, self.architecture.controlnet]
         text = self.architecture.text_encoder.to_dict()
         machine = [__version__, torch.__version__, torch.get_num_threads(), platform.node(), platform.processor()]

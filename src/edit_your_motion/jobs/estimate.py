@@ -133,8 +133,9 @@ def foresee_time(job: Job, *, afresh: bool = False) -> Estimate:
     steps = measured.steps
     windows = config.windows.model_copy(update={"frames": measured.window})
 
-    def passes(frames: int) -> int:
-        return 1 if frames <= measured.window else len(window_starts(frames, windows))
+    def predict(frames: int) -> float:
+        passes = 1 if frames <= measured.window else len(window_starts(frames, windows))
+        return passes * min(frames, measured.window) * steps.predict
 
     # In the order in which they are done: a bar takes what stands before a phase that begins to be over.
     seconds: dict[str, float] = {}
@@ -160,11 +161,11 @@ def foresee_time(job: Job, *, afresh: bool = False) -> Estimate:
         for number, (stage, each) in enumerate(zip(stages, steps.tune, strict=True), 1):
             seconds[f"tune, stage {number}"] = stage.iterations * each
         rounds = inversion.steps * (1 + inversion.fixed_point) * guided
-        seconds["invert"] = rounds * passes(source) * steps.predict
+        seconds["invert"] = rounds * predict(source)
         seconds["tune the decoder"] = 3 * decoder.iterations * min(decoder.batch, source) * steps.decode
     if isinstance(config, ApplyConfig):
         guided = 2 if config.sampling.guidance_scale != 1 else 1
-        seconds["sample"] = config.sampling.steps * guided * passes(edited) * steps.predict
+        seconds["sample"] = config.sampling.steps * guided * predict(edited)
         seconds["decode"] = edited * steps.decode
         if config.sampling.background != "generated" or config.sampling.colours != "generated":
             seconds["find the edited person"] = edited * FIND_EDITED

@@ -209,7 +209,8 @@ class Rehearsal:
         network: what the video network is made of.
         tuning: the stages, or None where nothing is tuned.
         runtime: device and precision.
-        shape: frames, height and width of the clip, pixels.
+        shape: frames, height and width of the longer clip, pixels.
+        source: frames of the clip that is tuned on; default: those of the shape.
         person: bytes of a tuned person that was loaded, which on a CPU lie beside the network's own.
     """
 
@@ -221,6 +222,7 @@ class Rehearsal:
         runtime: RuntimeConfig,
         shape: tuple[int, int, int],
         *,
+        source: int | None = None,
         person: int = 0,
     ) -> None:
         device = choose_device(runtime.device)
@@ -228,6 +230,7 @@ class Rehearsal:
         self.on_gpu, self.dtype = device.type != "cpu", choose_dtype(runtime.precision, device)
         self.winograd = pays_winograd(runtime, device, self.dtype)
         self.tuning, self.shape, self.architecture = tuning, shape, architecture
+        self.source = shape[0] if source is None else source
         self.person = 0 if self.on_gpu else person
         with torch.device("meta"):
             self.vae = AutoencoderKL.from_config(architecture.vae).eval()
@@ -309,7 +312,7 @@ class Rehearsal:
     def tuned_frames(self, means: Means) -> int:
         """The frames of an optimiser step, at most."""
         window = None if self.tuning is None else self.tuning.window
-        return min(means.window, window or means.window)
+        return min(means.window, self.source, window or means.window)
 
     def decoding(self, tiled: bool) -> Cost:
         """What it costs to decode a frame."""

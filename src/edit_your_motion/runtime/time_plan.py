@@ -23,7 +23,7 @@ class StepSeconds:
     """What the steps of an edit take, seconds.
 
     Args:
-        predict: to predict the noise of one window.
+        predict: to predict the noise of a frame.
         tune: a step of each stage.
         encode: a frame.
         decode: a frame.
@@ -63,7 +63,7 @@ def time_steps(rehearsal: Rehearsal, means: Means) -> StepSeconds:
         steps.append(seconds * tuned / some)
     tiles = -(-rehearsal.decoding(False).operations // rehearsal.decoding(True).operations) if means.tiled_vae else 1
     return StepSeconds(
-        predict=predict * window / few,
+        predict=predict / few,
         tune=tuple(steps),
         encode=pace * rehearsal.encoding().operations,
         decode=pace * rehearsal.decoding(means.tiled_vae).operations * tiles,
