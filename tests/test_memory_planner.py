@@ -26,6 +26,8 @@ from edit_your_motion.config import (
 from edit_your_motion.errors import ConfigError, OutOfMemoryError
 from edit_your_motion.jobs.session import _fit
 from edit_your_motion.models.loading import load_architecture
+from edit_your_motion.nn import noise_predictor
+from edit_your_motion.nn.skeleton_guidance import embedded_bytes
 from edit_your_motion.runtime.dry_run import OperationCounter, run_dry
 from edit_your_motion.runtime.memory_plan import (
     MARGIN,
@@ -146,12 +148,32 @@ def test_the_estimate_is_near_what_tuning_really_holds(
         for parameter in network.unet.parameters_of(part).values():
             parameter.requires_grad_(True)
 
+    conditions = network.prepare(clip.text, clip.skeletons)
+
     def tune() -> None:
-        network(clip.whole, torch.tensor([5]), clip.text, clip.skeletons).square().mean().backward()
+        network.predict(clip.whole, torch.tensor([5]), conditions).square().mean().backward()
 
     real = run_dry(tune, [network])
     assert 0.95 * expected.memory < real.memory < MARGIN * expected.memory
     assert real.operations == expected.operations
+
+
+def test_skeletons_of_a_clip_that_would_take_too_much_are_embedded_at_every_step(
+    rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = rehearsal.predictor
+    frames, height, width = rehearsal.shape
+    taken = embedded_bytes(predictor.controlnet, frames, height, width)
+    embedded = rehearsal.make_conditions(frames, predictor)
+    assert embedded.embedded
+    assert embedded.skeletons is not None
+    assert embedded.skeletons.nbytes == taken
+    once = rehearsal.prediction(frames, predictor)
+    assert rehearsal.phases(MEANS)["sample"] > 2 * taken + rehearsal.least(MEANS)
+    monkeypatch.setattr(noise_predictor, "MOST_KEPT", taken - 1)
+    longer = Rehearsal(rehearsal.architecture, NetworkConfig(), TUNING, cpu(), rehearsal.shape)
+    assert not longer.make_conditions(frames, longer.predictor).embedded
+    assert longer.prediction(frames, longer.predictor).operations > once.operations
 
 
 def test_recomputing_more_holds_less(rehearsal: Rehearsal) -> None:

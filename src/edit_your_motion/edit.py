@@ -326,8 +326,7 @@ def _bind(
     """eps_theta(z, t) with text, skeletons and guidance bound, for latents in fp32 of a clip of any length."""
 
     def prepare(shown: _Shown) -> Conditions:
-        short = shown.skeletons is None or shown.skeletons.shape[1] <= windows.frames
-        return predictor.prepare(backbone.embed(shown.prompt), shown.skeletons, embed=short)
+        return predictor.prepare(backbone.embed(shown.prompt), shown.skeletons)
 
     def bound(conditions: Conditions) -> Predict:
         def predict(z: Tensor, t: Tensor, frames: slice) -> Tensor:

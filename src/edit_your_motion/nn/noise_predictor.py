@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from edit_your_motion.errors import CheckpointError
 from edit_your_motion.models.prediction_type import noise_of_velocity
 from edit_your_motion.nn.conditions import Conditions, Text, project_text, take_text, text_attentions
-from edit_your_motion.nn.skeleton_guidance import embed_skeletons, predict_residuals
+from edit_your_motion.nn.skeleton_guidance import MOST_KEPT, embed_skeletons, embedded_bytes, predict_residuals
 from edit_your_motion.nn.video_unet import VideoUNet
 
 
@@ -44,19 +44,27 @@ class NoisePredictor(nn.Module):
         text: Float[Tensor, "b n d"],
         skeletons: Float[Tensor, "b f 3 h w"] | UInt8[Tensor, "b f 3 h w"] | None,
         *,
-        embed: bool = True,
+        embed: bool | None = None,
     ) -> Conditions:
         """Whatever of the conditions does not change from step to step, computed once for `predict`.
 
         Args:
             text: embedding of each clip's prompt.
             skeletons: skeleton pictures in [0, 1], or as bytes; None leaves ControlNet and MA out.
-            embed: whether to embed the skeletons now, for all steps; for clips of hundreds of frames that takes more
-                memory than embedding those of a window at each step.
+            embed: whether to embed the skeletons now, for all steps, and not those of a window at each; default: if
+                they take no more memory than is kept for them.
         """
-        if skeletons is not None and embed:
+        if skeletons is None:
+            return Conditions(self.prepare_text(text), None)
+        if embed is None:
+            embed = self.keeps_embedded(*(skeletons.shape[axis] for axis in (1, 3, 4)))
+        if embed:
             skeletons = embed_skeletons(self.controlnet, skeletons)
         return Conditions(self.prepare_text(text), skeletons, embed)
+
+    def keeps_embedded(self, frames: int, height: int, width: int) -> bool:
+        """Whether `prepare` embeds the skeletons of a clip of that shape, in pixels, for all steps."""
+        return embedded_bytes(self.controlnet, frames, height, width) <= MOST_KEPT
 
     def prepare_text(self, text: Float[Tensor, "b n d"]) -> Text:
         """The prompt with its keys and values in every cross-attention."""

@@ -1,5 +1,7 @@
 """ControlNet on clips: the skeletons become latents once, and the residuals are made at every step."""
 
+from math import prod
+
 import torch
 from diffusers.models.controlnets.controlnet import ControlNetModel
 from einops import rearrange
@@ -10,6 +12,24 @@ from edit_your_motion.nn.conditions import Text
 
 PICTURES_AT_ONCE = 8
 """The embedding's first layers are as large as the pictures; a long clip goes through them in parts."""
+
+MOST_KEPT = 1 << 28
+"""Bytes of embedded skeletons that are kept; those of a clip that would take more are embedded at every step."""
+
+
+def embedded_bytes(controlnet: ControlNetModel, frames: int, height: int, width: int) -> int:
+    """Bytes that the embedded skeletons of a clip take.
+
+    Args:
+        controlnet: whose embedding.
+        frames: of the clip.
+        height: of a skeleton picture, pixels.
+        width: of a skeleton picture, pixels.
+    """
+    embedding = controlnet.controlnet_cond_embedding
+    scale = prod(block.stride[0] for block in embedding.blocks)
+    last = embedding.conv_out
+    return frames * last.out_channels * (height // scale) * (width // scale) * last.bias.dtype.itemsize
 
 
 @torch.no_grad()

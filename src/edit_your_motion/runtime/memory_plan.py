@@ -29,7 +29,9 @@ from edit_your_motion.config import (
 from edit_your_motion.errors import ConfigError, OutOfMemoryError
 from edit_your_motion.models.backbone import TILE, choose_device, choose_dtype, choose_storage, pays_winograd
 from edit_your_motion.models.loading import Architecture
+from edit_your_motion.nn.conditions import Conditions
 from edit_your_motion.nn.noise_predictor import NoisePredictor
+from edit_your_motion.nn.skeleton_guidance import PICTURES_AT_ONCE, embed_skeletons, embedded_bytes
 from edit_your_motion.nn.video_unet import VideoUNet
 from edit_your_motion.runtime.dry_run import Cost, run_dry
 from edit_your_motion.runtime.winograd import MOST_WORK, transformed_bytes, use_winograd
@@ -257,8 +259,10 @@ class Rehearsal:
         cast = max(tensor.numel() for tensor, _ in self.stock) * self.dtype.itemsize
         resident += cast if means.frozen_storage != "compute" else 0
         resident += MOST_WORK if means.winograd else 0
+        resident += 2 * self._embedded  # of the edit's skeletons, and of those that guidance leads away from
         predictor = self._predictor(means)
         found = {
+            "embed": resident + _with_margin(self.embedding().memory),
             "decode": resident + vae + _with_margin(self.decoding(means.tiled_vae).memory),
             "sample": resident + _with_margin(self.prediction(means.window, predictor).memory),
         }
@@ -292,12 +296,18 @@ class Rehearsal:
             predictor = self._transformed[key] = deepcopy(self.predictor)
             use_winograd(predictor, means.winograd)
             with torch.no_grad():
-                self.predict_once(means.window, predictor)
+                self.predict_once(self.make_conditions(means.window, predictor), predictor)
         return self._transformed[key]
 
     def _stored(self, weights: Iterable[tuple[Tensor, bool]], means: Means, dtype: torch.dtype) -> int:
         storage = choose_storage(means.frozen_storage, dtype) or dtype
         return sum(tensor.numel() * (storage if storable else dtype).itemsize for tensor, storable in weights)
+
+    @property
+    def _embedded(self) -> int:
+        """Bytes of the embedded skeletons that are kept."""
+        kept = self.predictor.keeps_embedded(*self.shape)
+        return embedded_bytes(self.predictor.controlnet, *self.shape) if kept else 0
 
     def stages(self) -> list[StageConfig]:
         """The stages that take any steps."""
@@ -334,21 +344,28 @@ class Rehearsal:
         pixels = torch.empty(1, 3, height, width, device="meta")
         return self._once(("encode",), self.vae, torch.no_grad()(lambda: self.vae.encode(pixels)))
 
+    def embedding(self) -> Cost:
+        """What it costs to embed as many skeletons as are embedded at once."""
+        (frames, height, width), controlnet = self.shape, self.predictor.controlnet
+        skeletons = torch.empty(1, min(frames, PICTURES_AT_ONCE), 3, height, width, dtype=self.dtype, device="meta")
+        return self._once(("embed",), controlnet, partial(embed_skeletons, controlnet, skeletons))
+
     def prediction(self, frames: int, predictor: NoisePredictor) -> Cost:
         """What it costs to predict the noise of so many frames."""
-        return self._once(("predict", frames), predictor, torch.no_grad()(lambda: self.predict_once(frames, predictor)))
+        run = torch.no_grad()(partial(self.predict_once, self.make_conditions(frames, predictor), predictor))
+        return self._once(("predict", frames), predictor, run)
 
     def tuning_step(
         self, stage: StageConfig, recompute: tuple[Recompute, ...], frames: int, predictor: NoisePredictor
     ) -> Cost:
         """What a step of a stage costs, of so many frames."""
         with self.being_tuned(stage, recompute, predictor):
-            run = partial(self.tune_once, frames, predictor)
+            run = partial(self.tune_once, self.make_conditions(frames, predictor), predictor)
             return self._once(("tune", stage.trains, recompute, frames), predictor, run)
 
-    def tune_once(self, frames: int, predictor: NoisePredictor, device: str | torch.device = "meta") -> None:
-        """Runs the network on so many frames, and back."""
-        self.predict_once(frames, predictor, device).float().square().mean().backward()
+    def tune_once(self, conditions: Conditions, predictor: NoisePredictor, device: str | torch.device = "meta") -> None:
+        """Runs the network on the frames of `conditions`, and back."""
+        self.predict_once(conditions, predictor, device).float().square().mean().backward()
 
     @contextmanager
     def being_tuned(
@@ -368,17 +385,27 @@ class Rehearsal:
                 parameter.grad = None
                 parameter.requires_grad_(False)
 
-    def predict_once(self, frames: int, predictor: NoisePredictor, device: str | torch.device = "meta") -> Tensor:
-        """Runs the network on so many frames."""
-        architecture, (_, height, width) = self.architecture, self.shape
-        scale, text = architecture.pixels_per_latent, architecture.text_encoder
+    def make_conditions(
+        self, frames: int, predictor: NoisePredictor, device: str | torch.device = "meta"
+    ) -> Conditions:
+        """A prompt and so many skeletons, embedded if those of the whole clip are."""
+        (_, height, width), text = self.shape, self.architecture.text_encoder
         with torch.device(device):
-            z = torch.empty(1, frames, architecture.unet["in_channels"], height // scale, width // scale)
             prompt = torch.empty(1, text.max_position_embeddings, text.hidden_size, dtype=self.dtype)
             skeletons = torch.empty(1, frames, 3, height, width, dtype=self.dtype)
+        return predictor.prepare(prompt, skeletons, embed=predictor.keeps_embedded(*self.shape))
+
+    def predict_once(
+        self, conditions: Conditions, predictor: NoisePredictor, device: str | torch.device = "meta"
+    ) -> Tensor:
+        """Runs the network on the frames of `conditions`."""
+        assert conditions.skeletons is not None
+        frames, architecture, (_, height, width) = conditions.skeletons.shape[1], self.architecture, self.shape
+        scale = architecture.pixels_per_latent
+        with torch.device(device):
+            z = torch.empty(1, frames, architecture.unet["in_channels"], height // scale, width // scale)
             t = torch.empty(1, dtype=torch.long)
-        noise: Tensor = predictor(z.to(self.dtype), t, prompt, skeletons)
-        return noise
+        return predictor.predict(z.to(self.dtype), t, conditions)
 
     def _once(self, key: tuple[object, ...], network: nn.Module, run: Callable[[], object]) -> Cost:
         key = (*key, id(network))

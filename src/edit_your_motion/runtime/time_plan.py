@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -53,13 +54,14 @@ def time_steps(rehearsal: Rehearsal, means: Means) -> StepSeconds:
             tensor.zero_()
     if means.winograd:
         use_winograd(real, means.winograd)
-    predict = _clock(torch.no_grad()(lambda: rehearsal.predict_once(few, real, device)), device)
+    conditions = rehearsal.make_conditions(few, real, device)
+    predict = _clock(torch.no_grad()(partial(rehearsal.predict_once, conditions, real, device)), device)
     pace = predict / (few * each)
     some = max(1, min(tuned, int(MOST_OPERATIONS / each / 4)))
-    steps = []
+    steps, conditions = [], rehearsal.make_conditions(some, real, device)
     for stage in rehearsal.stages():
         with rehearsal.being_tuned(stage, means.recompute, real):
-            seconds = _clock(lambda: rehearsal.tune_once(some, real, device), device)
+            seconds = _clock(partial(rehearsal.tune_once, conditions, real, device), device)
         steps.append(seconds * tuned / some)
     tiles = -(-rehearsal.decoding(False).operations // rehearsal.decoding(True).operations) if means.tiled_vae else 1
     return StepSeconds(

@@ -122,7 +122,7 @@ class _Run:
         self.frames, self.held_out = split_frames(clip.frames, tuning.config.early_stopping)
         self.window = tuning.window(clip.frames)
         with self._in_half():
-            self.conditions = network.prepare(clip.text, clip.skeletons, embed=self.window == clip.frames)
+            self.conditions = network.prepare(clip.text, clip.skeletons)
         self.losses: list[float] = []
         self.evaluations: list[Evaluation] = []
 
