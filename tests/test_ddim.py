@@ -129,6 +129,23 @@ def test_the_loss_of_the_true_noise_is_zero(schedule: DDIMScheduler) -> None:
     torch.testing.assert_close(loss, (abar.sqrt() * z + (1 - abar).sqrt() * noise - noise).square().mean())
 
 
+def test_cells_count_as_much_as_they_weigh(schedule: DDIMScheduler) -> None:
+    z, noise, t = torch.randn(1, 3, 4, 4, 6), torch.randn(1, 3, 4, 4, 6), torch.tensor([300])
+    weights = torch.ones(1, 3, 1, 4, 6)
+
+    def loss(weights: torch.Tensor | None) -> torch.Tensor:
+        return denoising_loss(lambda z_t, t: z_t, z, noise, t, schedule, weights)
+
+    torch.testing.assert_close(loss(weights), loss(None))
+    weights[..., :2] = 0
+    abar = schedule.alphas_cumprod[t]
+    errors = (abar.sqrt() * z + (1 - abar).sqrt() * noise - noise).square()
+    torch.testing.assert_close(loss(weights), errors[..., 2:].mean())
+    weights[..., :2] = 3
+    expected = (3 * errors[..., :2].sum() + errors[..., 2:].sum()) / (3 * 2 + 4) / (errors[..., 0].numel())
+    torch.testing.assert_close(loss(weights), expected)
+
+
 def test_a_base_that_predicts_the_velocity_is_tuned_to_the_velocity() -> None:
     schedule = make_scheduler("v_prediction")
     z, noise, t = torch.randn(2, 3, 4, 4, 4), torch.randn(2, 3, 4, 4, 4), torch.tensor([10, 900])

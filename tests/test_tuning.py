@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from edit_your_motion.config import EarlyStoppingConfig
+from edit_your_motion.diffusion.ddim import denoising_loss
 from edit_your_motion.errors import CheckpointError, ConfigError, MissingExtraError
 from edit_your_motion.nn.conditions import Conditions
 from edit_your_motion.nn.noise_predictor import NoisePredictor
@@ -18,6 +19,7 @@ from tiny_network import load_network, random_clip, scheduler, short_tuning
 pytestmark = pytest.mark.law
 
 CLIP = random_clip(frames=2, lh=4, lw=8)
+T = torch.tensor([500])
 
 
 def state_of(network: NoisePredictor) -> dict[str, torch.Tensor]:
@@ -43,7 +45,7 @@ class Watcher:
         self.trained: list[list[int]] = []
         self.evaluated: list[list[int]] = []
         self.bias = next(iter(network.unet.parameters_of("motion-attention").values()))
-        network.predict = self.predict
+        network.predict, network.keeps_embedded = self.predict, lambda *shape: False
 
     def predict(
         self, z: torch.Tensor, t: torch.Tensor, conditions: Conditions, conditioning_scale: float
@@ -121,6 +123,27 @@ def test_whoever_stops_it_between_two_checkpoints_loses_no_step(checkpoints: Pat
 def test_it_learns_the_clip(checkpoints: Path) -> None:
     _, losses = tuned(checkpoints, Tuning(short_tuning(30)))
     assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
+
+
+def test_a_stage_learns_where_it_is_told_to(checkpoints: Path) -> None:
+    """A person of a few cells is learnt better where they count for more."""
+    people = torch.zeros_like(CLIP.people)
+    people[..., 2:5, 3:6] = 1
+    clip = replace(CLIP, people=people)
+
+    def left(weight: float) -> float:
+        config = short_tuning(40)
+        stage = config.appearance.model_copy(update={"person_weight": weight})
+        network = load_network(checkpoints)
+        tune(network, clip, scheduler(checkpoints), Tuning(config.model_copy(update={"appearance": stage})))
+        z, noise, t = clip.whole, torch.randn(clip.whole.shape, generator=torch.Generator().manual_seed(5)), T
+        conditions = network.prepare(clip.text, clip.skeletons)
+        with torch.no_grad():
+            return denoising_loss(
+                lambda z, t: network.predict(z, t, conditions), z, noise, t, scheduler(checkpoints), people
+            ).item()
+
+    assert left(100.0) < 0.98 * left(1.0)
 
 
 def test_a_seed_decides_everything(checkpoints: Path) -> None:

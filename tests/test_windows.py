@@ -220,7 +220,7 @@ def test_memory_is_flat_to_300_frames(checkpoints: Path, phase: str) -> None:
     def peak(frames: int) -> int:
         drawn = random_clip(frames, lh=4, lw=4)
         pictures = drawn.skeletons.mul(255).byte()
-        clip = TuningClip(drawn.person, drawn.whole, drawn.text, pictures)
+        clip = TuningClip(drawn.person, drawn.whole, drawn.people, drawn.text, pictures)
         predict, network = bind(checkpoints, clip, windows), load_network(checkpoints)
         with LiveBytes() as memory:
             if phase == "invert":

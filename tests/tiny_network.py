@@ -3,6 +3,7 @@
 from dataclasses import fields, replace
 from pathlib import Path
 
+import torch
 from diffusers import ControlNetModel, DDIMScheduler, MotionAdapter, UNet2DConditionModel
 from torch import nn
 
@@ -45,6 +46,7 @@ def random_clip(frames: int = 3, batch: int = 1, lh: int = 8, lw: int = 16, seed
     return TuningClip(
         person=draws.normal(batch, frames, 4, lh, lw),
         whole=draws.normal(batch, frames, 4, lh, lw),
+        people=torch.zeros(batch, frames, 1, lh, lw),
         text=draws.normal(batch, 77, TEXT_WIDTH),
         skeletons=draws.uniform(batch, frames, 3, 8 * lh, 8 * lw),
     )

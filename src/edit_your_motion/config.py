@@ -289,6 +289,9 @@ class StageConfig(Section):
     skeletons: bool = Field(True, description="With the source's skeletons, and so ControlNet.")
     iterations: int = Field(300, ge=0, le=100_000, description="Optimiser steps.")
     learning_rate: float = Field(3e-5, gt=0, le=1, description="Of AdamW.")
+    person_weight: float = Field(
+        1.0, ge=1, le=1000, description="Weight of the person in the loss, where the background has 1."
+    )
 
     @model_validator(mode="after")
     def _has_what_it_trains(self) -> "StageConfig":

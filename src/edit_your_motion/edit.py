@@ -10,6 +10,7 @@ import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from edit_your_motion.compositing.colour_match import match_colours
 from edit_your_motion.compositing.contact_shadow import cast_shadow, measure_shadow
@@ -84,9 +85,11 @@ def tune_person(
         frames = source.video.frames
         completed = describe_source(config, source)
         prompt = config.prompt if completed is None else completed
+        whole = backbone.encode(frames, progress)
         clip = TuningClip(
             person=backbone.encode(frames * source.masks[..., None], progress),
-            whole=backbone.encode(frames, progress),
+            whole=whole,
+            people=_share_cells(source.masks, whole),
             text=backbone.embed(prompt),
             skeletons=_draw(source.keypoints, config),
         )
@@ -298,6 +301,12 @@ def _find_people(
     """The cells of `z` where the edit's person will be, and, unless `z` is the plate's, where the source's is."""
     lh, lw = z.shape[-2:]
     return people_cells(source.masks, source.keypoints, aligned, (lh, lw), before=not layered).to(z.device)
+
+
+def _share_cells(masks: Bool[np.ndarray, "f h w"], z: Float[Tensor, "1 f c lh lw"]) -> Float[Tensor, "1 f 1 lh lw"]:
+    """The share of each cell of `z` that the masks cover."""
+    pooled = adaptive_avg_pool2d(torch.from_numpy(masks).float()[:, None], (z.shape[-2], z.shape[-1]))
+    return rearrange(pooled, "f 1 lh lw -> 1 f 1 lh lw").to(z.device)
 
 
 def _draw(keypoints: Keypoints, config: TuneConfig) -> UInt8[Tensor, "1 f 3 h w"]:

@@ -166,6 +166,7 @@ def denoising_loss(
     noise: Float[Tensor, "b f c lh lw"],
     t: Int[Tensor, " b"],
     scheduler: DDIMScheduler,
+    weights: Float[Tensor, "b f 1 lh lw"] | None = None,
 ) -> Float[Tensor, ""]:
     """Mean squared error of the predicted noise (Eq. 16); of the predicted velocity, for a base that predicts that.
 
@@ -175,10 +176,13 @@ def denoising_loss(
         noise: eps, standard normal.
         t: timestep of each clip.
         scheduler: the base's noise schedule.
+        weights: of each cell in the mean; default: all the same.
     """
     noisy = scheduler.add_noise(z, noise, t)
     errors = (predict(noisy, t).float() - noise.float()) ** 2
     if (schedule := velocity_schedule(scheduler)) is not None:
         # The noise in given latents is sqrt(abar) times the velocity, and something known.
         errors = errors / rearrange(schedule.to(z.device)[t], "b -> b 1 1 1 1")
-    return errors.mean()
+    if weights is None:
+        return errors.mean()
+    return (errors.mean(2, keepdim=True) * weights).sum() / weights.sum()

@@ -213,7 +213,7 @@ class _Run:
             self.network.predict, conditions=conditions, conditioning_scale=self.tuning.conditioning_scale
         )
         with self._in_half():
-            return denoising_loss(predict, z, noise, t, self.scheduler)
+            return denoising_loss(predict, z, noise, t, self.scheduler, self.clip.weights(stage, frames))
 
     def _in_half(self) -> torch.autocast:
         """Computes in half precision where that was asked for."""
@@ -330,7 +330,7 @@ def _fingerprint_stages(network: NoisePredictor, clip: TuningClip, tuning: Tunin
     decisive = (settings, tuning.seed, tuning.conditioning_scale, tuning.half, window, base)
     digest = sha256(repr(decisive).encode())
     weights = (network.unet.unet.conv_in.weight, network.controlnet.conv_in.weight)
-    for tensor in (clip.person, clip.whole, clip.text, clip.skeletons, *weights):
+    for tensor in (clip.person, clip.whole, clip.people, clip.text, clip.skeletons, *weights):
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     fingerprints = []
     for stage in config.stages:
