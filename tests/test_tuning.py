@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from edit_your_motion.config import EarlyStoppingConfig
-from edit_your_motion.diffusion.ddim import denoising_loss
 from edit_your_motion.errors import CheckpointError, ConfigError, MissingExtraError
 from edit_your_motion.nn.conditions import Conditions
 from edit_your_motion.nn.noise_predictor import NoisePredictor
+from edit_your_motion.runtime.random import Draws
 from edit_your_motion.tuning.clip import TuningClip
 from edit_your_motion.tuning.early_stopping import StageEnd, has_stalled
 from edit_your_motion.tuning.loop import Tuned, Tuning, TuningStep, tune, tuned_parameters
@@ -19,7 +19,6 @@ from tiny_network import load_network, random_clip, scheduler, short_tuning
 pytestmark = pytest.mark.law
 
 CLIP = random_clip(frames=2, lh=4, lw=8)
-T = torch.tensor([500])
 
 
 def state_of(network: NoisePredictor) -> dict[str, torch.Tensor]:
@@ -125,25 +124,24 @@ def test_it_learns_the_clip(checkpoints: Path) -> None:
     assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
 
 
-def test_a_stage_learns_where_it_is_told_to(checkpoints: Path) -> None:
-    """A person of a few cells is learnt better where they count for more."""
+def test_a_stage_weighs_the_person_as_it_is_told_to(checkpoints: Path) -> None:
     people = torch.zeros_like(CLIP.people)
-    people[..., 2:5, 3:6] = 1
-    clip = replace(CLIP, people=people)
-
-    def left(weight: float) -> float:
-        config = short_tuning(40)
+    people[..., 1:3, 3:6], people[..., 3, 3:6] = 1, 0.5
+    clip, schedule, config = replace(CLIP, people=people), scheduler(checkpoints), short_tuning(1)
+    draws = Draws(0)
+    noise, t = draws.normal(*clip.whole.shape), draws.integers(len(schedule.alphas_cumprod), 1)
+    network = load_network(checkpoints)
+    conditions = network.prepare(clip.text, clip.skeletons)
+    with torch.no_grad():
+        noisy = schedule.add_noise(clip.whole, noise, t)
+        errors = (network.predict(noisy, t, conditions) - noise).square().mean(2, keepdim=True)
+    for weight in (1.0, 10.0):
         stage = config.appearance.model_copy(update={"person_weight": weight})
-        network = load_network(checkpoints)
-        tune(network, clip, scheduler(checkpoints), Tuning(config.model_copy(update={"appearance": stage})))
-        z, noise, t = clip.whole, torch.randn(clip.whole.shape, generator=torch.Generator().manual_seed(5)), T
-        conditions = network.prepare(clip.text, clip.skeletons)
-        with torch.no_grad():
-            return denoising_loss(
-                lambda z, t: network.predict(z, t, conditions), z, noise, t, scheduler(checkpoints), people
-            ).item()
-
-    assert left(100.0) < 0.98 * left(1.0)
+        alone = config.motion.model_copy(update={"iterations": 0})
+        tuning = Tuning(config.model_copy(update={"motion": alone, "appearance": stage}))
+        (loss,) = tune(load_network(checkpoints), clip, schedule, tuning).losses
+        weights = torch.where(people == 1, weight, torch.where(people == 0.5, (1 + weight) / 2, 1.0))
+        assert loss == pytest.approx(float((errors * weights).sum() / weights.sum()), rel=1e-4)
 
 
 def test_a_seed_decides_everything(checkpoints: Path) -> None:
