@@ -369,13 +369,16 @@ def test_a_prompt_is_completed_from_the_source(
     asked = []
     embed = session.Backbone.embed
     monkeypatch.setattr(session.Backbone, "embed", lambda self, prompt: asked.append(prompt) or embed(self, prompt))
-    result = run_edit(parse_config(EditConfig, config.model_dump(), {"complete_prompt": True}), tmp_path / "a", SILENT)
+    changes = {"complete_prompt": True, "edit_prompt": "somebody is jumping"}
+    result = run_edit(parse_config(EditConfig, config.model_dump(), changes), tmp_path / "a", SILENT)
     prompt = json.loads((result.folder / "run.json").read_text())["prompt"]
     assert prompt.startswith(config.prompt.split(" is ")[0])
     assert any(word in prompt for word in ("shirt", "trousers", "shorts", "skin", "hair"))
     assert prompt != config.prompt
     assert config.prompt not in asked
     assert prompt in asked
+    assert changes["edit_prompt"] not in asked
+    assert any(each.startswith("somebody ") and each.endswith(" is jumping") for each in asked)
     assert prompt in (result.folder / "person" / "README.md").read_text()
     person = load_person(result.folder / "person")
     assert person.prompt == prompt

@@ -83,7 +83,7 @@ def tune_person(
         if config.inversion.of == "plate":
             source = source.with_plate(progress)
         frames = source.video.frames
-        completed = describe_source(config, source)
+        completed = describe_source(config.prompt, source) if config.complete_prompt else None
         prompt = config.prompt if completed is None else completed
         whole = backbone.encode(frames, progress)
         clip = TuningClip(
@@ -173,7 +173,7 @@ def apply_motion(
             f"the person was tuned on another base than this one ('{person.config.model.base}' then); what is another: "
             f"{', '.join(parts)}; give that base by --base and --controlnet, or go on with this one by --other-base"
         )
-    prompt = person.prompt if config.edit_prompt is None else config.edit_prompt
+    prompt = person.prompt if config.edit_prompt is None else person.complete(config.edit_prompt)
     sampling = config.sampling
     with explain_memory(backbone.device):
         predictor = backbone.inflate(person.config.network, person.config.runtime.seed)

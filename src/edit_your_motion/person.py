@@ -78,6 +78,10 @@ class Person:
         """What the person was tuned on in words."""
         return self.config.prompt if self.completed_prompt is None else self.completed_prompt
 
+    def complete(self, prompt: str) -> str:
+        """Another prompt, completed as the person's own was."""
+        return prompt if self.completed_prompt is None else describe_source(prompt, self.source)
+
     def put_into(self, predictor: NoisePredictor) -> None:
         """Copies the tuned parameters into a network.
 
@@ -170,11 +174,9 @@ Made with edit-your-motion {__version__}, torch {torch.__version__}. The base's 
 """
 
 
-def describe_source(config: TuneConfig, source: PreparedClip) -> str | None:
-    """The prompt with what the source shows of hair, skin and clothes and it does not say; None unless asked for."""
-    if not config.complete_prompt:
-        return None
-    prompt = complete_prompt(config.prompt, name_looks(source.video.frames, source.keypoints, source.masks))
+def describe_source(prompt: str, source: PreparedClip) -> str:
+    """The prompt with what the source shows of hair, skin and clothes and it does not say."""
+    prompt = complete_prompt(prompt, name_looks(source.video.frames, source.keypoints, source.masks))
     logger.info("the prompt: %s", prompt)
     return prompt
 
