@@ -56,7 +56,9 @@ def test_layers_lie_over_one_another_in_their_order(tmp_path: Path) -> None:
 def test_the_small_base_takes_its_own_settings_by_itself() -> None:
     chosen = choose_settings(EditConfig, ("flags", SMALL))
     assert chosen.preset == "best"
-    assert chosen.config.tuning.motion.learning_rate == chosen.config.tuning.appearance.learning_rate == 3e-4
+    stages = chosen.config.tuning.motion, chosen.config.tuning.appearance
+    assert [stage.learning_rate for stage in stages] == [3e-4, 5e-4]
+    assert [stage.person_weight for stage in stages] == [1, 10]
     other = make_config(EditConfig, {**SMALL, "tuning": {"motion": {"learning_rate": 1e-4}}})
     assert other.tuning.motion.learning_rate == 1e-4
     assert choose_settings(EditConfig).preset == "paper"
