@@ -10,6 +10,19 @@ from typing import Any
 import numpy as np
 import yaml
 
+from form_damage import (
+    FORMS,
+    change_database,
+    change_npy,
+    change_npz,
+    change_parts,
+    change_table,
+    change_tags,
+    change_tensors,
+    double_key,
+    recode,
+)  # fmt: skip
+
 Rng = np.random.Generator
 Damage = Callable[[bytes, Rng], bytes]
 
@@ -155,15 +168,20 @@ BYTES: tuple[Damage, ...] = (
     flip_bits, flip_bits, flip_bits, truncate, truncate, behead, zero, splice, repeat, insert_noise, write_number,
     write_number, empty,
 )  # fmt: skip
+IN_TEXT = (change_word,) * 6 + (nest, nest, recode)
 BY_SUFFIX: dict[str, tuple[Damage, ...]] = {
-    ".json": (change_json,) * 24 + (change_word,) * 6 + (nest,) * 2,
-    ".jsonl": (change_json_lines,) * 20 + (change_word,) * 6 + (nest,) * 2,
-    ".yaml": (change_yaml,) * 24 + (change_word,) * 6 + (nest,) * 2,
-    ".safetensors": (change_header,) * 16,
-    ".csv": (change_word,) * 20,
-    ".bvh": (change_word,) * 20,
+    ".json": (change_json,) * 22 + (double_key,) * 3 + IN_TEXT,
+    ".jsonl": (change_json_lines,) * 20 + (double_key,) * 3 + IN_TEXT,
+    ".yaml": (change_yaml,) * 22 + (double_key,) * 3 + IN_TEXT,
+    ".safetensors": (change_header,) * 12 + (change_tensors,) * 10,
+    ".csv": (change_word,) * 14 + (change_table,) * 12 + (recode,),
+    ".bvh": (change_word,) * 20 + (recode,),
     ".txt": (change_word,) * 8,
-    ".npy": (change_word,) * 8,
+    ".npy": (change_word,) * 6 + (change_npy,) * 14,
+    ".npz": (change_npz,) * 18,
+    ".sqlite": (change_database,) * 30,
+    ".tiff": (change_tags,) * 14,
+    **{suffix: (change_parts(form),) * 16 for suffix, form in FORMS.items()},
 }
 """Damage that a file's own form invites, beside that of bytes."""
 

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -134,23 +134,22 @@ class _Run:
         self.optimizer = torch.optim.AdamW(self.parameters, lr=settings.learning_rate, betas=BETAS, fused=True)
         self.scaler = torch.amp.GradScaler(workshop.device.type, enabled=workshop.half == torch.float16)
         self.draws = Draws(workshop.seed)
+        self.unlogged: list[dict[str, float]] = []
         self.saved = time.monotonic()
 
     def to_the_end(self) -> None:
         training, settings = self.training, self.training.settings
         first = self._resume()
-        lines: list[dict[str, float]] = []
-        began = time.monotonic()
+        lines, since, began = self.unlogged, first, time.monotonic()
         with self.workshop.progress.phase(f"train the {training.name}", settings.steps - first) as advance:
             for step in range(first, settings.steps):
                 lines.append(self._take_step(step))
                 done, last = step + 1, step + 1 == settings.steps
                 if done % LOG_EVERY == 0 or last:
-                    rate = len(lines) * settings.batch / (time.monotonic() - began)
-                    means = {key: sum(line[key] for line in lines) / len(lines) for key in lines[-1]}
-                    self._write_line({"step": done, **means, "pictures_per_second": rate})
+                    rate = (done - since) * settings.batch / (time.monotonic() - began)
+                    self._write_line({"step": done, **_mean_of(lines), "pictures_per_second": rate})
                     lines.clear()
-                    began = time.monotonic()
+                    since, began = done, time.monotonic()
                 if done % settings.sheet_every == 0 or last:
                     self._show(done)
                 if last or time.monotonic() - self.saved >= 60 * self.workshop.checkpoint_minutes:
@@ -211,6 +210,7 @@ class _Run:
             self.optimizer.state_dict(),
             self.scaler.state_dict(),
             self.draws.get_state(),
+            unlogged=self.unlogged,
         )
         save_state(self.path, state)
         self.saved = time.monotonic()
@@ -226,6 +226,7 @@ class _Run:
         self.optimizer.load_state_dict({**state.optimizer})
         self.scaler.load_state_dict({**state.scaler})
         self.draws.set_state(state.random)
+        self.unlogged.extend(state.unlogged)
         self._forget_after(state.step)
         logger.info("going on with the %s from step %d", self.training.name, state.step)
         return state.step
@@ -235,6 +236,12 @@ class _Run:
         lines = self.log.read_bytes().splitlines() if self.log.is_file() else []
         kept = [line.decode() for line in lines if 0 <= _step_of(line) <= step]
         write_text(self.log, "".join(f"{line}\n" for line in kept))
+
+
+def _mean_of(lines: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each part that the last step has; steps before a change of settings may lack some."""
+    parts = {name: [line[name] for line in lines if name in line] for name in lines[-1]}
+    return {name: sum(values) / len(values) for name, values in parts.items()}
 
 
 def _step_of(line: bytes) -> int:

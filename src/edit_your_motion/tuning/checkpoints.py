@@ -33,6 +33,7 @@ class TuningState:
         random: state of what draws noise and timesteps.
         losses: of every step so far, all stages.
         evaluations: held-out losses so far, all stages.
+        unlogged: parts of the loss of each step that a log has not told of yet.
     """
 
     fingerprint: str
@@ -44,6 +45,7 @@ class TuningState:
     random: Tensor
     losses: list[float] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)
+    unlogged: list[dict[str, float]] = field(default_factory=list)
 
 
 class _Rest(Section):
@@ -57,6 +59,7 @@ class _Rest(Section):
     scaler: dict[str, Any]
     losses: list[float]
     evaluations: list[Evaluation] = Field(default_factory=list)
+    unlogged: list[dict[str, float]] = Field(default_factory=list)
 
 
 def save_state(path: Path, state: TuningState) -> None:
@@ -83,6 +86,7 @@ def save_state(path: Path, state: TuningState) -> None:
         "scaler": dict(state.scaler),
         "losses": state.losses,
         "evaluations": [asdict(each) for each in state.evaluations],
+        "unlogged": state.unlogged,
     }
     save_tensors(path, tensors, {"state": json.dumps(rest)})
 
@@ -129,6 +133,7 @@ def load_state(path: Path, *fingerprints: str) -> TuningState:
         random=random,
         losses=rest.losses,
         evaluations=rest.evaluations,
+        unlogged=rest.unlogged,
     )
 
 
