@@ -206,6 +206,20 @@ def test_it_goes_on_and_makes_no_cell_twice(
     assert run(folder, config) == []
 
 
+@pytest.mark.parametrize("executor", [None, InProcess()])
+def test_what_a_run_killed_at_its_end_kept_goes_with_the_next(
+    config: PairedConfig, tmp_path: Path, executor: InProcess | None
+) -> None:
+    pair = TWO[0]
+    place = tmp_path / "unfinished" / (pair.name if executor else "")
+    for _ in range(2):
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "0123456789abcdef.safetensors").write_bytes(b"x")
+        chosen = choose_methods(["source"])
+        run_paired(tmp_path, config, SILENT, methods=chosen, pairs=[pair], lpips=stub_lpips(), executor=executor)
+        assert not (tmp_path / "unfinished").exists()
+
+
 def test_cells_of_other_settings_are_made_anew(
     config: PairedConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -159,6 +159,8 @@ def _make_pairs(
         if chosen or (export and number == 0):
             fitting = config.model_copy(update={"edit": edit})
             failures += _run_group(folder, fitting, progress, chosen, pairs, judges, export and number == 0, tune)
+    if isinstance(tune, KeptTuning):
+        tune.forget()  # of a run that was killed when its last pair was done
     return failures
 
 
