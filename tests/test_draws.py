@@ -85,6 +85,8 @@ def test_it_goes_on_where_it_stood() -> None:
 def test_the_state_of_another_kind_is_refused() -> None:
     with pytest.raises(CheckpointError, match="start it over"):
         Draws(0).set_state(torch.get_rng_state())
+    with pytest.raises(CheckpointError, match="delete"):
+        Draws(0).set_state(torch.full_like(Draws(0).get_state(), -1))
 
 
 @torch.no_grad()

@@ -68,6 +68,7 @@ from edit_your_motion.person_folder import CHECKPOINT
 from edit_your_motion.pretrain import PretrainConfig
 from edit_your_motion.pretrain.frames import load_shard
 from edit_your_motion.pretrain.loop import _step_of
+from edit_your_motion.runtime.random import Draws
 from edit_your_motion.stage.bvh import read_bvh
 from edit_your_motion.storage.leases import _is_gone
 from edit_your_motion.storage.machines import name_machine
@@ -76,7 +77,7 @@ from edit_your_motion.study.answers import AnswerBook
 from edit_your_motion.study.definition import CLIPS, Study, digest_file, load_study, save_study
 from edit_your_motion.study.report import report_study, to_json
 from edit_your_motion.study.table import list_rows, read_table, write_table
-from edit_your_motion.tuning.checkpoints import TuningState, load_state, save_state
+from edit_your_motion.tuning.checkpoints import TuningState, load_state, put_back, put_back_optimizer, save_state
 from edit_your_motion.video import probe, read_video
 from edit_your_motion.web.access import Access
 from edit_your_motion.web.job_files import EDIT, ESTIMATE
@@ -284,14 +285,18 @@ def tuning(folder: Path) -> None:
     layer(torch.ones(1, 4)).sum().backward()
     optimizer.step()
     state = TuningState(
-        "f" * 16, 0, 1, dict(layer.named_parameters()), optimizer.state_dict(), {}, torch.Generator().get_state(), [0.5]
-    )
+        "f" * 16, 0, 1, dict(layer.named_parameters()), optimizer.state_dict(), {}, Draws(0).get_state(), [0.5],
+        unlogged=[{"loss": 0.5}],
+    )  # fmt: skip
     save_state(folder / "x.safetensors", state)
 
 
 def go_on(folder: Path) -> None:
-    state = load_state(folder / "x.safetensors", "f" * 16, "f" * 16)
-    torch.Generator().set_state(state.random)
+    path, layer = folder / "x.safetensors", torch.nn.Linear(4, 4)
+    state = load_state(path, "f" * 16, "f" * 16)
+    put_back(path, state.parameters, parameters := dict(layer.named_parameters()), parameters)
+    put_back_optimizer(path, state, torch.optim.AdamW(layer.parameters()), torch.amp.GradScaler("cpu", enabled=False))
+    Draws(0).set_state(state.random)
     list(state.losses), list(state.evaluations)
 
 

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -154,6 +155,11 @@ def test_arrays_are_checked(tmp_path: Path, dancer: Keypoints) -> None:
     ):
         np.savez(tmp_path / "a.npz", **{**good, **change})
         with pytest.raises(PersonError, match=message):
+            load_precomputed(tmp_path / "a.npz")
+    for name in ("body", "masks"):
+        with ZipFile(tmp_path / "a.npz", "w") as archive:
+            archive.writestr(f"{name}.npy", b"no array")
+        with pytest.raises(PersonError, match=f"{name} is no array"):
             load_precomputed(tmp_path / "a.npz")
     np.savez(tmp_path / "a.npz", joints=dancer.body)
     with pytest.raises(PersonError, match="body or masks"):

@@ -1,5 +1,6 @@
 """Tuning: it learns, only what it should; and an interrupted one ends like an uninterrupted one, bit for bit."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from edit_your_motion.errors import CheckpointError, ConfigError, MissingExtraEr
 from edit_your_motion.nn.conditions import Conditions
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.runtime.random import Draws
+from edit_your_motion.storage.tensor_headers import load_metadata
+from edit_your_motion.tuning.checkpoints import load_tensors, save_tensors
 from edit_your_motion.tuning.clip import TuningClip
 from edit_your_motion.tuning.early_stopping import StageEnd, has_stalled
 from edit_your_motion.tuning.loop import Tuned, Tuning, TuningStep, tune, tuned_parameters
@@ -193,6 +196,31 @@ def test_a_damaged_checkpoint_is_named(checkpoints: Path, tmp_path: Path) -> Non
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match="damaged"):
         tuned(checkpoints, Tuning(short_tuning(1), checkpoint=path))
+
+
+@pytest.mark.parametrize("damage", ["less", "shape", "more", "stage", "optimiser", "random"])
+def test_a_checkpoint_of_other_content_is_refused(checkpoints: Path, tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    tuning = Tuning(short_tuning(1, checkpoint_every=1), checkpoint=path)
+    tuned(checkpoints, tuning)
+    tensors, notes = load_tensors(path), load_metadata(path)
+    name = next(each for each in tensors if each.startswith("parameter."))
+    match damage:
+        case "less":
+            del tensors[name]
+        case "shape":
+            tensors[name] = tensors[name][None]
+        case "more":
+            tensors["parameter.x"] = torch.zeros(3)
+        case "stage":
+            notes["state"] = json.dumps({**json.loads(notes["state"]), "stage": 2})
+        case "optimiser":
+            notes["state"] = json.dumps({**json.loads(notes["state"]), "groups": []})
+        case "random":
+            tensors["random"] = torch.full_like(tensors["random"], -1)
+    save_tensors(path, tensors, notes)
+    with pytest.raises(CheckpointError, match="delete"):
+        tuned(checkpoints, tuning)
 
 
 def test_a_part_that_is_not_there_is_named(checkpoints: Path) -> None:

@@ -22,7 +22,7 @@ from edit_your_motion.runtime.progress import Progress
 from edit_your_motion.runtime.random import Draws
 from edit_your_motion.storage.files import explained, remove_file, write_text
 from edit_your_motion.storage.parsing import parse_json
-from edit_your_motion.tuning.checkpoints import TuningState, load_state, save_state
+from edit_your_motion.tuning.checkpoints import TuningState, load_state, put_back, put_back_optimizer, save_state
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +118,8 @@ def checkpoint_file(folder: Path, name: str) -> Path:
 def load_average(path: Path, fingerprint: str, network: nn.Module) -> int:
     """Puts a checkpoint's averaged weights into the network, and returns the steps that they took."""
     state = load_state(path, fingerprint)
-    _restore(network, "average", state.parameters)
+    average = {name: value for name, value in state.parameters.items() if name.startswith("average.")}
+    put_back(path, average, expected := _named("average", network), expected)
     return state.step
 
 
@@ -196,17 +197,11 @@ class _Run:
             log.write(json.dumps({name: round(value, 6) for name, value in values.items()}) + "\n")
 
     def _save(self, done: int) -> None:
-        training = self.training
-        parameters = {
-            f"{kind}.{name}": value
-            for kind, network in (("network", training.network), ("average", training.average))
-            for name, value in network.named_parameters()
-        }
         state = TuningState(
             self.workshop.fingerprint,
             0,
             done,
-            parameters,
+            self._all_parameters(),
             self.optimizer.state_dict(),
             self.scaler.state_dict(),
             self.draws.get_state(),
@@ -215,16 +210,17 @@ class _Run:
         save_state(self.path, state)
         self.saved = time.monotonic()
 
+    def _all_parameters(self) -> dict[str, Tensor]:
+        return _named("network", self.training.network) | _named("average", self.training.average)
+
     def _resume(self) -> int:
         """Puts the checkpoint's state in place; the steps that are done."""
         if not self.path.is_file():
             remove_file(self.log)
             return 0
         state = load_state(self.path, self.workshop.fingerprint)
-        _restore(self.training.network, "network", state.parameters)
-        _restore(self.training.average, "average", state.parameters)
-        self.optimizer.load_state_dict({**state.optimizer})
-        self.scaler.load_state_dict({**state.scaler})
+        put_back(self.path, state.parameters, parameters := self._all_parameters(), parameters)
+        put_back_optimizer(self.path, state, self.optimizer, self.scaler)
         self.draws.set_state(state.random)
         self.unlogged.extend(state.unlogged)
         self._forget_after(state.step)
@@ -252,7 +248,5 @@ def _step_of(line: bytes) -> int:
         return -1
 
 
-@torch.no_grad()
-def _restore(network: nn.Module, kind: str, values: Mapping[str, Tensor]) -> None:
-    for name, parameter in network.named_parameters():
-        parameter.copy_(values[f"{kind}.{name}"])
+def _named(kind: str, network: nn.Module) -> dict[str, Tensor]:
+    return {f"{kind}.{name}": parameter for name, parameter in network.named_parameters()}

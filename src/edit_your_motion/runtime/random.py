@@ -67,6 +67,8 @@ class Draws:
         numbers = state.cpu().numpy().view(np.uint64)
         counter, key, buffer, rest = np.split(numbers, [4, 6, 10])
         position, waits, waiting = map(int, rest)
+        if position > len(buffer) or waits > 1 or waiting >= 1 << 32:
+            raise CheckpointError("expected a random state, got numbers that are none: delete the unfinished work")
         self._bits.state = {
             "bit_generator": "Philox",
             "state": {"counter": counter, "key": key},

@@ -1,14 +1,16 @@
 """The state of an unfinished tuning as one safetensors file: parameters, optimiser, place and random state."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import Field, ValidationError
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.optim import Optimizer
 
 from edit_your_motion.config import Section, explain
 from edit_your_motion.errors import CheckpointError, ConfigError
@@ -52,7 +54,7 @@ class _Rest(Section):
     """What of a state is no tensor, as it stands in the file."""
 
     fingerprint: str
-    stage: int = Field(ge=0)
+    stage: int = Field(ge=0, le=1)
     step: int = Field(ge=0)
     groups: list[dict[str, Any]]
     slots: dict[int, dict[str, Any]]
@@ -135,6 +137,45 @@ def load_state(path: Path, *fingerprints: str) -> TuningState:
         evaluations=rest.evaluations,
         unlogged=rest.unlogged,
     )
+
+
+@torch.no_grad()
+def put_back(path: Path, values: Mapping[str, Tensor], parameters: Mapping[str, Tensor], needed: Iterable[str]) -> None:
+    """Copies what `load_state` found into the parameters of the same names.
+
+    Args:
+        path: of the file, for messages.
+        values: that were found.
+        parameters: that may be among them.
+        needed: names of those that must be.
+
+    Raises:
+        CheckpointError: a parameter that is needed is not there, or one is of another shape or of no such network.
+    """
+    missing = sorted(set(needed) - values.keys())
+    foreign = [
+        name for name, value in values.items() if name not in parameters or parameters[name].shape != value.shape
+    ]
+    if missing or foreign:
+        wrong = f"none of {missing[0]}" if missing else f"{foreign[0]} of shape {tuple(values[foreign[0]].shape)}"
+        raise CheckpointError(f"expected the tuned parameters of this network at {path}, got {wrong}; delete it")
+    for name, value in values.items():
+        parameters[name].copy_(value)
+
+
+def put_back_optimizer(path: Path, state: TuningState, optimizer: Optimizer, scaler: torch.amp.GradScaler) -> None:
+    """Gives an optimiser and its scaler what `load_state` found.
+
+    Raises:
+        CheckpointError: it is none of theirs.
+    """
+    try:
+        optimizer.load_state_dict({**state.optimizer})
+        scaler.load_state_dict({**state.scaler})
+    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"expected the optimiser's state in the tuning checkpoint at {path}, got another ({error!r}); delete it"
+        ) from error
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:

@@ -24,7 +24,7 @@ from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.nn.video_unet import VideoUNet
 from edit_your_motion.runtime.progress import Progress, SilentProgress
 from edit_your_motion.runtime.random import Draws
-from edit_your_motion.tuning.checkpoints import TuningState, load_state, save_state
+from edit_your_motion.tuning.checkpoints import TuningState, load_state, put_back, put_back_optimizer, save_state
 from edit_your_motion.tuning.clip import TuningClip
 from edit_your_motion.tuning.early_stopping import Evaluation, StageEnd, has_stalled, held_out_draws, split_frames
 
@@ -139,9 +139,9 @@ class _Run:
             )
         self.draws.set_state(state.random)
         self.losses, self.evaluations = list(state.losses), list(state.evaluations)
-        parameters = dict(self.network.unet.named_parameters())
-        for name, value in state.parameters.items():
-            parameters[name].data.copy_(value)
+        unet = self.network.unet
+        begun = tuned_parameters(unet, self.tuning.config, through=state.stage)
+        put_back(path, state.parameters, dict(unet.named_parameters()), begun)
         logger.info("going on with stage %d from step %d", state.stage + 1, state.step)
         return state
 
@@ -153,9 +153,8 @@ class _Run:
             scaler = torch.amp.GradScaler(self.clip.whole.device.type, enabled=self.tuning.half == torch.float16)
             if start is None:
                 self._evaluate(index, stage, 0)
-            else:
-                optimizer.load_state_dict({**start.optimizer})
-                scaler.load_state_dict({**start.scaler})
+            elif self.tuning.checkpoint is not None:
+                put_back_optimizer(self.tuning.checkpoint, start, optimizer, scaler)
             first = start.step + 1 if start else 1
             with self.tuning.progress.phase(f"tune, stage {index + 1}", stage.iterations + 1 - first) as advance:
                 for step in range(first, stage.iterations + 1):
@@ -261,9 +260,9 @@ def _as_number(loss: Tensor, stage: StageConfig) -> float:
     return value
 
 
-def tuned_parameters(unet: VideoUNet, config: TuningConfig) -> dict[str, nn.Parameter]:
-    """Everything that some stage of `config` trains, by name."""
-    parts = {part: None for stage in config.stages if stage.iterations > 0 for part in stage.trains}
+def tuned_parameters(unet: VideoUNet, config: TuningConfig, through: int = 1) -> dict[str, nn.Parameter]:
+    """Everything that some stage of `config` trains, by name; `through` is the index of the last one that counts."""
+    parts = {part: None for stage in config.stages[: through + 1] if stage.iterations > 0 for part in stage.trains}
     return {name: value for part in parts for name, value in unet.parameters_of(part).items()}
 
 

@@ -180,6 +180,8 @@ def _load_arrays(path: Path, label: int | None) -> Precomputed:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in ("body", "height", "width", "hands", "face", "masks")
                       if name in archive.files}  # fmt: skip
+        if others := [name for name, each in arrays.items() if not isinstance(each, np.ndarray)]:
+            raise ValueError(f"{others[0]} is no array")
     except Exception as error:  # whatever the readers of archives and headers do with damaged ones
         raise PersonError(f"{path}: expected an npz of plain arrays, got something else ({error})") from error
     if "body" not in arrays and "masks" not in arrays:
