@@ -22,6 +22,7 @@ from edit_your_motion.config import EditConfig, TuneConfig, dump_config, parse_c
 from edit_your_motion.errors import ModelFileError, OutOfMemoryError
 from edit_your_motion.jobs import session
 from edit_your_motion.jobs.session import run_tune
+from edit_your_motion.models.loading import load_base
 from edit_your_motion.person import load_person
 from edit_your_motion.runtime.progress import SilentProgress
 from edit_your_motion.video import probe, read_video
@@ -190,6 +191,7 @@ def test_a_bad_setting_in_the_file_is_named(run: Run, file: Path) -> None:
         OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
         RuntimeError("could not create a primitive"),
         ImportError("libnative.so: failed to map segment from shared object"),
+        RuntimeError("can't start new thread"),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -216,6 +218,24 @@ def test_a_film_is_not_blamed_for_want_of_memory(
     monkeypatch.setattr("edit_your_motion.video.containers.render", fail)
     with pytest.raises(OutOfMemoryError, match=r"lower --video\.size"):
         read_video(walk.video)
+
+
+@pytest.mark.parametrize(
+    "reader",
+    ["networks.init_empty_weights", "tensor_files.safe_open", "tokenizers.CLIPTokenizer", "schedules.DDIMScheduler"],
+)
+def test_a_checkpoint_is_not_blamed_for_want_of_memory(
+    reader: str, checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing:
+        def __init__(self, *arguments: object, **options: object) -> None:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory")
+
+        from_pretrained = from_config = __init__
+
+    monkeypatch.setattr(f"edit_your_motion.models.{reader}", Failing)
+    with pytest.raises(OutOfMemoryError, match=r"at .*(base|controlnet).*lower --video\.size"):
+        load_base(str(checkpoints / "base"), str(checkpoints / "controlnet"))
 
 
 def test_ctrl_c_within_this_process(run: Run, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -385,6 +385,20 @@ def test_progress_counts_every_frame(clip: Path, tmp_path: Path) -> None:
     assert read == written == [1, 2, 3, 4]
 
 
+def test_a_codec_is_known_by_more_than_its_letters(tmp_path: Path) -> None:
+    path = tmp_path / "a.mov"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("mpeg4", 8)
+        stream.height, stream.width = 32, 48
+        for shade in (10, 90):
+            picture = np.full((32, 48, 3), shade, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    path.write_bytes(path.read_bytes().replace(b"mp4v", b"mp\xff\xff"))
+    assert probe(path).frames == 2
+    assert len(read_video(path).frames) == 2
+
+
 def test_probe(clip: Path) -> None:
     info = probe(clip)
     assert (info.frames, info.fps, info.width, info.height, info.has_audio) == (40, 10, WIDTH, HEIGHT, True)

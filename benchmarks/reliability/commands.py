@@ -106,7 +106,15 @@ def _make_inputs(place: Path) -> None:
         job_files.copy_clip(place / "library/clips" / id / "prepared", place / "job/inputs" / name)
     tiny_settings(place, place, iterations=1)
     run_tune(edit_config(place).for_tuning(), place / "person", SILENT)
-    pretrain(tiny(), place / "pretrained")
+
+
+@cache
+def rendered() -> Path:
+    """The frames of a training, which take long to render; left alone."""
+    place = Path(tempfile.mkdtemp(prefix="eym-rendered-"))
+    ended = trying.in_child(lambda: pretrain(tiny(), place / "pretrained"))
+    assert ended.how == "ok", ended
+    return place / "pretrained/frames"
 
 
 def edit_config(place: Path, **values: Any) -> EditConfig:
@@ -327,7 +335,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "pretrain": Command(
         lambda folder, _: pretrain(tiny(), folder / "training"),
-        lambda folder: shutil.copytree(inputs() / "pretrained/frames", folder / "training/frames"),
+        lambda folder: shutil.copytree(rendered(), folder / "training/frames"),
         kills=3,
     ),
     "benchmark": Command(benchmark, kills=4),

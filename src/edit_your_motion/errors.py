@@ -79,12 +79,14 @@ class OutOfMemoryError(ResourceError):
 
     Args:
         device: of which.
+        at: what was being read; empty where that is of no account.
     """
 
-    def __init__(self, message: str | None = None, *, device: object = "this machine") -> None:
+    def __init__(self, message: str | None = None, *, device: object = "this machine", at: object = "") -> None:
+        where = f"{device} at {at}" if at else device
         super().__init__(
             message
-            or f"memory ran out on {device}; say what there is by --runtime.memory 8GB, lower --video.size or "
+            or f"memory ran out on {where}; say what there is by --runtime.memory 8GB, lower --video.size or "
             "--windows.frames, keep --tuning.gradient-checkpointing on and --runtime.winograd off, or set "
             "--runtime.frozen-storage fp16 or --runtime.precision bf16; a tuning goes on where it was"
         )
@@ -97,11 +99,10 @@ OUT_OF_MEMORY = (
     "Cannot allocate memory",
     "create a primitive",
     "failed to map segment",
+    "can't start new thread",
 )
-"""How libraries say it in plain errors; the last but one is oneDNN, which gives no reason, the last the loader of
-libraries, for which nothing is left."""
-
-_PLAIN = (RuntimeError, ImportError, OSError)
+"""How libraries say it in errors of other kinds; the last three are oneDNN, which gives no reason, the loader of
+libraries, for which nothing is left, and Python, which has no room for a thread's stack."""
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
@@ -110,8 +111,18 @@ def ran_out_of_memory(error: BaseException) -> bool:
         isinstance(error, MemoryError)
         or getattr(error, "errno", None) == errno.ENOMEM  # of the system, and of FFmpeg, whose errors are none of it
         or type(error).__name__ == "OutOfMemoryError"  # torch's; to ask torch would import it
-        or (isinstance(error, _PLAIN) and any(words in str(error) for words in OUT_OF_MEMORY))
+        or any(words in str(error) for words in OUT_OF_MEMORY)
     )
+
+
+def refuse_for_memory(error: BaseException, at: object) -> None:
+    """Passes what is wrong with a file that was being read.
+
+    Raises:
+        OutOfMemoryError: not the file is at fault, memory ran out over it.
+    """
+    if ran_out_of_memory(error):
+        raise OutOfMemoryError(at=at) from error
 
 
 def counted(count: int, noun: str) -> str:

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from edit_your_motion.errors import CheckpointError
+from edit_your_motion.errors import CheckpointError, refuse_for_memory
 from edit_your_motion.metrics.lpips import Backbone, Lpips
 from edit_your_motion.models import downloads
 from edit_your_motion.storage.files import written_whole
@@ -83,6 +83,7 @@ def read_flax_weights(path: Path, backbone: Backbone) -> dict[str, Tensor]:
             weights[f"heads.{number}.weight"] = _to_convolution(tree[f"NetLinLayer_{number}"]["Conv_0"]["kernel"])
         network.load_state_dict(weights)
     except (pickle.UnpicklingError, EOFError, LookupError, TypeError, AttributeError, ValueError, RuntimeError) as why:
+        refuse_for_memory(why, path)
         raise CheckpointError(
             f"expected the pickled LPIPS parameters of {backbone} in {path}, but {why}: remove the file and fetch it "
             f"again (`eym models fetch lpips-{backbone}`)"

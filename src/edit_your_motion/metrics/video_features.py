@@ -16,7 +16,7 @@ from jaxtyping import Float, Float32, UInt8
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from edit_your_motion.errors import CheckpointError, InputError, ModelFileError
+from edit_your_motion.errors import CheckpointError, InputError, ModelFileError, refuse_for_memory
 from edit_your_motion.metrics.frames import Frames, iterate_windows, resize_frame
 from edit_your_motion.metrics.frechet import frechet_distance
 from edit_your_motion.metrics.i3d import InceptionI3D
@@ -205,6 +205,7 @@ def _read_state_dict(path: Path) -> dict[str, Any]:
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as why:  # whatever the two readers do with a damaged file
+        refuse_for_memory(why, path)
         raise CheckpointError(f"{path} cannot be read as a state dict: {first_line(why)}") from why
     content = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(content, dict):
@@ -233,6 +234,7 @@ def _load_torchscript(path: Path, device: torch.device) -> Callable[[Tensor], Te
             warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
             module = torch.jit.load(str(path), map_location=device).eval()
     except Exception as why:  # whatever the reader of archives does with a damaged one
+        refuse_for_memory(why, path)
         raise CheckpointError(f"{path} cannot be read as a TorchScript archive: {first_line(why)}") from why
     accepted = {argument.name for argument in module.forward.schema.arguments}
     wished = {"rescale": False, "resize": False, "return_features": True}

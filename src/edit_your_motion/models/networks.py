@@ -12,7 +12,7 @@ import torch
 from accelerate import init_empty_weights
 from torch import Tensor, nn
 
-from edit_your_motion.errors import CheckpointError
+from edit_your_motion.errors import CheckpointError, refuse_for_memory
 from edit_your_motion.models.tensor_files import first_line, read_folder, read_json, shortened
 from edit_your_motion.runtime.tensor_alignment import placed
 
@@ -104,6 +104,7 @@ def describe(
         with init_empty_weights():
             return Checkpoint(kind, where, kind.build(config), read)
     except Exception as error:  # whatever the constructors of two libraries do with values that nobody checked
+        refuse_for_memory(error, where)
         raise CheckpointError(
             f"could not load {where}: its config.json describes no {kind.classes[0]}: {first_line(error)}"
         ) from error

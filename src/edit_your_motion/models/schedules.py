@@ -6,7 +6,7 @@ from typing import Any, get_args
 from diffusers import DDIMScheduler
 
 from edit_your_motion.config import Prediction
-from edit_your_motion.errors import CheckpointError
+from edit_your_motion.errors import CheckpointError, refuse_for_memory
 from edit_your_motion.models.tensor_files import first_line
 
 BY_BETAS = (
@@ -59,6 +59,7 @@ def make_schedule(config: Mapping[str, Any], where: str) -> DDIMScheduler:
         kept = scheduler.alphas_cumprod
         sound = len(kept) == scheduler.config.num_train_timesteps and bool((kept.diff() < 0).all() and kept[-1] > 0)
     except Exception as error:  # whatever the constructor does with values that nobody checked
+        refuse_for_memory(error, where)
         raise CheckpointError(f"could not load scheduler of {where}: {first_line(error)}") from error
     if not sound or kept[0] > 1:
         raise CheckpointError(

@@ -8,7 +8,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from edit_your_motion.errors import CheckpointError
+from edit_your_motion.errors import CheckpointError, refuse_for_memory
 from edit_your_motion.storage.parsing import parse_json
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -80,6 +80,7 @@ def read_file(path: Path, what: str) -> dict[str, Tensor]:
         with safe_open(path, "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
     except (OSError, SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        refuse_for_memory(error, path)
         raise CheckpointError(f"could not load {what}: {path} is damaged or cut off ({first_line(error)})") from error
 
 
@@ -94,6 +95,7 @@ def read_metadata(path: Path, what: str) -> dict[str, str]:
         with safe_open(path, "pt") as file:
             return dict(file.metadata() or {})
     except (OSError, SafetensorError, ValueError, RuntimeError) as error:
+        refuse_for_memory(error, path)
         raise CheckpointError(f"could not load {what}: {path} is damaged or cut off ({first_line(error)})") from error
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from huggingface_hub import try_to_load_from_cache
 from transformers import CLIPTokenizer
 
-from edit_your_motion.errors import CheckpointError, ModelFileError
+from edit_your_motion.errors import CheckpointError, ModelFileError, refuse_for_memory
 from edit_your_motion.models.downloads import obtain
 from edit_your_motion.models.hub import find
 from edit_your_motion.models.tensor_files import first_line
@@ -42,6 +42,7 @@ def load_tokenizer(folder: Path) -> CLIPTokenizer:
     try:
         return CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:  # whatever the parsers of two libraries do with a damaged file
+        refuse_for_memory(error, folder)
         raise CheckpointError(f"could not load tokenizer in {folder}: {first_line(error)}") from error
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from edit_your_motion.errors import CheckpointError
+from edit_your_motion.errors import CheckpointError, refuse_for_memory
 
 
 def load_metadata(path: Path) -> dict[str, str]:
@@ -35,4 +35,5 @@ def opened_tensors(path: Path, framework: str) -> Iterator[Any]:
         with safe_open(path, framework) as file:
             yield file
     except (SafetensorError, OSError) as error:
+        refuse_for_memory(error, path)
         raise CheckpointError(f"expected a safetensors file at {path}, got {error}") from error

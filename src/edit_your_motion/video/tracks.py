@@ -44,12 +44,20 @@ def choose_track(container: av.container.InputContainer, path: Path) -> av.Video
         raise VideoError(f"{path} is coded in a way that this FFmpeg does not know: convert it to H.264")
     track = max(known, key=_prominence)
     check_sides(path, track.codec_context.width, track.codec_context.height)
-    if track.codec_context.codec_tag in DOLBY_TAGS and track.codec_context.color_trc == 2:
+    if _read_tag(track) in DOLBY_TAGS and track.codec_context.color_trc == 2:
         raise VideoError(
             f"{path} is Dolby Vision without a layer in colours that others can show: convert it to HDR10, HLG or SDR"
         )
     track.thread_type = "AUTO"
     return track
+
+
+def _read_tag(track: av.VideoStream) -> str | None:
+    """The four letters by which the container names the codec; None where they are no letters."""
+    try:
+        return track.codec_context.codec_tag
+    except UnicodeDecodeError:
+        return None
 
 
 def _prominence(track: av.VideoStream) -> tuple[bool, bool, bool, int]:
