@@ -127,6 +127,13 @@ FORMS = {
 }  # fmt: skip
 
 
+def without(content: bytes, suffix: str, name: bytes) -> bytes:
+    """A file of the form of `suffix` without its parts of that name."""
+    form = FORMS[suffix]
+    parts = [part for part in form.cut(content[form.head :]) if part[0] != name]
+    return content[: form.head] + b"".join(form.join(*part) for part in parts)
+
+
 def change_parts(form: Form) -> Callable[[bytes, Rng], bytes]:
     """Takes a part of such a file out, doubles it, puts it elsewhere, or changes what is in it."""
 

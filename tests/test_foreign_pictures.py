@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageCms
 
 from edit_your_motion.errors import VideoError
+from edit_your_motion.people.formats.precomputed import load_ready_masks
 from edit_your_motion.video import probe, read_video
 from edit_your_motion.video.colours import Colours
 from edit_your_motion.video.picture_colours import to_srgb
@@ -29,6 +30,7 @@ from foreign_files import (
     patches,
     xyz,
 )
+from form_damage import without
 
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (16, 1))
 GREY16 = (RAMP.astype(np.uint16) * 257).astype("<u2")
@@ -371,6 +373,15 @@ def test_missing_frames_are_said(tmp_path: Path) -> None:
     )
     save(tmp_path / "even", "f001.png", "f003.png", "f005.png", "f007.png")
     assert probe(tmp_path / "even").warnings == ()
+
+
+def test_indices_without_their_palette_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(QUARTERS).convert("P").save(path)
+    path.write_bytes(without(path.read_bytes(), ".png", b"PLTE"))
+    for read in (read_video, load_ready_masks):
+        with pytest.raises(VideoError, match="palette is missing"):
+            read(path)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".avif", ".gif"])

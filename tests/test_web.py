@@ -32,6 +32,7 @@ from edit_your_motion.web.library import MOST_ATTEMPTS, Library, Quota
 from edit_your_motion.web.preparing import PREPARED, prepare_clip
 from edit_your_motion.web.server import make_app
 from edit_your_motion.web.worker import Reporter
+from form_damage import without
 from synthetic_clip import film, write_clip
 from web_site import PROMPT, WebSite, add_pair, add_prepared, serving_web, tiny_settings, wait_for_phase
 
@@ -513,6 +514,14 @@ def test_a_mask_of_another_size_is_refused_before_it_is_unpacked(
     Image.new("1", size).save(picture, format="PNG")
     reply = site.ask("PUT", f"/api/clips/{pair[0]}/masks/0.png", picture.getvalue(), kind="image/png")
     assert reply.status == 409
+
+
+def test_a_mask_of_indices_without_their_palette_is_refused(site: WebSite, pair: tuple[str, str]) -> None:
+    picture = io.BytesIO()
+    Image.new("P", (64, 64)).save(picture, format="PNG")
+    content = without(picture.getvalue(), ".png", b"PLTE")
+    reply = site.ask("PUT", f"/api/clips/{pair[0]}/masks/0.png", content, kind="image/png")
+    assert (reply.status, "palette" in reply.json["error"]) == (409, True)
 
 
 def test_what_is_corrected_later_changes_no_job_that_was_begun(settings: Path, tmp_path: Path) -> None:

@@ -136,11 +136,22 @@ def load_frame(image: Image.Image, index: int, path: Path) -> None:
     try:
         image.seek(index + _hidden(image))
         image.load()
+        require_palette(image)
     except DAMAGE as error:
         count = frame_count(image)
         raise VideoError(
             f"{path} breaks off: {index} of its {count} frames could be read ({error}): get the whole file"
         ) from error
+
+
+def require_palette(image: Image.Image) -> None:
+    """Passes a loaded picture whose pixels mean something.
+
+    Raises:
+        ValueError: they are indices of a palette that is not there.
+    """
+    if image.mode in ("P", "PA") and image.palette is None:
+        raise ValueError("its palette is missing")
 
 
 def _say_pages(image: Image.Image) -> str | None:

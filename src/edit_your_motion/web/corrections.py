@@ -16,6 +16,7 @@ from edit_your_motion.errors import InputError, PersonError
 from edit_your_motion.people.formats.keypoints_file import parse_keypoints, read_json, save_keypoints
 from edit_your_motion.serving.sending import tag_of
 from edit_your_motion.storage.files import write_text, written_whole
+from edit_your_motion.video.pictures import require_palette
 from edit_your_motion.web.preparing import warn_anew
 from edit_your_motion.web.probing import read_facts
 
@@ -116,6 +117,8 @@ def write_mask(prepared: Path, frame: int, picture: bytes, version: str | None =
         with Image.open(io.BytesIO(picture), formats=["PNG"]) as given:
             if given.size != size:  # asked of the header, before any of its pixels are unpacked
                 raise InputError(f"expected a mask of {size[0]}x{size[1]}, got {given.size[0]}x{given.size[1]}")
+            given.load()
+            require_palette(given)
             painted = np.asarray(given.convert("L")) > 127
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"expected a PNG picture of the mask, got something else ({error})") from None
