@@ -11,7 +11,7 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks" / "reliability"
 LEAST = {
-    "kills": 6, "disks": 12, "memory": 4, "inputs": 16, "pairs": 3, "long": 4, "again": 1, "network": 4, "clocks": 4,
+    "kills": 6, "disks": 12, "memory": 4, "inputs": 24, "pairs": 3, "long": 4, "again": 1, "network": 4, "clocks": 4,
     "slow": 3,
 }  # fmt: skip
 """How much of each campaign is tried at least: one that finds nothing to try has not passed."""

@@ -72,12 +72,12 @@ def attempt_plan(number: int, seed: int, place: Path) -> str:
     """The plan of some settings against the peak that the process had."""
     config = draw_settings(np.random.default_rng([seed, number]), longer_clips(place))
     folder = Path(tempfile.mkdtemp(dir=place))
-    ended = in_child(lambda: (_mapped(), run_edit(config, folder / "edit", SILENT, force=True) and None)[0])
+    ended = in_child(lambda: (run_edit(config, folder / "edit", SILENT, force=True), _mapped())[1])
     if ended.how != "ok":
         return f"{ended.how}: {ended.what}"
     record = json.loads((folder / "edit/run.json").read_text(encoding="utf-8"))
     planned = record["memory"]["needed"]
-    # A fork has the libraries' files mapped only where it touches them again; a process of its own would have them all.
+    # A fork has of the libraries' files what it touches again; in a process of its own all that was read is there.
     real = max(phase["peak_memory"] for phase in record["phases"].values()) + _mapped() - ended.what
     ratio = planned / real
     told = f"{planned / 1e6:.0f} MB planned, {real / 1e6:.0f} were taken: {ratio:.2f}"
