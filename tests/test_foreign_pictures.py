@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from jaxtyping import UInt8
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, PngImagePlugin
 
-from edit_your_motion.errors import VideoError
+from edit_your_motion.errors import OutOfMemoryError, VideoError
 from edit_your_motion.people.formats.precomputed import load_ready_masks
 from edit_your_motion.video import probe, read_video
 from edit_your_motion.video.colours import Colours
@@ -382,6 +382,17 @@ def test_indices_without_their_palette_are_refused(tmp_path: Path) -> None:
     for read in (read_video, load_ready_masks):
         with pytest.raises(VideoError, match="palette is missing"):
             read(path)
+
+
+def test_a_picture_that_asks_for_too_much_memory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(QUARTERS).save(path := tmp_path / "a.png")
+
+    def fail(image: Image.Image) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", fail)
+    with pytest.raises(OutOfMemoryError, match=r"a\.png"):
+        read_video(path)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".avif", ".gif"])

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError, features
 
-from edit_your_motion.errors import VideoError
+from edit_your_motion.errors import OutOfMemoryError, VideoError
 from edit_your_motion.video.clip import STILL_RATE, TimedFrame, VideoInfo, check_sides
 from edit_your_motion.video.colours import Colours
 from edit_your_motion.video.orientation import EXIF, Orientation
@@ -49,6 +49,7 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
 
     Raises:
         NoPictureError: it is another kind of file.
+        OutOfMemoryError: there is too little memory for it.
         VideoError: it is damaged, or larger than any clip may be.
     """
     try:
@@ -62,6 +63,8 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
         raise NoPictureError(f"{path} is named like a picture and is none: remove or replace it") from error
     except Image.DecompressionBombError as error:
         raise VideoError(f"{path} claims to be absurdly large ({error}): shrink the picture") from error
+    except MemoryError as error:
+        raise OutOfMemoryError(at=path) from error
     except DAMAGE as error:
         raise VideoError(f"{path} breaks off or is damaged ({error}): get the whole file") from error
 
