@@ -9,6 +9,7 @@ import json
 import pickle
 import shutil
 import signal
+import sqlite3
 import traceback
 import zlib
 from collections.abc import Callable, Iterator
@@ -49,7 +50,7 @@ from edit_your_motion.config import EditConfig, TuneConfig, dump_config, load_co
 from edit_your_motion.datasets.config import CasesConfig
 from edit_your_motion.datasets.split import load_split
 from edit_your_motion.datasets.wild import read_wild
-from edit_your_motion.errors import EditYourMotionError
+from edit_your_motion.errors import EditYourMotionError, InputError
 from edit_your_motion.jobs.costs import _recall
 from edit_your_motion.jobs.overwriting import RECORD, rewritten
 from edit_your_motion.metrics import Lpips
@@ -700,6 +701,24 @@ def try_case(samples: Samples, name: str, number: int, place: Path) -> str | Non
 def test_whole_samples_are_read(samples: Samples, tmp_path: Path, name: str) -> None:
     shutil.copytree(samples[name], place := tmp_path / "case")
     KINDS[name].read(place)
+
+
+@pytest.mark.parametrize("damage", ["index", "shown"])
+def test_a_damaged_database_of_answers_is_refused(tmp_path: Path, damage: str) -> None:
+    answer(tmp_path)
+    path = tmp_path / "answers.sqlite"
+    if damage == "index":
+        content = path.read_bytes()
+        name = b"sqlite_autoindex_participants"
+        assert name in content
+        path.write_bytes(content.replace(name, b"sql\xff\xff\xff\xffautoindex_participants"))
+    else:
+        database = sqlite3.connect(path)
+        with database:
+            database.execute("DELETE FROM shown")
+        database.close()
+    with pytest.raises(InputError, match="expected"):
+        recount(tmp_path)
 
 
 def run(samples: Samples, tmp_path: Path, name: str, numbers: range) -> None:

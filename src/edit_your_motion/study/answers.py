@@ -278,7 +278,7 @@ def _named(path: Path) -> Iterator[None]:
     """Tells which file the database's errors are about."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter of what is no text, in a cell or in a message
         if "full" in str(error) or is_full(path.parent):  # a log of changes without room is but a "disk I/O error"
             raise DiskFullError(f"no room is left for answers at {path}: free some") from error
         raise InputError(f"expected a database with a study's answers at {path}, got: {error}") from error

@@ -38,10 +38,16 @@ class Row:
 
 
 def list_rows(book: AnswerBook) -> tuple[Row, ...]:
-    """Every answer of a study, with its participant's marks."""
+    """Every answer of a study, with its participant's marks.
+
+    Raises:
+        InputError: somebody has answered who was asked nothing.
+    """
     participants, answers, asked = book.participants(), book.answers(), book.count_asked()
     marks = mark_participants(book.study, participants, answers)
     people = {each.number: each for each in participants}
+    if lacking := sorted({answer.participant for answer in answers} & marks.keys() - asked.keys()):
+        raise InputError(f"expected what participant {lacking[0]} was asked at {book.path}, got answers alone")
     return tuple(
         Row(answer, people[number].code, people[number].seed, marks[number], asked[number])
         for answer in answers

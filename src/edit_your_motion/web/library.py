@@ -529,7 +529,7 @@ def _named(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise explain_failure(error, path) from error
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter of what is no text, in a cell or in a message
         if is_full(path.parent):
             raise DiskFullError(f"no room is left for {path}: free some") from error
         raise InputError(f"the library at {path} cannot be used ({error}): check the folder") from error
