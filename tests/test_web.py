@@ -524,6 +524,15 @@ def test_a_mask_of_indices_without_their_palette_is_refused(site: WebSite, pair:
     assert (reply.status, "palette" in reply.json["error"]) == (409, True)
 
 
+@pytest.mark.parametrize("origin", ["http://[::1", "null", "x", "http://127.0.0.1:81"])
+def test_whoever_names_no_address_of_ours_as_origin_is_refused(tmp_path: Path, origin: str) -> None:
+    library = Library(tmp_path / "library")
+    app = make_app(library, JobRunner(library, ["cpu"]), {}, Access(None), {})
+    content = json.dumps({"name": "a.mp4", "role": "source", "size": 9}).encode()
+    assert ask(app, "POST", "/api/clips", content, headers={"origin": origin})[0] == 403
+    assert ask(app, "POST", "/api/clips", content, headers={"origin": "http://127.0.0.1:80"})[0] == 200
+
+
 def test_what_is_corrected_later_changes_no_job_that_was_begun(settings: Path, tmp_path: Path) -> None:
     library = Library(tmp_path / "library")
     with serving_web(library.folder, settings) as site:

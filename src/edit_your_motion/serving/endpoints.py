@@ -118,7 +118,10 @@ def _is_ours(request: "Request") -> bool:
     if request.method in ("GET", "HEAD"):
         return True
     origin = request.headers.get("origin")
-    same = origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    try:
+        same = origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    except ValueError:  # it is no address
+        same = False
     return same and request.headers.get("sec-fetch-site", "same-origin") == "same-origin"
 
 
