@@ -46,7 +46,7 @@ def list_rows(book: AnswerBook) -> tuple[Row, ...]:
     participants, answers, asked = book.participants(), book.answers(), book.count_asked()
     marks = mark_participants(book.study, participants, answers)
     people = {each.number: each for each in participants}
-    if lacking := sorted({answer.participant for answer in answers} & marks.keys() - asked.keys()):
+    if lacking := sorted({answer.participant for answer in answers} & marks.keys() - (asked.keys() & people.keys())):
         raise InputError(f"expected what participant {lacking[0]} was asked at {book.path}, got answers alone")
     return tuple(
         Row(answer, people[number].code, people[number].seed, marks[number], asked[number])
