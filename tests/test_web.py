@@ -21,8 +21,9 @@ from edit_your_motion.errors import ConfigError, DiskFullError, InputError
 from edit_your_motion.jobs.inspection import take_prepared
 from edit_your_motion.people.formats import keypoints_file
 from edit_your_motion.people.formats.keypoints_file import load_keypoints
-from edit_your_motion.people.preparation import load_prepared, prepare_reference
+from edit_your_motion.people.preparation import draw_reference, load_prepared, prepare_reference
 from edit_your_motion.runtime.progress import SilentProgress
+from edit_your_motion.video import write_video
 from edit_your_motion.web import library as library_module
 from edit_your_motion.web.access import Access, is_loopback, load_token
 from edit_your_motion.web.corrections import read_rows, write_rows
@@ -30,6 +31,7 @@ from edit_your_motion.web.job_files import copy_clip, inputs_of, resolve
 from edit_your_motion.web.job_runner import JobRunner
 from edit_your_motion.web.library import MOST_ATTEMPTS, Library, Quota
 from edit_your_motion.web.preparing import PREPARED, prepare_clip
+from edit_your_motion.web.probing import probe_clip
 from edit_your_motion.web.server import make_app
 from edit_your_motion.web.worker import Reporter
 from form_damage import without
@@ -431,6 +433,30 @@ def test_the_chosen_frames_of_a_clip_are_prepared_as_the_command_line_does(tmp_p
         assert load_prepared(tmp_path / PREPARED).video.fps == 4
     assert len(list((tmp_path / PREPARED / "pictures").iterdir())) == 3
     assert json.loads((tmp_path / PREPARED / "facts.json").read_text())["frames"] == 3
+
+
+def test_a_picture_is_a_source_and_a_film_of_skeletons_a_reference(tmp_path: Path) -> None:
+    walk = film(3, 256, 256)
+    ready = write_clip(tmp_path, film(1, 256, 256))
+    Image.linear_gradient("L").convert("RGB").save(tmp_path / "picture.png")  # where the person stands is told
+    drawn = draw_reference(walk.keypoints, Fraction(8))
+    write_video(tmp_path / "drawn.mp4", drawn.video.frames, drawn.video.fps)
+    files = {
+        "picture.png": ("source", 1, {"keypoints": str(ready.keypoints), "masks": str(ready.masks)}),
+        "drawn.mp4": ("skeletons", 3, {}),
+    }
+    for name, (role, frames, people) in files.items():
+        folder = tmp_path / role
+        folder.mkdir()
+        (tmp_path / name).rename(folder / name)
+        video = {"frames": frames, "start": 0.0, "fps": None}
+        job = {"original": name, "role": role, "person": None, "people": people, "video": video}
+        probe_clip(folder, job, SilentProgress())
+        prepare_clip(folder, job, SilentProgress())
+        found = load_keypoints(folder / PREPARED / "keypoints.json")
+        scale = found.width / 256
+        np.testing.assert_allclose(found.body[:, 0, :2], walk.keypoints.body[:frames, 0, :2] * scale, atol=2 * scale)
+        assert len(list((folder / PREPARED / "pictures").iterdir())) == frames
 
 
 @pytest.mark.parametrize("name", ["bad.mp4", "bad.json", "bad.png", "<img src=x>.mp4", "../../bad.mp4"])
