@@ -10,6 +10,7 @@ import pytest
 from edit_your_motion.errors import PersonError
 from edit_your_motion.people.finders.blazepose import BlazePose
 from edit_your_motion.people.finders.contract import PersonDetection
+from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.tracking.appearance import add_looks, compare_looks
 from edit_your_motion.people.tracking.tracker import Track, compare_bodies, follow_person
 from edit_your_motion.video import Fit, read_video
@@ -125,6 +126,17 @@ def test_the_largest_over_the_clip_is_the_default_and_it_is_said() -> None:
     assert warning.startswith("2 people; the largest, number 2 from the left, was taken, --people.person")
     assert track.people.max() == 3
     assert _follow(detections, person=2).warnings == ()
+
+
+def test_whoever_stands_where_the_person_is_to_be_comes_before_the_largest() -> None:
+    small, large = _person(40, height=30), _person(120, height=50)
+    detections = [[small, large] for _ in range(6)]
+    nearly = np.stack([small.body + np.float32([3, 2, 0])] * 6)
+    assert _path(_follow(detections, near=Keypoints(nearly, HEIGHT, WIDTH))) == [float(small.body[1, 0])] * 6
+    assert _path(_follow(detections)) == [float(large.body[1, 0])] * 6
+    nowhere = Keypoints(np.zeros((6, 18, 3), np.float32), HEIGHT, WIDTH)
+    assert _path(_follow(detections, near=nowhere)) == _path(_follow(detections))
+    assert _path(_follow(detections, near=Keypoints(nearly, HEIGHT, WIDTH), person=2)) == _path(_follow(detections))
 
 
 def _cross(looks: tuple[int | None, int | None], hidden: range = range(8, 11), turn: bool = False) -> list:

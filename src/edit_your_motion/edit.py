@@ -274,7 +274,7 @@ def _lay_over_place(
     background, colours = config.sampling.background, config.sampling.colours
     if background == colours == "generated":
         return frames
-    found = find_masks(frames, config.people, progress)
+    found = find_masks(frames, config.people, progress, aligned)
     if colours == "source" or background == "plate":
         reach = find_reach(source.masks, source.keypoints)
         matte = make_matte(frames, aligned, reach, found)

@@ -74,7 +74,7 @@ def score_frames(
         truth: how the frames should look.
     """
     names = [*(AGAINST_TRUTH if truth is not None else ()), *(["flicker"] if len(frames) > 2 else [])]
-    track = None if backend is None else find_person(frames, backend, progress)
+    track = None if backend is None else find_person(frames, backend, progress, skeletons)
     if track is not None:
         names += ["pck", "keypoint_error"] if skeletons is not None else []
         names += ["background"] if source is not None and masks is not None else []

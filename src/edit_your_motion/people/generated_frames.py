@@ -8,6 +8,7 @@ from jaxtyping import Bool, UInt8
 from edit_your_motion.config import PeopleConfig
 from edit_your_motion.errors import MissingExtraError, ModelFileError, PersonError
 from edit_your_motion.people.finders.contract import PeopleBackend
+from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.preparation import DETECTION_SIDE, open_backend
 from edit_your_motion.people.tracking.appearance import add_looks
 from edit_your_motion.people.tracking.tracker import Track, follow_person
@@ -18,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def find_masks(
-    frames: UInt8[np.ndarray, "f h w 3"], people: PeopleConfig, progress: Progress
+    frames: UInt8[np.ndarray, "f h w 3"], people: PeopleConfig, progress: Progress, expected: Keypoints
 ) -> Bool[np.ndarray, "f h w"] | None:
     """The person's pixels in generated frames; None, with a warning, if nobody or no backend can be found.
 
@@ -26,9 +27,10 @@ def find_masks(
         frames: on a canvas of any size.
         people: which backend.
         progress: is told of each frame.
+        expected: where the person is to be.
     """
-    backend = open_finder(people)
-    track = None if backend is None else find_person(frames, backend, progress, phase="find the edited person")
+    backend, phase = open_finder(people), "find the edited person"
+    track = None if backend is None else find_person(frames, backend, progress, expected, phase=phase)
     return None if track is None else track.masks
 
 
@@ -42,16 +44,26 @@ def open_finder(people: PeopleConfig) -> PeopleBackend | None:
 
 
 def find_person(
-    frames: UInt8[np.ndarray, "f h w 3"], backend: PeopleBackend, progress: Progress, phase: str = "score"
+    frames: UInt8[np.ndarray, "f h w 3"],
+    backend: PeopleBackend,
+    progress: Progress,
+    expected: Keypoints | None = None,
+    *,
+    phase: str = "score",
 ) -> Track | None:
-    """The person in generated frames, on their canvas; None, with a warning, if nobody can be made out."""
+    """The person in generated frames, on their canvas; None, with a warning, if nobody can be made out.
+
+    What was generated may hold a second thing that looks like a person, a tree or an arm of theirs: of several,
+    whoever stands where the person is `expected` is taken.
+    """
     height, width = frames.shape[1:3]
     zoom = max(1, -(-DETECTION_SIDE // min(height, width)))
     large = fit_frames(frames, Fit(height * zoom, width * zoom))
     with progress.phase(phase, len(frames)) as advance:
         detections = backend.detect(large, on_frame=lambda done, total: advance())
     try:
-        track = follow_person(add_looks(large, detections), height * zoom, width * zoom)
+        near = None if expected is None else expected.mapped(np.full(2, zoom), np.zeros(2), *large.shape[1:3])
+        track = follow_person(add_looks(large, detections), *large.shape[1:3], near=near)
     except PersonError:
         logger.warning("nobody was found in the edited frames")
         return None

@@ -67,7 +67,7 @@ def score_frames(
         backend: looks for the person in the edit; a text says why it is not there.
         progress: is told how far it is.
     """
-    track = None if isinstance(backend, str) else find_person(frames, backend, progress)
+    track = None if isinstance(backend, str) else find_person(frames, backend, progress, given)
     poses = None
     if not isinstance(backend, str):
         poses = PersonPoses(nobody(len(frames), *frames.shape[1:3]) if track is None else track.keypoints, given)

@@ -264,7 +264,7 @@ def _score_pose(
     names = [measure + suffix for suffix in expected for measure in _OF_POSE]
     if isinstance(backend, str):
         return CellScores({}, dict.fromkeys(names, backend))
-    track = find_person(frames, backend, progress)
+    track = find_person(frames, backend, progress, next(iter(expected.values())))
     values: dict[str, float] = {}
     gaps: dict[str, str] = {}
     for suffix, keypoints in expected.items():

@@ -140,6 +140,7 @@ def follow_person(
     max_gap: int = MAX_GAP,
     expected_share: float = 0.9,
     kept: Bool[np.ndarray, " f"] | None = None,
+    near: Keypoints | None = None,
 ) -> Track:
     """The way of one person through a clip.
 
@@ -153,6 +154,7 @@ def follow_person(
         max_gap: a person who is unseen for more than this many frames is taken up again by their look only.
         expected_share: of the frames; if fewer show the person, the track carries a warning, [0, 1].
         kept: the frames that warnings and errors speak of; the others only help to follow. None keeps all.
+        near: where the person is to be; without `person`, whoever covers that best is taken before the largest.
 
     Raises:
         PersonError: nobody was found in any frame, or there is no such person.
@@ -167,7 +169,10 @@ def follow_person(
     if kept is None:
         kept = np.ones(len(detections), bool)
     everybody = _count(paths, len(detections))
-    path = max(everybody, key=lambda path: path.area) if person is None else _pick(everybody, person, kept)
+    if person is None:
+        path = max(everybody, key=lambda path: (0.0 if near is None else _cover(path, near), path.area))
+    else:
+        path = _pick(everybody, person, kept)
     counts = np.array([len(frame) for frame in detections])
     found = np.isin(np.arange(len(detections)), list(path.steps))
     seen = {frame: step.mask for frame, step in path.steps.items() if step.mask is not None}
@@ -335,6 +340,19 @@ def _is_double(path: _Path, other: _Path) -> bool:
         for one, two in shared
     ]
     return len(shared) > len(path.steps) / 2 and float(np.median(overlaps)) > 0.8
+
+
+def _cover(path: _Path, near: Keypoints) -> float:
+    """How well the boxes of a path lie on those of the keypoints: intersection over union, summed over its frames."""
+    covered = 0.0
+    for frame, step in path.steps.items():
+        points = near.body[frame, near.body[frame, :, 2] > 0, :2]
+        if len(points):
+            low, high = np.split(step.box, 2)
+            first, last = points.min(axis=0), points.max(axis=0)
+            shared = np.prod((np.minimum(high, last) - np.maximum(low, first)).clip(0))
+            covered += float(shared / max(np.prod(high - low) + np.prod(last - first) - shared, 1.0))
+    return covered
 
 
 def _pick(people: list[_Path], person: int, kept: Bool[np.ndarray, " f"]) -> _Path:
