@@ -145,9 +145,15 @@ def test_settings_cannot_be_changed_in_place() -> None:
 
 def test_an_edit_holds_its_tuning_and_its_applying() -> None:
     config = parse_config(EditConfig, OTHER_THAN_DEFAULT, {"reference": "r.mp4", "sampling": {"steps": 3}})
-    both = parse_config(EditConfig, config.for_tuning().model_dump(), config.for_applying().model_dump())
-    assert both.for_tuning() == config.for_tuning()
-    assert both.for_applying() == config.for_applying()
+    tuning, applying = config.for_tuning(), config.for_applying()
+    assert tuning.for_tuning() == tuning
+    assert applying.for_applying() == applying
+    for name, value in config.people:
+        assert value in (getattr(tuning.people, name), getattr(applying.people, name)), f"'{name}' is lost"
+    for name in TuneConfig.model_fields.keys() - {"source", "video", "people"}:
+        assert getattr(tuning, name) == getattr(config, name)
+    for name in ApplyConfig.model_fields.keys() - {"people"}:
+        assert getattr(applying, name) == getattr(config, name)
 
 
 @pytest.mark.parametrize(
