@@ -296,6 +296,7 @@ ANIMAL = {"meta_info": L_EYE, "instance_info": [{"frame_id": 0, "instances": [ap
         ({"1": openpose(0), "a_01.png": openpose(1)}, "number 1 again"),
         ({"1": BODY.tolist(), "2": openpose(1)}, "got 6 frames"),
         ({"images": 3, "annotations": []}, "lists of objects"),
+        ({"images": [], "annotations": [], "categories": 3}, "lists of objects"),
         ([openpose(0), {"people": [{"pose_keypoints_2d": [1, 2, 3]}]}], "frame 1, person 0"),
         ((BODY * (5, 5, 1)).tolist(), "pixels of 640x360, most points lie outside"),
         (((BODY - (200, 200, 0)) / (300, 300, 1)).tolist(), "shares of the picture, 0 to 1"),

@@ -230,13 +230,13 @@ def _by_image(where: str, people: Sequence[dict[str, Any]], name: str = "image_i
 
 def _read_coco(where: str, content: dict[str, Any]) -> list[Frame]:
     """COCO's annotations: a frame an image, in the order of their file names."""
-    images, annotations = content.get("images"), content["annotations"]
-    lists = (images, annotations)
+    images, annotations, categories = content.get("images"), content["annotations"], content.get("categories") or []
+    lists = (images, annotations, categories)
     if not all(isinstance(rows, list) and all(isinstance(row, dict) for row in rows) for rows in lists):
-        raise PersonError(f'{where}: expected "images" and "annotations" to be lists of objects')
+        raise PersonError(f'{where}: expected "images", "annotations" and "categories" to be lists of objects')
     assert isinstance(images, list)
-    for category in content.get("categories") or []:
-        names = category.get("keypoints") if isinstance(category, dict) else None
+    for category in categories:
+        names = category.get("keypoints")
         _check_names(where, dict(enumerate(names)) if isinstance(names, list) else None)
     people = _by_image(where, [row for row in annotations if "keypoints" in row and "image_id" in row])
     frames: dict[int, Frame] = {}
