@@ -124,6 +124,11 @@ class _Path:
     def area(self) -> float:
         return float(sum(np.prod(step.box[2:] - step.box[:2]) for step in self.steps.values()))
 
+    @property
+    def sureness(self) -> float:
+        """The mean confidence of the joints, summed over the frames."""
+        return float(sum(step.body[:, 2].mean() for step in self.steps.values()))
+
     def shift(self, frame: int) -> np.ndarray:
         """How far the person has moved until `frame` if it kept its speed: x, y in pixels."""
         recent = list(self.steps.items())[-STEPS:]
@@ -204,7 +209,7 @@ def compare_bodies(one: PersonDetection, other: PersonDetection, shift: Float32[
 def _survey(paths: list[_Path], frames: int) -> tuple[set[int], set[int]]:
     """The detections, by identity, of no body that is found over another one all along; and of who lasts, of these."""
     people: list[_Path] = []
-    for path in sorted(paths, key=lambda path: -len(path.steps)):
+    for path in sorted(paths, key=lambda path: -path.sureness):  # of a body found twice, the better finding
         if not any(_is_double(path, other) for other in people):
             people.append(path)
     every, lasting = (
