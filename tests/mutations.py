@@ -141,7 +141,7 @@ def change_value(document: Any, rng: Rng) -> Any:
     for _ in range(int(rng.integers(1, 4))):
         places = list(_places(document))
         if not places:
-            return VALUES[rng.integers(0, len(VALUES))]
+            return deepcopy(VALUES[rng.integers(0, len(VALUES))])
         # As likely far up, where there are few values, as deep down.
         depths = sorted({depth for depth, *_ in places})
         depth = depths[rng.integers(0, len(depths))]
@@ -160,7 +160,7 @@ def change_value(document: Any, rng: Rng) -> Any:
             case 3:
                 holder[key] = [holder[key]]
             case _:
-                holder[key] = VALUES[rng.integers(0, len(VALUES))]
+                holder[key] = deepcopy(VALUES[rng.integers(0, len(VALUES))])
     return document
 
 

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -193,6 +194,14 @@ def test_no_or_damaged_answers_are_named(tmp_path: Path) -> None:
         AnswerBook(tmp_path / FILE, imagine())
     (tmp_path / FILE).write_bytes(b"nothing like it" * 100)
     with pytest.raises(InputError, match="not a database"):
+        AnswerBook(tmp_path / FILE, imagine())
+
+
+def test_answers_that_name_no_study_are_refused(tmp_path: Path) -> None:
+    AnswerBook(tmp_path / FILE, imagine(), make=True)
+    with closing(sqlite3.connect(tmp_path / FILE)) as database, database:
+        database.execute("DELETE FROM study")
+    with pytest.raises(InputError, match="were given to another"):
         AnswerBook(tmp_path / FILE, imagine())
 
 

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from cyclopts.exceptions import CycloptsError
 
+from edit_your_motion.benchmark.cells import load_cell
 from edit_your_motion.benchmark.methods.catalogue import METHODS
 from edit_your_motion.benchmark.tables.files import JSON, LATEX, MARKDOWN, PAGE, TRACE, write_tables
 from edit_your_motion.benchmark.tables.formats import escape_tex, format_number
 from edit_your_motion.benchmark.tables.measured import read_measured
+from edit_your_motion.benchmark.tables.study_scores import read_study
 from edit_your_motion.benchmark.tables.tables import (
     Findings,
     Number,
@@ -408,3 +410,31 @@ def test_the_command_writes_all_files(paired: Path, tmp_path: Path, capsys: pyte
     assert exited.value.code == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {MARKDOWN, TRACE, LATEX, JSON, PAGE}
     assert "Table VI." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"pair": ["a"]}, {"commit": 3.5}, {"created": [1]}, {"seed": "x"}, {"scores": {"psnr": 1e999}}, {"scores": [1]},
+        {"request": {"config": []}}, {"request": {"config": {"runtime": 7}}}, {"request": {"benchmark": "x"}},
+        {"more": 1}, {"phases": {"load": 3}}, {"notes": 3},
+    ],
+)  # fmt: skip
+def test_a_damaged_cell_is_named(tmp_path: Path, damage: dict[str, Any]) -> None:
+    write_cell(tmp_path, "source", PAIRS[0], {"psnr": 20.0})
+    cell = tmp_path / "source" / PAIRS[0]
+    assert load_cell(cell).scores == {"psnr": 20.0}
+    path = cell / "scores.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **damage}).replace("Infinity", "1e999"))
+    with pytest.raises(InputError, match=r"expected the scores of a benchmark's cell at .*: delete it"):
+        load_cell(cell)
+
+
+def test_a_damaged_report_of_a_study_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    content = '{"title": "x", "everybody": {"scores": [], "participants": 1e999}, "unmarked": {"participants": 1}}'
+    path.write_text(content)
+    with pytest.raises(InputError, match="expected a report of 'eym study report'"):
+        read_study(path)
+    path.write_text(content.replace("1e999", "2"))
+    assert read_study(path).marked == 1

@@ -615,6 +615,8 @@ def test_a_missing_file(tmp_path: Path) -> None:
     for call in (probe, read_video):
         with pytest.raises(VideoError, match="does not exist"):
             call(tmp_path / "none.mp4")
+        with pytest.raises(VideoError, match=r"expected a video, .*, got .*[Nn]ame too long"):
+            call(Path("x" * 5000))
 
 
 @pytest.mark.parametrize(

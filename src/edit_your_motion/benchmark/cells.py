@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import UInt8
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from edit_your_motion import __version__
 from edit_your_motion.benchmark.config import BenchmarkConfig
@@ -24,7 +25,15 @@ from edit_your_motion.benchmark.methods.external import ExternalMethod
 from edit_your_motion.benchmark.methods.motion_editor import apply_in_two_branches
 from edit_your_motion.benchmark.provenance import commit_of_package
 from edit_your_motion.benchmark.settings import describe_settings
-from edit_your_motion.config import EditConfig, PeopleConfig, TuneConfig, VideoConfig, dump_config, parse_config
+from edit_your_motion.config import (
+    EditConfig,
+    PeopleConfig,
+    TuneConfig,
+    VideoConfig,
+    dump_config,
+    explain,
+    parse_config,
+)
 from edit_your_motion.edit import apply_motion, tune_person
 from edit_your_motion.errors import DiskFullError, EditYourMotionError, InputError, MissingExtraError, ModelFileError
 from edit_your_motion.models.backbone import Backbone
@@ -50,6 +59,7 @@ CRF = 8
 """H.264 quality of the clips that benchmarks write: hardly told from the frames that were scored."""
 
 
+@with_config(ConfigDict(extra="forbid", allow_inf_nan=False))
 @dataclass(frozen=True)
 class CellRecord:
     """What ``scores.json`` says of one method on one case.
@@ -90,6 +100,9 @@ class CellRecord:
     created: str | None = None
     notes: tuple[str, ...] = ()
     settings: Mapping[str, Any] | None = None
+
+
+_RECORD = TypeAdapter(CellRecord)
 
 
 @dataclass(frozen=True)
@@ -365,16 +378,21 @@ def load_cell(folder: Path) -> CellRecord:
     try:
         if path.stat().st_size > LARGEST_CELL:
             raise ValueError(f"more than {LARGEST_CELL} bytes")
-        content = parse_json(path.read_text(encoding="utf-8"))
-        read = {
-            "scores": {str(name): float(value) for name, value in content["scores"].items()},
-            "gaps": {str(name): str(reason) for name, reason in content["gaps"].items()},
-            "phases": {str(name): PhaseRecord(**phase) for name, phase in content["phases"].items()},
-            "request": dict(content["request"]),
-            "notes": tuple(str(note) for note in content.get("notes", ())),
-        }
-        return CellRecord(**{**content, **read})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        record = _RECORD.validate_python(parse_json(path.read_text(encoding="utf-8")))
+        config = record.request.get("config")
+        for part in (
+            record.request.get("benchmark"),
+            config,
+            config.get("runtime") if isinstance(config, dict) else None,
+        ):
+            if not isinstance(part, dict | None):
+                raise ValueError(f"settings that are {part!r:.40}")
+        return record
+    except ValidationError as error:
+        raise InputError(
+            f"expected the scores of a benchmark's cell at {path}, got {explain(error)}: delete it"
+        ) from error
+    except (OSError, ValueError) as error:
         raise InputError(f"expected the scores of a benchmark's cell at {path}, got {error!r}: delete it") from error
 
 

@@ -63,6 +63,12 @@ def load_lpips(
     return network
 
 
+_NOT_SUCH_A_TREE = (
+    *(pickle.UnpicklingError, EOFError, LookupError, TypeError),
+    *(AttributeError, ValueError, RuntimeError, ArithmeticError),
+)
+
+
 def read_flax_weights(path: Path, backbone: Backbone) -> dict[str, Tensor]:
     """The state dict of `Lpips(backbone)` out of a pickled Flax parameter tree, kernels in Flax's h w c_in c_out.
 
@@ -82,7 +88,7 @@ def read_flax_weights(path: Path, backbone: Backbone) -> dict[str, Tensor]:
         for number in range(len(network.heads)):
             weights[f"heads.{number}.weight"] = _to_convolution(tree[f"NetLinLayer_{number}"]["Conv_0"]["kernel"])
         network.load_state_dict(weights)
-    except (pickle.UnpicklingError, EOFError, LookupError, TypeError, AttributeError, ValueError, RuntimeError) as why:
+    except _NOT_SUCH_A_TREE as why:
         refuse_for_memory(why, path)
         raise CheckpointError(
             f"expected the pickled LPIPS parameters of {backbone} in {path}, but {why}: remove the file and fetch it "

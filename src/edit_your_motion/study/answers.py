@@ -143,7 +143,7 @@ class AnswerBook:
                 database.execute(f"PRAGMA user_version = {LAYOUT}")
             elif layout != LAYOUT:
                 raise InputError(f"expected answers of layout {LAYOUT} at {path}, got {layout}: update the program")
-            (identity,) = database.execute("SELECT identity FROM study").fetchone()
+            (identity,) = database.execute("SELECT identity FROM study").fetchone() or (None,)
             if identity != study.identity:
                 raise InputError(
                     f"the answers at {path} were given to another seed, other questions or other clips than "

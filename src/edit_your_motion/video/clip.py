@@ -37,8 +37,11 @@ def require_source(path: Path, expected: str = "a video, a picture or a folder o
     Raises:
         VideoError: nothing is, or an address was given in place of a file.
     """
-    if path.exists():
-        return
+    try:
+        if path.exists():
+            return
+    except OSError as error:  # its name is too long
+        raise VideoError(f"expected {expected}, got '{path!s:.60}…': {error.strerror}") from error
     if ADDRESS.match(str(path)):
         address = re.sub(r"^(?!file:)(\w+):/(?!/)", r"\1://", str(path))  # a path has dropped the second stroke
         raise VideoError(f"{address} is an address, and addresses (URLs) are not read: download it and give the file")

@@ -63,7 +63,7 @@ def read_study(path: Path) -> StudyScores:
         marked = max(0, participants - int(content["unmarked"]["participants"]))
         settings = content.get("settings")
         return StudyScores(path, str(content["title"]), participants, marked, scores, settings and str(settings))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"expected a report of 'eym study report' at {path}, got {error!r}") from error
 
 
