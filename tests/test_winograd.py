@@ -26,6 +26,7 @@ from edit_your_motion.config import (
 from edit_your_motion.errors import ConfigError, OutOfMemoryError
 from edit_your_motion.models.backbone import Backbone
 from edit_your_motion.models.loading import load_architecture
+from edit_your_motion.nn.conditions import Conditions
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.runtime import winograd
 from edit_your_motion.runtime.dry_run import OperationCounter, run_dry
@@ -239,10 +240,13 @@ def test_the_products_that_are_computed_are_counted() -> None:
         assert whole.operations == parts.operations == dry.operations > 0
 
 
-def gradients(network: NoisePredictor, stage: StageConfig, recomputation: Recomputation) -> dict[str, Tensor]:
+def gradients(
+    network: NoisePredictor, stage: StageConfig, recomputation: Recomputation, prepared: Conditions | None = None
+) -> dict[str, Tensor]:
     clip = random_clip()
+    conditions = prepared or network.prepare(clip.text, clip.skeletons)
     with trainable(network, stage, recomputation) as parameters:
-        network(clip.whole, T, clip.text, clip.skeletons).square().mean().backward()
+        network.predict(clip.whole, T, conditions).square().mean().backward()
         found = {name: parameter.grad.clone() for name, parameter in parameters.items()}
         network.zero_grad()
     return found
@@ -363,7 +367,8 @@ def test_the_estimate_of_tuning_is_that_of_the_layers_that_tune(checkpoints: Pat
     use_winograd(network, 1)
     with torch.no_grad():
         network(clip.whole, T, clip.text, clip.skeletons)
-    real = run_dry(lambda: gradients(network, stage, recompute), [network])
+    conditions = network.prepare(clip.text, clip.skeletons)
+    real = run_dry(lambda: gradients(network, stage, recompute, conditions), [network])
     assert real.operations == expected.operations
     assert 0.9 * expected.memory < real.memory < MARGIN * expected.memory
     assert expected.operations < rehearsal.tuning_step(stage, recompute, 3, rehearsal.predictor).operations

@@ -40,8 +40,8 @@ logger = logging.getLogger(__name__)
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
-OVERHEAD, GPU_OVERHEAD = 620 * 10**6, 700 * 10**6
-"""What Python and the libraries, or a GPU's context, take before anything is loaded, bytes."""
+OVERHEAD, GPU_OVERHEAD = 660 * 10**6, 740 * 10**6
+"""What Python and the libraries with the finder of people, or a GPU's context, take beside the networks, bytes."""
 
 MARGIN = 1.2
 """Memory taken for each byte of results: libraries reorder weights and inputs, and what was freed lies in pieces."""
