@@ -62,7 +62,7 @@ def find_person(
     with progress.phase(phase, len(frames)) as advance:
         detections = backend.detect(large, on_frame=lambda done, total: advance())
     try:
-        near = None if expected is None else expected.mapped(np.full(2, zoom), np.zeros(2), *large.shape[1:3])
+        near = None if expected is None else expected.mapped(np.full(2, float(zoom)), np.zeros(2), *large.shape[1:3])
         track = follow_person(add_looks(large, detections), *large.shape[1:3], near=near)
     except PersonError:
         logger.warning("nobody was found in the edited frames")
