@@ -10,7 +10,6 @@ import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
 
 from edit_your_motion.compositing.colour_match import match_colours
 from edit_your_motion.compositing.contact_shadow import cast_shadow, measure_shadow
@@ -33,7 +32,7 @@ from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.person import FIRST_CONVOLUTION, Person, describe_source
 from edit_your_motion.runtime.progress import Advance, Progress
 from edit_your_motion.sampling.fresh_noise import FreshPerson
-from edit_your_motion.sampling.kept_background import find_reach, keep_background, people_cells
+from edit_your_motion.sampling.kept_background import find_reach, keep_background, people_cells, share_cells
 from edit_your_motion.sampling.moved_latents import move_person
 from edit_your_motion.tuning.clip import TuningClip
 from edit_your_motion.tuning.decoder import decoder_weights, tune_decoder
@@ -86,10 +85,11 @@ def tune_person(
         completed = describe_source(config.prompt, source) if config.complete_prompt else None
         prompt = config.prompt if completed is None else completed
         whole = backbone.encode(frames, progress)
+        lh, lw = whole.shape[-2:]
         clip = TuningClip(
             person=backbone.encode(frames * source.masks[..., None], progress),
             whole=whole,
-            people=_share_cells(source.masks, whole),
+            people=rearrange(share_cells(source.masks, (lh, lw)), "f lh lw -> 1 f 1 lh lw").to(whole.device),
             text=backbone.embed(prompt),
             skeletons=_draw(source.keypoints, config),
         )
@@ -301,12 +301,6 @@ def _find_people(
     """The cells of `z` where the edit's person will be, and, unless `z` is the plate's, where the source's is."""
     lh, lw = z.shape[-2:]
     return people_cells(source.masks, source.keypoints, aligned, (lh, lw), before=not layered).to(z.device)
-
-
-def _share_cells(masks: Bool[np.ndarray, "f h w"], z: Float[Tensor, "1 f c lh lw"]) -> Float[Tensor, "1 f 1 lh lw"]:
-    """The share of each cell of `z` that the masks cover."""
-    pooled = adaptive_avg_pool2d(torch.from_numpy(masks).float()[:, None], (z.shape[-2], z.shape[-1]))
-    return rearrange(pooled, "f 1 lh lw -> 1 f 1 lh lw").to(z.device)
 
 
 def _draw(keypoints: Keypoints, config: TuneConfig) -> UInt8[Tensor, "1 f 3 h w"]:

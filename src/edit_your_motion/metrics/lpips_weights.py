@@ -63,10 +63,10 @@ def load_lpips(
     return network
 
 
-_NOT_SUCH_A_TREE = (
-    *(pickle.UnpicklingError, EOFError, LookupError, TypeError),
-    *(AttributeError, ValueError, RuntimeError, ArithmeticError),
-)
+_DAMAGE = (
+    pickle.UnpicklingError, EOFError, LookupError, TypeError, AttributeError, ValueError, RuntimeError, ArithmeticError,
+)  # fmt: skip
+"""What unpickling something else, or taking it for a tree of parameters, ends in."""
 
 
 def read_flax_weights(path: Path, backbone: Backbone) -> dict[str, Tensor]:
@@ -88,7 +88,7 @@ def read_flax_weights(path: Path, backbone: Backbone) -> dict[str, Tensor]:
         for number in range(len(network.heads)):
             weights[f"heads.{number}.weight"] = _to_convolution(tree[f"NetLinLayer_{number}"]["Conv_0"]["kernel"])
         network.load_state_dict(weights)
-    except _NOT_SUCH_A_TREE as why:
+    except _DAMAGE as why:
         refuse_for_memory(why, path)
         raise CheckpointError(
             f"expected the pickled LPIPS parameters of {backbone} in {path}, but {why}: remove the file and fetch it "

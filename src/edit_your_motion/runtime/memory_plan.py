@@ -352,16 +352,16 @@ class Rehearsal:
 
     def prediction(self, frames: int, predictor: NoisePredictor) -> Cost:
         """What it costs to predict the noise of so many frames."""
-        run = torch.no_grad()(partial(self.predict_once, self.make_conditions(frames, predictor), predictor))
-        return self._once(("predict", frames), predictor, run)
+        key, given = ("predict", frames), partial(self.make_conditions, frames, predictor)
+        return self._once(key, predictor, torch.no_grad()(partial(self.predict_once, predictor=predictor)), given)
 
     def tuning_step(
         self, stage: StageConfig, recompute: tuple[Recompute, ...], frames: int, predictor: NoisePredictor
     ) -> Cost:
         """What a step of a stage costs, of so many frames."""
         with self.being_tuned(stage, recompute, predictor):
-            run = partial(self.tune_once, self.make_conditions(frames, predictor), predictor)
-            return self._once(("tune", stage.trains, recompute, frames), predictor, run)
+            key, given = ("tune", stage.trains, recompute, frames), partial(self.make_conditions, frames, predictor)
+            return self._once(key, predictor, partial(self.tune_once, predictor=predictor), given)
 
     def tune_once(self, conditions: Conditions, predictor: NoisePredictor, device: str | torch.device = "meta") -> None:
         """Runs the network on the frames of `conditions`, and back."""
@@ -407,10 +407,17 @@ class Rehearsal:
             t = torch.empty(1, dtype=torch.long)
         return predictor.predict(z.to(self.dtype), t, conditions)
 
-    def _once(self, key: tuple[object, ...], network: nn.Module, run: Callable[[], object]) -> Cost:
+    def _once(
+        self,
+        key: tuple[object, ...],
+        network: nn.Module,
+        run: Callable[..., object],
+        given: Callable[[], object] | None = None,
+    ) -> Cost:
+        """What a run costs, gone through dry the first time; what it is `given` is made before, no part of that."""
         key = (*key, id(network))
         if key not in self._costs:
-            self._costs[key] = run_dry(run, [network])
+            self._costs[key] = run_dry(run if given is None else partial(run, given()), [network])
         return self._costs[key]
 
 

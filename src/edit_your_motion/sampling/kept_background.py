@@ -6,7 +6,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float, UInt8
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
-from torch.nn.functional import adaptive_max_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, adaptive_max_pool2d
 
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.skeleton import draw_skeleton
@@ -81,6 +81,16 @@ def people_cells(
         region |= source_masks
     pooled = adaptive_max_pool2d(torch.from_numpy(region).float()[:, None], cells)
     return rearrange(pooled > 0, "f 1 lh lw -> 1 f 1 lh lw")
+
+
+def share_cells(masks: Bool[np.ndarray, "f h w"], cells: tuple[int, int]) -> Float[Tensor, "f lh lw"]:
+    """The share of each latent cell that the masks cover, [0, 1].
+
+    Args:
+        masks: the person's pixels.
+        cells: how many, down and across.
+    """
+    return adaptive_avg_pool2d(torch.from_numpy(masks).float()[:, None], cells)[:, 0]
 
 
 def find_reach(masks: Bool[np.ndarray, "f h w"], keypoints: Keypoints) -> float:

@@ -8,10 +8,10 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
 
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.skeleton import DRAWN, LIMBS
+from edit_your_motion.sampling.kept_background import share_cells
 
 SECTIONS = 2
 """Parts that a limb is cut into along its length: a sleeve may end above the elbow."""
@@ -42,7 +42,7 @@ def move_person(
     """
     content = rearrange(latents[0].cpu().float(), "f c lh lw -> f lh lw c").numpy()
     cells = content.shape[1:3]
-    coverage = adaptive_avg_pool2d(torch.from_numpy(masks).float()[:, None], cells)[:, 0].numpy()
+    coverage = share_cells(masks, cells).numpy()
     before, after = (_Parts.of(points, cells) for points in (keypoints, skeletons))
     if not coverage.any() or (before.nearest < 0).all():
         return latents

@@ -16,6 +16,7 @@ from scipy.optimize import linear_sum_assignment
 
 from edit_your_motion.errors import PersonError
 from edit_your_motion.people.clip_warnings import Concern, list_numbers
+from edit_your_motion.people.finders.blazepose_detector import overlap
 from edit_your_motion.people.finders.contract import PersonDetection
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.tracking.appearance import compare_looks, mean_look
@@ -353,10 +354,8 @@ def _cover(path: _Path, near: Keypoints) -> float:
     for frame, step in path.steps.items():
         points = near.body[frame, near.body[frame, :, 2] > 0, :2]
         if len(points):
-            low, high = np.split(step.box, 2)
-            first, last = points.min(axis=0), points.max(axis=0)
-            shared = np.prod((np.minimum(high, last) - np.maximum(low, first)).clip(0))
-            covered += float(shared / max(np.prod(high - low) + np.prod(last - first) - shared, 1.0))
+            wanted = np.stack([points.min(axis=0), points.max(axis=0)])
+            covered += float(overlap(wanted, step.box.reshape(1, 2, 2))[0])
     return covered
 
 
