@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from scipy.ndimage import binary_dilation, gaussian_filter
+from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter
 
 from edit_your_motion.compositing.camera_motion import align_frames, follow_camera, scaled, stands_still, warp
 from edit_your_motion.compositing.clean_plate import Plate, make_plate, take_median
@@ -207,6 +207,8 @@ def test_the_matte_is_the_person_and_nothing_of_an_old_one(finder: str) -> None:
     old[0, 22:78, 20:32] = True
     generated = place + rng.normal(0, 3, place.shape)
     generated = np.where(person[..., None], [240, 240, 30], np.where(old[..., None], generated + 25, generated))
+    edge = person & ~binary_erosion(person)
+    generated[edge] = (generated[edge] + place[edge]) / 2
     generated = generated.clip(0, 255).round().astype(np.uint8)
     found = {"found": person, "nobody": np.zeros_like(person), "none": None}[finder]
     matte = make_matte(generated, upright(66), reach=8.0, found=found)

@@ -18,8 +18,12 @@ FOUND_GROWN = 0.03
 _FARTHEST = 2.0
 """What the finder saw so many times the body's reach off the skeleton is somebody or something else."""
 
-_SURE = 0.012
+_SURE = 0.008
 """From so far inside of the finder's mask on everything is the person, as a share of the picture's short side."""
+
+_CONTRAST = 1.5
+"""How much steeper than the guided filter leaves it the matte's edge is: the filter makes thin limbs transparent
+(`benchmarks/mattes.py`)."""
 
 _LEAST = 1 / 255
 """A smaller share than this of a pixel is nothing: less than a level, and where the filter's sums were rounded."""
@@ -108,7 +112,8 @@ def _matte(
     between = (1 - alike) * by_colour + alike * likely
     matte = np.where(inside, 1, np.where(outside, 0, between))
     refined = _guided(frame.mean(axis=-1) / 255, matte, max(1, round(0.015 * short_side)))
-    return np.where(refined < _LEAST, 0, np.minimum(refined, 1)).astype(np.float32)
+    sharpened = _CONTRAST * (refined - 0.5) + 0.5
+    return np.where(sharpened < _LEAST, 0, np.minimum(sharpened, 1)).astype(np.float32)
 
 
 def _colours_near(
