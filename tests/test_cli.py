@@ -29,7 +29,7 @@ from edit_your_motion.video import probe, read_video
 from synthetic_clip import SyntheticClip, film, short_edit, write_clip
 
 Run = Callable[..., tuple[int, str, str]]
-PROGRAM = [sys.executable, "-c", "from edit_your_motion.cli import main; main()"]
+PROGRAM = [sys.executable, "-m", "edit_your_motion"]
 
 
 @pytest.fixture

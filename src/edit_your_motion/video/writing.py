@@ -137,8 +137,9 @@ def _encode(
 def _to_yuv(
     pixels: UInt8[np.ndarray, "h w 3"], height: int, width: int, index: int, time_base: Fraction
 ) -> av.VideoFrame:
-    missing = ((0, height - pixels.shape[0]), (0, width - pixels.shape[1]), (0, 0))
-    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(np.pad(pixels, missing, mode="edge")), format="rgb24")
+    if pixels.shape[:2] != (height, width):
+        pixels = np.pad(pixels, ((0, height - pixels.shape[0]), (0, width - pixels.shape[1]), (0, 0)), mode="edge")
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
     frame = picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
     frame.pts, frame.time_base = index, time_base
     return frame

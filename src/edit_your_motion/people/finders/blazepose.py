@@ -25,6 +25,7 @@ from edit_your_motion.people.finders.hands import HandReader
 from edit_your_motion.people.finders.litert import as_input, open_network, run_network
 from edit_your_motion.people.finders.mask_edges import REACH, lay_along_edges
 from edit_your_motion.people.finders.region import Region, tile
+from edit_your_motion.people.keypoints import FACE_POINTS
 
 MODELS = ("full", "heavy", "lite")
 LANDMARK_SIZE = 256
@@ -282,9 +283,10 @@ class BlazePose:
                 None,
             )  # fmt: skip
             hands = self._hands.read(picture, landmarks, known)
-        face = None if self._face is None else self._face.read(picture, landmarks)
-        if face is not None and looks_away(reading.points):
-            face[:, 2] = 0
+        face = None
+        if self._face is not None:
+            away = looks_away(reading.points)
+            face = np.zeros((FACE_POINTS, 3), np.float32) if away else self._face.read(picture, landmarks)
         return replace(person, hands=hands, face=face)
 
     def _search(self, picture: Image.Image, region: Region) -> list[Region]:
