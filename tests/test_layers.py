@@ -8,6 +8,7 @@ import pytest
 from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter
 
 from edit_your_motion.compositing.camera_motion import align_frames, follow_camera, scaled, stands_still, warp
+from edit_your_motion.compositing.carried_things import find_carried
 from edit_your_motion.compositing.clean_plate import Plate, make_plate, take_median
 from edit_your_motion.compositing.inpainting import fill_smoothly, fill_with_patches
 from edit_your_motion.compositing.matte import composite, make_matte
@@ -257,3 +258,43 @@ def test_a_plate_of_a_moving_camera_goes_with_its_frames() -> None:
     places = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 3), np.uint8)
     assert Plate(places).take(np.array([3, 1])).places[:, 0, 0, 0].tolist() == [3, 1]
     assert Plate(places[:1]).take(np.array([3, 1])).places.shape[0] == 1
+
+
+@pytest.fixture
+def thrown() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Somebody throws a ball and catches it, far from another that rolls by; with the masks, and the place."""
+    place = np.stack([texture(seed=seed) for seed in range(3)], axis=-1).round().astype(np.uint8)
+    frames, masks = np.repeat(place[None], 12, axis=0), np.zeros((12, SIDE, SIDE), bool)
+    masks[:, 40:90, 8:22] = True
+    frames[masks] = (250, 20, 20)
+    for index in range(12):
+        height = 44 - round(36 * np.sin(np.pi * index / 11))
+        frames[index, height : height + 8, 24 + 4 * min(index, 11 - index) :][:, :8] = (20, 20, 250)
+        frames[index, 80:86, 70 + index : 76 + index] = (20, 250, 20)
+    return frames, masks, place
+
+
+def test_a_ball_leaves_the_place_with_the_person_who_throws_it(
+    thrown: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    frames, masks, place = thrown
+    carried = find_carried(frames, place, masks)
+    ball = (frames == (20, 20, 250)).all(axis=-1)
+    far = ball & (np.arange(SIDE) > 34)[None, None]
+    assert far.sum() > 200, "the ball flies far enough to be beside the person"
+    assert carried[far].mean() > 0.95
+    rolling = (frames == (20, 250, 20)).all(axis=-1)
+    assert not carried[rolling].any(), "what passes by stays"
+    under = Plate(place[None]).put_under(frames, masks | carried)
+    assert not (np.abs(under.astype(int) - place) > 60)[far].any()
+    np.testing.assert_array_equal(under[rolling], frames[rolling])
+
+
+def test_somebody_else_and_what_moves_everywhere_are_not_carried(
+    thrown: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    frames, masks, place = thrown
+    water = frames.copy()
+    water[:, :, 40:] = np.where(np.arange(12)[:, None, None, None] % 2, 255 - place[:, 40:], place[:, 40:])
+    assert not find_carried(water, place, masks)[:, :, 60:].any()
+    assert not find_carried(frames, place, np.zeros_like(masks)).any()

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 from PIL import Image
 
+from edit_your_motion.compositing.carried_things import find_carried
 from edit_your_motion.compositing.clean_plate import Plate, make_plate
 from edit_your_motion.compositing.contact_shadow import find_shaded
 from edit_your_motion.config import AlignmentConfig, ClipConfig, PeopleConfig, VideoConfig
@@ -136,10 +137,12 @@ class PreparedClip:
         return replace(self, plate=make_plate(self.video.frames, self.masks | self.shaded, progress))
 
     def without_person(self) -> UInt8[np.ndarray, "f h w 3"]:
-        """The frames without the person."""
+        """The frames without the person, and where the camera stands still without what the person carries."""
         plate = self.with_plate().plate
         assert plate is not None
-        return plate.put_under(self.video.frames, self.masks | self.shaded)
+        still = len(plate.places) == 1 < len(self)
+        carried = find_carried(self.video.frames, plate.places[0], self.masks) if still else np.zeros_like(self.masks)
+        return plate.put_under(self.video.frames, self.masks | self.shaded | carried)
 
     @cached_property
     def shaded(self) -> Bool[np.ndarray, "f h w"]:
