@@ -51,7 +51,7 @@ LAYERS = (
     {"datasets", "stage"},
     {"benchmark", "pretrain", "study"},
     {"web", "batch"},
-    {"cli"},
+    {"cli", "__main__"},
 )
 """From the ground up, folders and such of their modules as stand higher or lower; imports go down or stay level."""
 FORBIDDEN = {

@@ -44,9 +44,18 @@ print(found.hexdigest())
 """
 
 
+def vector_widths() -> list[str]:
+    """Those that this processor has; another one's kernels end a process with an illegal instruction."""
+    widest = [sys.executable, "-c", "import torch; print(torch.backends.cpu.get_cpu_capability().lower())"]
+    environment = {name: value for name, value in os.environ.items() if name != "ATEN_CPU_CAPABILITY"}
+    found = subprocess.run(widest, capture_output=True, text=True, env=environment, timeout=300, check=True)
+    widths = ["default", "avx2", "avx512"]
+    return widths[: widths.index(found.stdout.strip()) + 1] if found.stdout.strip() in widths else ["default"]
+
+
 def test_networks_and_noise_are_the_same_at_every_vector_width(tmp_path: Path) -> None:
     digests = set()
-    for capability in ("default", "avx2", "avx512"):
+    for capability in vector_widths():
         environment = {**os.environ, "ATEN_CPU_CAPABILITY": capability, "PYTHONWARNINGS": "ignore"}
         command = [sys.executable, "-c", DIGEST, str(tmp_path / capability)]
         run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)

@@ -1,23 +1,21 @@
 """What libraries of matrix products are asked for: the same digits for the same numbers; vectors as narrow as torch."""
 
 import os
-import platform
 
 SETTING, STRICT = "MKL_CBWR", "AUTO,STRICT"
 """Of Intel's Math Kernel Library, by which torch multiplies matrices on x86-64: its best kernels for the processor, and
-the same order of sums in every product, wherever its factors lie and however many rows it has."""
+the same order of sums in every product, wherever its factors lie."""
 
 
 def ask_for_same_digits() -> None:
-    """Has matrix products on Intel's processors round alike in every run; what the user has set stays.
+    """Has matrix products round alike in every run; what the user has set stays.
 
-    Left alone, the library picks other kernels, which sum in another order, for few rows and for other places in
-    memory: a batch of 3 frames then differs from the same frames in a batch of 7, and a resumed run from one that was
-    not stopped. It reads the setting at its first product. Other makers' processors it serves in other ways, and there
-    the setting might cost speed.
+    Left alone, the library picks other kernels, which sum in another order, for other places in memory and, on Intel's
+    processors, for few rows: a batch of 3 frames then differs from the same frames in a batch of 7, and a resumed run
+    from one that was not stopped. It reads the setting at its first product. On AMD's processors 1, 2 or 3 rows are
+    summed otherwise all the same.
     """
-    if _made_by_intel():
-        os.environ.setdefault(SETTING, STRICT)
+    os.environ.setdefault(SETTING, STRICT)
 
 
 def keep_to_narrow_vectors() -> None:
@@ -28,11 +26,3 @@ def keep_to_narrow_vectors() -> None:
     """
     if os.environ.get("ATEN_CPU_CAPABILITY") in ("default", "avx2"):
         os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
-
-
-def _made_by_intel() -> bool:
-    try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
-            return "GenuineIntel" in file.read(512)
-    except OSError:  # not Linux
-        return "GenuineIntel" in platform.processor()
