@@ -260,3 +260,28 @@ def test_the_same_tensors_and_texts_are_the_same_file_in_every_process(tmp_path:
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
     assert load_metadata(tmp_path / "1") == texts
     assert load_tensors(tmp_path / "1")["a"].tolist() == [1, 1, 1]
+
+
+def test_a_disk_that_fails_once_as_it_tidies_up_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remove, failed = shutil.rmtree, []
+
+    def fail_once(path: Path, *, ignore_errors: bool) -> None:
+        if failed:
+            remove(path, ignore_errors=ignore_errors)
+        failed.append(path)
+
+    monkeypatch.setattr(shutil, "rmtree", fail_once)
+    write_text(tmp_path / "text.json", "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["text.json"]
+    assert len(failed) == 2
+
+
+def test_what_a_former_process_left_goes_from_every_folder_below(tmp_path: Path) -> None:
+    machine = files.name_machine()
+    left = tmp_path / "a" / "b" / f".scores-{machine}-{2**22 + 1}-12345678.partial"
+    other = tmp_path / "a" / f".scores-00000000-{2**22 + 1}-12345678.partial"
+    for folder in (left, other):
+        folder.mkdir(parents=True)
+    files.sweep_below(tmp_path)
+    assert not left.exists()
+    assert other.exists(), "another machine may still be writing"

@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -66,8 +67,9 @@ def test_jobs_are_taken_in_order_by_one_worker_each(library: Library) -> None:
 
 
 def test_what_a_killed_server_left_running_waits_again_in_its_old_place(library: Library) -> None:
-    first = library.add_job("edit", "first", {})
-    library.add_job("edit", "second", {})
+    first, second = (library.add_job("edit", name, {}) for name in ("first", "second"))
+    for job in (first, second):
+        library.job_folder(job).mkdir()
     library.take_job("edits")
     again = Library(library.folder)
     again.recover()
@@ -120,6 +122,38 @@ def test_folders_of_what_a_killed_server_was_removing_or_beginning_go(library: L
     library.recover()
     assert [path.name for path in (library.folder / "jobs").iterdir()] == [job.id]
     assert [path.name for path in (library.folder / "clips").iterdir()] == [clip.id]
+
+
+def test_a_job_whose_request_ended_in_an_error_is_none_after_a_start(library: Library) -> None:
+    """The disk failed as the job was written down, so that its folder went; written down it was all the same."""
+    kept, lost = (library.add_job("edit", name, {}) for name in ("kept", "lost"))
+    library.job_folder(kept).mkdir()
+    library.recover()
+    assert [job.id for job in library.jobs()] == [kept.id] != [lost.id]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EMFILE])
+def test_a_folder_of_a_clip_that_cannot_be_copied_says_what_the_disk_said(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = tmp_path / "prepared"
+    (prepared / "masks").mkdir(parents=True)
+    (prepared / "pictures").mkdir()
+    for name in ("frames.mp4", "keypoints.json", "masks/00000.png", "pictures/00000.jpg"):
+        (prepared / name).write_bytes(b"1")
+    copy_clip(prepared, tmp_path / "copied")
+    assert sorted(path.name for path in (tmp_path / "copied").rglob("*.*")) == [
+        "00000.jpg", "00000.png", "frames.mp4", "keypoints.json"
+    ]  # fmt: skip
+
+    def fail(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", fail)
+    monkeypatch.setattr(shutil, "copyfile", fail)
+    with pytest.raises(OSError, match=re.escape(os.strerror(code))) as caught:
+        copy_clip(prepared, tmp_path / "failed")
+    assert caught.value.errno == code
 
 
 @pytest.mark.parametrize(("code", "says"), [(errno.ENOSPC, "no room is left"), (errno.EIO, "cannot be written")])

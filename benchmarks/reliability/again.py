@@ -27,6 +27,7 @@ FARTHEST = 1.0
 def campaign(options: argparse.Namespace) -> Account:
     """Repeats edits of several seeds in forks, and one in processes with other numbers of threads and other vectors."""
     account, place = Account("again", options), scratch()
+    inputs()  # once for all: those of a fork would be its own, and settings name them
     account.try_all([f"same/{seed}" for seed in range(options.cases)], lambda case: repeat(int(case[5:]), place))
     others = list(OTHERS) if options.cases > 1 else []
     account.try_all(others, lambda case: compare(case, place))

@@ -116,6 +116,14 @@ def sweep(folder: Path) -> None:
             shutil.rmtree(shop, ignore_errors=True)
 
 
+def sweep_below(folder: Path) -> None:
+    """Sweeps a folder and all that it holds."""
+    for place, names, _ in os.walk(folder):
+        if any(_is_left(name) for name in names):
+            sweep(Path(place))
+            names[:] = [name for name in names if not LEFT.fullmatch(name)]
+
+
 @contextmanager
 def _workshop(path: Path) -> Iterator[Path]:
     """A folder beside `path` for what is being made, with all that libraries put beside it; it says whose it is."""
@@ -128,6 +136,8 @@ def _workshop(path: Path) -> Iterator[Path]:
         yield shop
     finally:
         shutil.rmtree(shop, ignore_errors=True)
+        if os.path.lexists(shop):  # a disk that failed once does not always fail twice
+            shutil.rmtree(shop, ignore_errors=True)
         _OWN.discard(shop.name)
 
 

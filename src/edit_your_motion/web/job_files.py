@@ -32,7 +32,9 @@ def copy_clip(prepared: Path, place: Path) -> None:
     place.mkdir(parents=True)
     for name in sorted(FROM_PREPARED):
         if (prepared / name).is_dir():
-            shutil.copytree(prepared / name, place / name, copy_function=_link)
+            (place / name).mkdir()
+            for path in sorted((prepared / name).iterdir()):
+                _link(path, place / name / path.name)
         else:
             _link(prepared / name, place / name)
 
@@ -101,10 +103,9 @@ def read_estimate(folder: Path) -> dict[str, Any] | None:
     return read_facts(folder / ESTIMATE) or read_facts(folder / FORMER_ESTIMATE)
 
 
-def _link(source: str | Path, place: str | Path) -> str:
+def _link(source: Path, place: Path) -> None:
     """A second name of a file, or a copy where the disk has no such; files here are replaced and never changed."""
     try:
         os.link(source, place)
     except OSError:
         shutil.copyfile(source, place)
-    return str(place)

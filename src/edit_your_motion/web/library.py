@@ -402,9 +402,16 @@ class Library:
             )
 
     def recover(self) -> None:
-        """After a start: jobs that a former server left running wait again, whole files are looked at, orphans go."""
+        """After a start: jobs that a former server left running wait again, whole files are looked at, orphans go.
+
+        A job without its folder is one whose request ended in an error: a disk that fails while it says that something
+        is written may have written it all the same.
+        """
         with self._transaction() as database:
             database.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running'")
+            for job in _read_jobs(database):
+                if job.state == "queued" and job.clip is None and not self.job_folder(job).is_dir():
+                    database.execute("DELETE FROM jobs WHERE id = ?", (job.id,))
             known = {row[0] for row in database.execute("SELECT id FROM jobs UNION SELECT id FROM clips")}
         for clip in self.clips():
             if not clip.complete and self.received(clip) == clip.size:

@@ -51,6 +51,7 @@ from edit_your_motion.people.preparation import (
     save_masks,
 )
 from edit_your_motion.runtime.progress import Progress, SilentProgress
+from edit_your_motion.storage.files import sweep_below
 from edit_your_motion.storage.locking import held
 from edit_your_motion.video import fit_frames, write_video
 
@@ -92,6 +93,7 @@ def run_dataset(
     """
     check_folder(folder)
     with held(folder):
+        sweep_below(folder)
         if executor is None:
             return _make_cases(folder, kind, dataset, config, progress, methods, external, export)
         alone = [CaseList(dataset.name, dataset.split, (case,)) for case in dataset.cases]

@@ -45,6 +45,7 @@ from edit_your_motion.people.preparation import Canvas, PreparedClip, prepare_re
 from edit_your_motion.runtime.progress import Progress, SilentProgress
 from edit_your_motion.stage import RenderedClip, render_pair
 from edit_your_motion.stage.figure import BODY_PARTS
+from edit_your_motion.storage.files import sweep_below
 from edit_your_motion.storage.locking import held
 from edit_your_motion.video import Fit, Video, fit_frames, write_video
 
@@ -109,6 +110,7 @@ def run_paired(
     """
     check_folder(folder)
     with held(folder):
+        sweep_below(folder)
         unfinished = folder / "unfinished"
         kept = tune or KeptTuning(unfinished)
         if executor is None:
