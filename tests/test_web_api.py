@@ -202,7 +202,7 @@ def test_an_edit_is_scored_by_the_truth_that_is_given(
     short = add_prepared(idle.library, "reference", film(2), "short.mp4")
     assert "at most 2 frames" in idle.ask("POST", "/api/jobs", {**asked, "truth": short, "frames": 4}).json["error"]
     told = list[Path | None]()
-    monkeypatch.setattr(edits, "foresee_job", lambda config, person: None)
+    monkeypatch.setattr(edits, "foresee_job", lambda config, person, force=False: None)
     monkeypatch.setattr(edits, "run_edit", lambda config, folder, progress, *, truth, **rest: told.append(truth))
     monkeypatch.setattr(edits, "read_video", lambda path: film(1).video)
     for truth in (reference, None):

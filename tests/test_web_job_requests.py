@@ -233,7 +233,7 @@ def test_a_motion_takes_the_preset_of_the_person(tmp_path: Path, monkeypatch: py
         write_video(folder / "edited.mp4", film().video.frames, 8)
 
     monkeypatch.setattr("edit_your_motion.web.edits.run_apply", run)
-    monkeypatch.setattr("edit_your_motion.web.edits.foresee_job", lambda config, person: None)
+    monkeypatch.setattr("edit_your_motion.web.edits.foresee_job", lambda config, person, force=False: None)
     run_job(tmp_path / "jobs" / "mine", asked, lambda seconds, steps: SilentProgress())
     assert (taken[0].preset, taken[0].config.sampling.steps) == ("best", 3)
     assert taken[0].config.sampling.background == "plate"

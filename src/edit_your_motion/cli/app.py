@@ -1,5 +1,6 @@
 """The program: its commands, and what every one of them has in common."""
 
+import faulthandler
 import logging
 import os
 import sys
@@ -61,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command and exits: 0 when it worked, 1 when it did not, 2 when it was called wrongly, 130 on Ctrl-C."""
     tokens = in_full(sys.argv[1:] if arguments is None else arguments)
     _print_whatever_comes()
+    _tell_of_native_deaths()
     keep_freed_memory()
     # diffusers imports it where it is installed, and it then warns of kernels for 4 bits, which nothing here uses.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -118,6 +120,12 @@ def _print_whatever_comes() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _tell_of_native_deaths() -> None:
+    """A library's own code that crashes, as some does that gets no memory, says at least where it was called."""
+    if isinstance(sys.stderr, TextIOWrapper) and not faulthandler.is_enabled():
+        faulthandler.enable()
 
 
 def in_full(tokens: Sequence[str]) -> list[str]:

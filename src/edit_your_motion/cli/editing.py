@@ -242,7 +242,7 @@ def _foresee(config: TuneConfig | ApplyConfig, force: bool, person: Path | None,
     from edit_your_motion.jobs.estimate import foresee_job, require_patience
     from edit_your_motion.runtime.progress import expect
 
-    if (estimate := foresee_job(config, person, skip_short=True)) is not None:
+    if (estimate := foresee_job(config, person, skip_short=True, force=force)) is not None:
         require_patience(estimate, force=force)
         expect(progress, estimate.seconds)
 

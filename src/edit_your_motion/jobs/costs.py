@@ -16,13 +16,16 @@ import torch
 
 from edit_your_motion import __version__
 from edit_your_motion.config import ApplyConfig, BaseConfig, TuneConfig
+from edit_your_motion.errors import OutOfMemoryError
 from edit_your_motion.jobs.early_checks import count_frames
+from edit_your_motion.models.backbone import choose_device
 from edit_your_motion.models.downloads import cache_folder
 from edit_your_motion.models.loading import Architecture, load_architecture
 from edit_your_motion.people.preparation import STILL, choose_canvas, prepare_skeletons
 from edit_your_motion.person import Person
 from edit_your_motion.runtime.machine_load import BUSY, OtherPrograms
-from edit_your_motion.runtime.memory_plan import Rehearsal, make_plan, means_of
+from edit_your_motion.runtime.machine_memory import available_memory
+from edit_your_motion.runtime.memory_plan import Rehearsal, in_gigabytes, make_plan, means_of
 from edit_your_motion.runtime.time_plan import StepSeconds, time_steps
 from edit_your_motion.storage.files import write_text
 from edit_your_motion.storage.parsing import parse_json
@@ -80,6 +83,11 @@ class Job:
         """Bytes of the tuned person."""
         parts = () if self.person is None else (self.person.parameters, self.person.decoder)
         return sum(tensor.nbytes for part in parts for tensor in part.values())
+
+    @property
+    def clips(self) -> int:
+        """Bytes of the frames of both clips, which no phase of the networks counts."""
+        return (7 * self.source + 12 * self.edited) * self.height * self.width
 
     @property
     def key(self) -> str:
@@ -159,7 +167,7 @@ def count_edited(config: ApplyConfig) -> int:
     return 0 if ready is None else len(prepare_skeletons(ready, config.reference_clip, config.people.reference_person))
 
 
-def measure(job: Job, *, afresh: bool = False) -> Measured:
+def measure(job: Job, *, afresh: bool = False, force: bool = False) -> Measured:
     """What the job's steps take on this machine: as measured in the last days, or now.
 
     What is measured while other programs keep the machine busy is not kept.
@@ -167,21 +175,25 @@ def measure(job: Job, *, afresh: bool = False) -> Measured:
     Args:
         job: of which steps are timed, on networks whose weights are nothing.
         afresh: measure now, whatever was measured before.
+        force: somebody insists on a job that takes more memory than there is.
 
     Raises:
-        OutOfMemoryError: the job does not fit into the memory that the configuration names.
+        OutOfMemoryError: the job does not fit into the memory that the configuration names, or that there is.
     """
     place = cache_folder() / "measured" / f"{job.key}.json"
     if not afresh and (known := _recall(place)) is not None:
+        require_memory(job, known.memory, force=force)
         return known
     rehearsal, config = job.rehearse(), job.config
     plan = None if config.runtime.memory is None else make_plan(rehearsal, config.windows, config.runtime)
     means = means_of(rehearsal, config.windows, config.runtime) if plan is None else plan.means
+    needed = rehearsal.needed(means)
+    require_memory(job, needed, force=force)  # before whole networks are there to be timed
     others = OtherPrograms()
     found = Measured(
         time_steps(rehearsal, means),
         means.window,
-        rehearsal.needed(means),
+        needed,
         rehearsal.count_trained(rehearsal.stages()),
     )
     if (share := others.share) > BUSY:
@@ -193,6 +205,37 @@ def measure(job: Job, *, afresh: bool = False) -> Measured:
     except OSError as error:
         logger.debug("what was measured is not kept: %s", error)
     return found
+
+
+def require_memory(job: Job, needed: int, *, force: bool) -> None:
+    """Passes a job that fits into the memory that there is; says so if it does only without what other programs have.
+
+    On a GPU nothing is asked: it says itself when its memory runs out, where a system kills without a word.
+
+    Args:
+        job: what is to be done.
+        needed: what its networks take at most, bytes.
+        force: somebody insists.
+
+    Raises:
+        OutOfMemoryError: it would not fit even if nobody else had any.
+    """
+    if choose_device(job.config.runtime.device).type != "cpu":
+        return
+    there, needed = available_memory(), needed + job.clips
+    fitting = max(there.now - job.clips, 0) // 10**8 / 10
+    advice = (
+        f"--memory {fitting}GB plans an edit that fits, if one does; or lower --video.size, or bring fewer frames"
+        if fitting
+        else "end other programs, lower --video.size, or bring fewer frames"
+    )
+    text = f"{in_gigabytes(needed)} of memory are needed"
+    if needed > there.most and not force:
+        raise OutOfMemoryError(
+            f"not begun: {text}, {there.whose} has {in_gigabytes(there.most)}: {advice}; or go on with --force"
+        )
+    if needed > there.now:
+        logger.warning("%s, %s are free: it may be killed for that; %s", text, in_gigabytes(there.now), advice)
 
 
 def _recall(place: Path) -> Measured | None:

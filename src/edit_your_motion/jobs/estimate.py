@@ -87,6 +87,7 @@ def plan_edit(config: EditConfig) -> Estimate:
     Raises:
         ConfigError: there is no source or no reference.
         InputError: one of them cannot be used.
+        OutOfMemoryError: the edit does not fit into the memory that the configuration names, or that there is.
     """
     config = take_prepared(config)
     check_given(config.model_copy(update={"prompt": config.prompt or "a person"}))
@@ -95,13 +96,19 @@ def plan_edit(config: EditConfig) -> Estimate:
     return foresee_time(describe_job(config), afresh=True)
 
 
-def foresee_job(config: TuneConfig | ApplyConfig, place: Path | None, *, skip_short: bool = False) -> Estimate | None:
+def foresee_job(
+    config: TuneConfig | ApplyConfig, place: Path | None, *, skip_short: bool = False, force: bool = False
+) -> Estimate | None:
     """What a job will take; None where nothing takes long any more.
 
     Args:
         config: of the job.
         place: where a person lies who need not be tuned, if there is one.
         skip_short: foresee nothing that is over before it would be foreseen.
+        force: also of one that takes more memory than there is.
+
+    Raises:
+        OutOfMemoryError: the job does not fit into the memory that the configuration names, or that there is.
     """
     config = take_prepared(config)
     person = load_person(place) if place is not None and is_person(place) else None
@@ -114,22 +121,23 @@ def foresee_job(config: TuneConfig | ApplyConfig, place: Path | None, *, skip_sh
         check_source(config)
     if isinstance(config, ApplyConfig):
         check_reference(config, None)
-    return None if skip_short and is_short(config) else foresee_time(describe_job(config, person))
+    return None if skip_short and is_short(config) else foresee_time(describe_job(config, person), force=force)
 
 
-def foresee_time(job: Job, *, afresh: bool = False) -> Estimate:
+def foresee_time(job: Job, *, afresh: bool = False, force: bool = False) -> Estimate:
     """What a job will take on this machine.
 
     Args:
         job: what is to be done.
         afresh: time steps now, whatever was measured in the last days.
+        force: also of one that takes more memory than there is.
 
     Raises:
         CheckpointError: there is no such base.
-        OutOfMemoryError: the job does not fit into the memory that the configuration names.
+        OutOfMemoryError: the job does not fit into the memory that the configuration names, or that there is.
     """
     config, source, edited = job.config, job.source, job.edited
-    measured = measure(job, afresh=afresh)
+    measured = measure(job, afresh=afresh, force=force)
     steps = measured.steps
     windows = config.windows.model_copy(update={"frames": measured.window})
 
@@ -171,7 +179,7 @@ def foresee_time(job: Job, *, afresh: bool = False) -> Estimate:
             seconds["find the edited person"] = edited * FIND_EDITED
         seconds["score"] = edited * FIND_EDITED
     pixels = job.height * job.width
-    memory = measured.memory + 7 * pixels * source + 12 * pixels * edited
+    memory = measured.memory + job.clips
     disk = 16 * measured.trained + 2 * pixels * source + 2 * pixels * edited
     shorter = _shorten(job.settings.model, edited or source)
     return Estimate(source, edited, (job.width, job.height), seconds, memory, disk, shorter)

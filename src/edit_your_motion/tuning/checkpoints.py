@@ -20,6 +20,9 @@ from edit_your_motion.storage.parsing import parse_json
 from edit_your_motion.storage.tensor_headers import load_metadata, opened_tensors
 from edit_your_motion.tuning.early_stopping import Evaluation
 
+WRITING = 8 * 2**20
+"""More than safetensors takes to write a file, beside the tensors: a buffer of 1 MiB, and the header; bytes."""
+
 
 @dataclass(frozen=True)
 class TuningState:
@@ -183,9 +186,11 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
 
     Raises:
         DiskFullError: if there is no room for it.
+        MemoryError: if there is none for what safetensors takes to write it.
     """
     with written_whole(path) as temporary:
         contents = {name: value.cpu().contiguous() for name, value in tensors.items()}
+        bytearray(WRITING)  # safetensors ends the process where it gets none
         save_file(contents, temporary, dict(metadata or {}))
         _sort_metadata(temporary)
 

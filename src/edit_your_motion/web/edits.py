@@ -51,7 +51,7 @@ def run_job(folder: Path, job: Mapping[str, Any], report: Report) -> None:
         raise InputError("the tuned person is not there: tune them first")
     chosen = resolve(inputs_of(folder), job, person)
     config: TuneConfig | ApplyConfig = chosen.config
-    estimate = foresee_job(config, person)
+    estimate = foresee_job(config, person, force=force)
     if estimate is not None:
         require_patience(estimate, force=force)
         write_text(folder / ESTIMATE, json.dumps(asdict(estimate)))
