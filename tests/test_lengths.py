@@ -312,7 +312,7 @@ def test_a_short_source_is_foreseen_as_short_whatever_the_motion(
         short_edit(checkpoints, clips[0], motion, **WHOLE, windows={"frames": 8, "overlap": 4}) for motion in clips[1:]
     )
     job = costs.describe_job(longer)
-    rehearsal = job.rehearse()
+    rehearsal = job.rehearsal
     assert rehearsal.tuned_frames(means_of(rehearsal, longer.windows, longer.runtime)) == 3
     one, two = plan_edit(config), plan_edit(longer)
     assert one.seconds["invert"] == two.seconds["invert"] == config.inversion.steps * 3

@@ -103,7 +103,9 @@ def job(checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> J
 
 
 def test_what_no_machine_of_this_size_can_do_is_not_begun(job: Job, caplog: pytest.LogCaptureFixture) -> None:
-    wanted = r"not begun: 9.00 GB of memory are needed, this machine has 8.00 GB: --memory 5.0GB plans .* --force"
+    wanted = (
+        r"not begun: 9.00 GB of memory are needed, this machine has 8.00 GB: --runtime.memory 5.0GB plans .* --force"
+    )
     with pytest.raises(OutOfMemoryError, match=wanted):
         require_memory(job, 8 * GB, force=False)
     require_memory(job, 8 * GB, force=True)

@@ -9,6 +9,7 @@ import logging
 import platform
 import time
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,9 @@ class Job:
     height: int
     width: int
 
-    def rehearse(self) -> Rehearsal:
-        """The networks without weights, and what the phases take."""
+    @cached_property
+    def rehearsal(self) -> Rehearsal:
+        """The networks without weights, and what the phases take, each of which is gone through once."""
         shape = (max(self.source, self.edited), self.height, self.width)
         return Rehearsal(
             self.architecture,
@@ -184,7 +186,7 @@ def measure(job: Job, *, afresh: bool = False, force: bool = False) -> Measured:
     if not afresh and (known := _recall(place)) is not None:
         require_memory(job, known.memory, force=force)
         return known
-    rehearsal, config = job.rehearse(), job.config
+    rehearsal, config = job.rehearsal, job.config
     plan = None if config.runtime.memory is None else make_plan(rehearsal, config.windows, config.runtime)
     means = means_of(rehearsal, config.windows, config.runtime) if plan is None else plan.means
     needed = rehearsal.needed(means)
@@ -225,7 +227,8 @@ def require_memory(job: Job, needed: int, *, force: bool) -> None:
     there, needed = available_memory(), needed + job.clips
     fitting = max(there.now - job.clips, 0) // 10**8 / 10
     advice = (
-        f"--memory {fitting}GB plans an edit that fits, if one does; or lower --video.size, or bring fewer frames"
+        f"--runtime.memory {fitting}GB plans an edit that fits, if one does; or lower --video.size, or bring fewer "
+        "frames"
         if fitting
         else "end other programs, lower --video.size, or bring fewer frames"
     )

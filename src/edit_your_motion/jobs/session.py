@@ -312,7 +312,7 @@ def _fit(config: AnyJob, person: Person | None = None, model: BaseConfig | None 
     """The configuration as it fits into the memory that it names, and the plan for that."""
     if config.runtime.memory is None:
         return config, None
-    rehearsal = describe_job(config, person, model).rehearse()
+    rehearsal = describe_job(config, person, model).rehearsal
     plan = make_plan(rehearsal, config.windows, config.runtime)
     return follow(plan, config), plan
 
