@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from edit_your_motion.batch import row_task, rows
-from edit_your_motion.batch.contents import Tags, default_cache, localise
+from edit_your_motion.batch.contents import Tags, default_cache, find_local, localise
 from edit_your_motion.batch.manifest import read_manifest
 from edit_your_motion.batch.row_task import Workshop, is_done
 from edit_your_motion.batch.rows import Row, plan_rows
@@ -697,6 +697,19 @@ def test_a_folder_appears_in_a_bucket_with_its_mark_last(
 def test_a_url_where_nothing_is_fails_its_row(tmp_path: Path, clips: Path, url: str, problem: str) -> None:
     (row,) = plan(tmp_path, [{"source": url, "reference": str(clips / "jump" / "jump.mp4"), "prompt": "a"}])
     assert problem in (row.error or "")
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("s3://bucket/clips/a.b.mp4", "a.b.mp4"),
+        ("https://host/clips/a.mp4?version=1/2#part", "a.mp4"),
+        ("memory://[::1/a.mp4", "a.mp4"),
+        ("gs://bucket/folder/", "folder"),
+    ],
+)
+def test_what_is_brought_has_the_name_of_its_url(tmp_path: Path, url: str, name: str) -> None:
+    assert find_local(url, 64 * "1", tmp_path).name == name
 
 
 @pytest.mark.parametrize("place", ["source", "reference", "people.keypoints", "people.masks", "truth"])

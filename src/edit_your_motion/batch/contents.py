@@ -3,12 +3,12 @@
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 from edit_your_motion.errors import ConfigError, InputError
 from edit_your_motion.jobs.identity import digest_content
@@ -86,7 +86,7 @@ def localise(place: str, tag: str, cache: Path) -> str:
 
 def find_local(url: str, tag: str, cache: Path) -> Path:
     """Where in the cache that lies which is brought from a URL."""
-    name = PurePosixPath(urlsplit(url).path)
+    name = PurePosixPath(re.split("[?#]", url, maxsplit=1)[0])
     suffix = f".{as_name(name.suffix)}" if name.suffix else ""
     return cache / "inputs" / tag[:32] / f"{as_name(name.stem) or 'input'}{suffix}"
 
