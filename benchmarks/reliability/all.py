@@ -10,7 +10,7 @@ import trying
 
 NAMES = ("kills", "disks", "memory", "inputs", "pairs", "long", "again", "network", "clocks", "slow")
 SMALL = {
-    "kills": (3, ("edit", "queue", "study")), "disks": (3, ("prepare", "queue", "study")), "memory": (2, ()),
+    "kills": (2, ("edit", "queue", "study")), "disks": (3, ("prepare", "queue", "study")), "memory": (2, ()),
     "inputs": (3, ("mp4", "gif", "person", "edit settings", "answers", "requests", "study requests", "raw requests")),
     "pairs": (1, ("prepare", "queue")),
     "again": (1, ()), "network": (1, ("edit", "apply", "prepare")), "long": (4, ()),
