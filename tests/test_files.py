@@ -27,8 +27,9 @@ from edit_your_motion.pretrain.samples import write_sheet
 from edit_your_motion.storage import files
 from edit_your_motion.storage.files import explain_failure, write_text, written_whole
 from edit_your_motion.storage.locking import held
+from edit_your_motion.storage.tensor_files import save_tensors
 from edit_your_motion.storage.tensor_headers import load_metadata
-from edit_your_motion.tuning.checkpoints import load_tensors, save_tensors
+from edit_your_motion.tuning.checkpoints import load_tensors
 from edit_your_motion.video import write_video
 from synthetic_clip import film
 
@@ -252,7 +253,7 @@ def test_the_same_tensors_and_texts_are_the_same_file_in_every_process(tmp_path:
     texts = {name: f'{{"{name}": "é\\u0001\\n/"}}' for name in ("base", "losses", "stages", "inputs", "more")}
     program = (
         "import sys, json, torch; from pathlib import Path\n"
-        "from edit_your_motion.tuning.checkpoints import save_tensors as save\n"
+        "from edit_your_motion.storage.tensor_files import save_tensors as save\n"
         "save(Path(sys.argv[1]), {'a': torch.ones(3), 'b': torch.zeros(2)}, json.loads(sys.argv[2]))"
     )
     for name in "12":

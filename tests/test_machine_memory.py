@@ -137,7 +137,7 @@ def test_safetensors_that_would_end_the_process_is_not_asked_to_write(tmp_path: 
     program = (
         "import resource, sys, psutil, torch\n"
         "from pathlib import Path\n"
-        "from edit_your_motion.tuning.checkpoints import save_tensors\n"
+        "from edit_your_motion.storage.tensor_files import save_tensors\n"
         "tensors = {'a': torch.ones(3)}\n"
         "save_tensors(Path(sys.argv[1]) / 'before.safetensors', tensors)\n"
         "size = psutil.Process().memory_info().vms + (1 << 19)\n"

@@ -20,8 +20,9 @@ from edit_your_motion.models.tiny import make_base, make_controlnet
 from edit_your_motion.person import Person, load_person
 from edit_your_motion.person_folder import CONFIG, LATENTS, PARAMETERS, SOURCE, is_person
 from edit_your_motion.runtime.progress import SilentProgress
+from edit_your_motion.storage.tensor_files import save_tensors
 from edit_your_motion.storage.tensor_headers import load_metadata
-from edit_your_motion.tuning.checkpoints import load_tensors, save_tensors
+from edit_your_motion.tuning.checkpoints import load_tensors
 from edit_your_motion.tuning.loop import tuned_parameters
 from synthetic_clip import film, short_tune, write_clip
 
@@ -212,7 +213,7 @@ def test_an_interrupted_save_leaves_the_old_person(
         monkeypatch.setattr(os, "replace", fail_at_the_last_move)
         monkeypatch.setattr("edit_your_motion.storage.files._swap", lambda one, other: False)  # as on a network disk
     else:
-        place = "tuning.checkpoints.save_file" if fails_at == "tensors" else "people.preparation.Image.Image.save"
+        place = "storage.tensor_files.save_file" if fails_at == "tensors" else "people.preparation.Image.Image.save"
         monkeypatch.setattr(f"edit_your_motion.{place}", fail)
     with pytest.raises(DiskFullError, match="no room"):
         replace(person, losses=[1.0]).save(saved)
@@ -244,7 +245,7 @@ def test_a_full_disk_below_safetensors_is_told(tmp_path: Path, monkeypatch: pyte
     def fail(*arguments: object) -> None:
         raise SafetensorError('Error while serializing: I/O error: Os { code: 28, kind: StorageFull, message: "No…" }')
 
-    monkeypatch.setattr("edit_your_motion.tuning.checkpoints.save_file", fail)
+    monkeypatch.setattr("edit_your_motion.storage.tensor_files.save_file", fail)
     with pytest.raises(DiskFullError, match=r"state\.safetensors"):
         save_tensors(tmp_path / "state.safetensors", {"x": torch.zeros(2)})
     assert not list(tmp_path.iterdir())

@@ -14,7 +14,8 @@ from edit_your_motion.models.loading import load_base
 from edit_your_motion.runtime.matmul_rounding import SETTING, STRICT
 from edit_your_motion.runtime.random import Draws
 from edit_your_motion.runtime.tensor_alignment import ALIGNMENT, placed
-from edit_your_motion.tuning.checkpoints import load_tensors, save_tensors
+from edit_your_motion.storage.tensor_files import save_tensors
+from edit_your_motion.tuning.checkpoints import load_tensors
 
 pytestmark = pytest.mark.law
 

@@ -586,8 +586,9 @@ def test_what_changed_is_said(config: EditConfig, copied: Path, tunes_never: Non
 
 def test_a_person_who_does_not_say_what_they_were_tuned_on(config: EditConfig, copied: Path, tunes_never: None) -> None:
     from edit_your_motion.person_folder import PARAMETERS
+    from edit_your_motion.storage.tensor_files import save_tensors
     from edit_your_motion.storage.tensor_headers import load_metadata
-    from edit_your_motion.tuning.checkpoints import load_tensors, save_tensors
+    from edit_your_motion.tuning.checkpoints import load_tensors
 
     path = copied / "person" / PARAMETERS
     metadata = load_metadata(path)

@@ -12,8 +12,9 @@ from edit_your_motion.errors import CheckpointError, ConfigError, MissingExtraEr
 from edit_your_motion.nn.conditions import Conditions
 from edit_your_motion.nn.noise_predictor import NoisePredictor
 from edit_your_motion.runtime.random import Draws
+from edit_your_motion.storage.tensor_files import save_tensors
 from edit_your_motion.storage.tensor_headers import load_metadata
-from edit_your_motion.tuning.checkpoints import load_tensors, save_tensors
+from edit_your_motion.tuning.checkpoints import load_tensors
 from edit_your_motion.tuning.clip import TuningClip
 from edit_your_motion.tuning.early_stopping import StageEnd, has_stalled
 from edit_your_motion.tuning.loop import Tuned, Tuning, TuningStep, tune, tuned_parameters

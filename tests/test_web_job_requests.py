@@ -23,7 +23,7 @@ from edit_your_motion.people.preparation import PreparedClip, load_prepared, sav
 from edit_your_motion.person import load_person
 from edit_your_motion.presets import Choice
 from edit_your_motion.runtime.progress import SilentProgress
-from edit_your_motion.tuning.checkpoints import save_tensors
+from edit_your_motion.storage.tensor_files import save_tensors
 from edit_your_motion.video import write_video
 from edit_your_motion.web.edits import run_job
 from edit_your_motion.web.library import Library

@@ -30,8 +30,9 @@ from edit_your_motion.person_folder import (
 )
 from edit_your_motion.storage.files import written_whole
 from edit_your_motion.storage.parsing import parse_json
+from edit_your_motion.storage.tensor_files import save_tensors
 from edit_your_motion.storage.tensor_headers import load_metadata
-from edit_your_motion.tuning.checkpoints import load_tensors, save_tensors
+from edit_your_motion.tuning.checkpoints import load_tensors
 from edit_your_motion.tuning.early_stopping import StageEnd
 from edit_your_motion.tuning.loop import tuned_parameters
 

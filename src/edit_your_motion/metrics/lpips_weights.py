@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from einops import rearrange
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from edit_your_motion.errors import CheckpointError, refuse_for_memory
 from edit_your_motion.metrics.lpips import Backbone, Lpips
 from edit_your_motion.models import downloads
-from edit_your_motion.storage.files import written_whole
+from edit_your_motion.storage.tensor_files import save_tensors
 
 # The private function that pickled arrays name; its module moved between NumPy 1 and 2, so an array is asked for it.
 _RECONSTRUCT = np.zeros(0).__reduce__()[0]
@@ -56,8 +56,7 @@ def load_lpips(
     if not _is_conversion_of(converted, file.sha256):
         original = downloads.obtain(file.name, allow_fetch=allow_fetch, progress=progress)
         weights = read_flax_weights(original, backbone)
-        with written_whole(converted) as temporary:
-            save_file(weights, temporary, {"sha256": file.sha256})
+        save_tensors(converted, weights, {"sha256": file.sha256})
     network = Lpips(backbone)
     network.load_state_dict(load_file(converted))
     return network

@@ -21,8 +21,9 @@ from edit_your_motion.pretrain.camera import film
 from edit_your_motion.pretrain.config import PicturesConfig
 from edit_your_motion.runtime.progress import Progress
 from edit_your_motion.storage.parsing import parse_json
+from edit_your_motion.storage.tensor_files import save_tensors
 from edit_your_motion.storage.tensor_headers import load_metadata
-from edit_your_motion.tuning.checkpoints import load_tensors, save_tensors
+from edit_your_motion.tuning.checkpoints import load_tensors
 
 SLOTS = 8
 """Pictures that the generator makes at one step."""

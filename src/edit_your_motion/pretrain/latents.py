@@ -19,8 +19,9 @@ from edit_your_motion.pretrain.config import PicturesConfig
 from edit_your_motion.pretrain.frames import FrameShard, load_shard
 from edit_your_motion.pretrain.vae import encode, encoder_of
 from edit_your_motion.runtime.progress import Progress
+from edit_your_motion.storage.tensor_files import save_tensors
 from edit_your_motion.storage.tensor_headers import load_metadata
-from edit_your_motion.tuning.checkpoints import load_tensors, save_tensors
+from edit_your_motion.tuning.checkpoints import load_tensors
 
 
 @dataclass(frozen=True)

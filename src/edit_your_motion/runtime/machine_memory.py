@@ -53,7 +53,7 @@ def _of_groups() -> Iterator[tuple[int, int]]:
         names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if controllers else ("memory.max", "memory.current")
         place = root / name.lstrip("/")
         # In a container the name may be the one outside, where its own groups lie at the root.
-        for group in {root, *([place, *place.parents] if place.is_relative_to(root) else [])}:
+        for group in {root, place, *place.parents}:
             if group.is_relative_to(root):
                 bound, used = (_read_bytes(group / each) for each in names)
                 if bound is not None and used is not None:
