@@ -1,6 +1,5 @@
 """Clips as phones, cameras, screen recorders and editors write them: shown as players show them."""
 
-import re
 import struct
 from fractions import Fraction
 from itertools import product
@@ -460,18 +459,28 @@ def with_aperture(path: Path, *numbers: int) -> Path:
     return path
 
 
+def element(data: bytes, name: bytes, at: int) -> tuple[int, int]:
+    """Where the first element of a name among those from a place on has its size, and where its content begins.
+
+    Found by going from one to the next: checksums and identifiers, drawn at random, may hold any name's bytes.
+    """
+    while True:
+        size = at + 9 - data[at].bit_length()
+        begin = size + 9 - data[size].bit_length()
+        if data[at:size] == name:
+            return size, begin
+        digits = 7 * (begin - size)
+        at = begin + int.from_bytes(data[size:begin], "big") % (1 << digits)
+
+
 def with_pixel_crop(path: Path, *, top: int, bottom: int, left: int, right: int) -> Path:
     """The Matroska file with so many pixels said to be cut off."""
     data = path.read_bytes()
     sides = {0x54BB: top, 0x54AA: bottom, 0x54CC: left, 0x54DD: right}
     added = b"".join(struct.pack(">HBB", name, 0x81, value) for name, value in sides.items())
     grown, at, parents = bytearray(data), 0, []
-    # From the segment to the picture; the tracks are named in an index before them too.
-    for name in (b"\x18\x53\x80\x67", b"(?<!\x84)\x16\x54\xae\x6b", b"\xae", b"\xe0"):
-        found = re.compile(name).search(data, at)
-        assert found is not None
-        size = found.end()
-        at = size + 9 - data[size].bit_length()
+    for name in (b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae", b"\xe0"):  # from the segment to the picture
+        size, at = element(data, name, at)
         parents.append((size, at))
     for size, end in parents:
         grown[size:end] = (int.from_bytes(data[size:end], "big") + len(added)).to_bytes(end - size, "big")
