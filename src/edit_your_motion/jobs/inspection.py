@@ -21,11 +21,12 @@ from edit_your_motion.people.skeleton import draw_skeleton
 from edit_your_motion.runtime.progress import Progress, SilentProgress
 from edit_your_motion.video import write_video
 from edit_your_motion.video.selection import spread_evenly
+from edit_your_motion.video.writing import write_together
 
-FRAMES, KEYPOINTS, MASKS = "frames.mp4", "keypoints.json", "masks"
+FRAMES, KEYPOINTS, MASKS, SKELETON = "frames.mp4", "keypoints.json", "masks", "skeleton.mp4"
 MOTION, OVERLAY, ALIGNED, PREVIEW = "reference", "overlay.mp4", "aligned.mp4", "preview.png"
 OF_PREPARE = (
-    KEYPOINTS, MASKS, FRAMES, PLATE, FINDING, MOTION, OVERLAY, ALIGNED, "skeleton.mp4", PREVIEW,
+    KEYPOINTS, MASKS, FRAMES, PLATE, FINDING, MOTION, OVERLAY, ALIGNED, SKELETON, PREVIEW,
 )  # fmt: skip
 """What `eym prepare` writes beside its record."""
 
@@ -58,26 +59,29 @@ def take_prepared(config: AnyJob) -> AnyJob:
     return cast(AnyJob, config.model_copy(update={**changes, "people": people}))
 
 
-def write_person(folder: Path, clip: PreparedClip, progress: Progress | None = None) -> None:
-    """Writes ``overlay.mp4``: every frame with the skeleton, the outline of the mask, and the joints' confidence."""
+def write_person(
+    folder: Path, clip: PreparedClip, progress: Progress | None = None, *, with_skeletons: bool = False
+) -> None:
+    """Writes ``overlay.mp4``: every frame with the skeleton, the outline of the mask, and the joints' confidence.
 
-    def draw(index: int) -> UInt8[np.ndarray, "h w 3"]:
+    Args:
+        folder: where.
+        clip: with the person.
+        progress: is told how far it is.
+        with_skeletons: write ``skeleton.mp4`` too: the skeletons alone, as they guide an edit.
+    """
+
+    def draw(index: int) -> tuple[UInt8[np.ndarray, "h w 3"], ...]:
         here = slice(index, index + 1)
         keypoints = clip.keypoints.take(np.array([index]))
-        return mark_person(clip.video.frames[here], keypoints, clip.masks[here], index + 1)[0]
+        skeleton = draw_skeleton(keypoints)
+        marked = mark_person(clip.video.frames[here], keypoints, clip.masks[here], index + 1, skeleton)
+        return (marked[0], skeleton[0]) if with_skeletons else (marked[0],)
 
+    paths = [folder / OVERLAY, *([folder / SKELETON] if with_skeletons else [])]
     with (progress or SilentProgress()).phase("write the overlay", len(clip)) as advance:
-        film = clip.video
-        write_video(folder / OVERLAY, film.frames, film.fps, quick=True, draw=draw, on_frame=lambda _: advance())
-
-
-def write_skeletons(folder: Path, clip: PreparedClip) -> None:
-    """Writes ``skeleton.mp4``: the skeletons alone, as they guide an edit."""
-
-    def draw(index: int) -> UInt8[np.ndarray, "h w 3"]:
-        return draw_skeleton(clip.keypoints.take(np.array([index])))[0]
-
-    write_video(folder / "skeleton.mp4", clip.video.frames, clip.video.fps, quick=True, draw=draw)
+        size = clip.video.frames.shape[1:3]
+        write_together(paths, size, clip.video.fps, draw, len(clip), on_frame=lambda _: advance())
 
 
 def show_person(clip: PreparedClip) -> UInt8[np.ndarray, "height width 3"]:

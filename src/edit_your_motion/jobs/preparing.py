@@ -14,7 +14,6 @@ from edit_your_motion.jobs.inspection import (
     write_aligned,
     write_motion,
     write_person,
-    write_skeletons,
 )
 from edit_your_motion.jobs.overwriting import rewritten
 from edit_your_motion.jobs.run_record import RECORD, write_record
@@ -59,8 +58,7 @@ def run_prepare(config: PrepareConfig, folder: Path, progress: Progress, *, mult
         canvas = choose_canvas(path, video, multiple, native_side=512)
         clip = prepare_source(path, canvas, config.source_clip, people, recorder).with_plate(recorder)
         save_prepared(folder, clip, recorder)
-        write_person(folder, clip, recorder)
-        write_skeletons(folder, clip)
+        write_person(folder, clip, recorder, with_skeletons=True)
         write_picture(folder / PREVIEW, show_person(clip))
         clips = {"source": clip}
         warnings: tuple[str, ...] = ()

@@ -59,8 +59,17 @@ def alignment_preview(
     )
 
 
-def overlay_skeleton(frames: UInt8[np.ndarray, "f h w 3"], keypoints: Keypoints) -> UInt8[np.ndarray, "f h w 3"]:
+def overlay_skeleton(
+    frames: UInt8[np.ndarray, "f h w 3"],
+    keypoints: Keypoints,
+    skeletons: UInt8[np.ndarray, "f h w 3"] | None = None,
+) -> UInt8[np.ndarray, "f h w 3"]:
     """The frames, dimmed, with the skeletons drawn over them.
+
+    Args:
+        frames: of the canvas's size.
+        keypoints: as many.
+        skeletons: `draw_skeleton` of them, where that is at hand.
 
     Raises:
         VideoError: other counts or sizes than the keypoints'.
@@ -73,7 +82,7 @@ def overlay_skeleton(frames: UInt8[np.ndarray, "f h w 3"], keypoints: Keypoints)
             )
         )
     drawn = np.empty_like(frames)
-    for index, skeleton in enumerate(draw_skeleton(keypoints)):
+    for index, skeleton in enumerate(draw_skeleton(keypoints) if skeletons is None else skeletons):
         # The brightest channel of a drawn pixel is at least a limb's intensity: this is whole on shapes, 0 beside them.
         bright = np.maximum(np.maximum(skeleton[..., 0], skeleton[..., 1]), skeleton[..., 2])
         cover = Image.fromarray(np.minimum(bright, 127) * 2 + (bright > 127))
@@ -83,7 +92,11 @@ def overlay_skeleton(frames: UInt8[np.ndarray, "f h w 3"], keypoints: Keypoints)
 
 
 def mark_person(
-    frames: UInt8[np.ndarray, "f h w 3"], keypoints: Keypoints, masks: Bool[np.ndarray, "f h w"], first: int = 1
+    frames: UInt8[np.ndarray, "f h w 3"],
+    keypoints: Keypoints,
+    masks: Bool[np.ndarray, "f h w"],
+    first: int = 1,
+    skeletons: UInt8[np.ndarray, "f h w 3"] | None = None,
 ) -> UInt8[np.ndarray, "f h w 3"]:
     """The frames with all that is known of the person: skeleton, outline of the mask, the seen joints' mean confidence.
 
@@ -92,11 +105,12 @@ def mark_person(
         keypoints: of the person.
         masks: the person's pixels.
         first: the number of the first frame, which stands on it.
+        skeletons: `draw_skeleton` of the keypoints, where that is at hand.
 
     Raises:
         VideoError: other counts or sizes than the keypoints'.
     """
-    marked = overlay_skeleton(frames, keypoints)
+    marked = overlay_skeleton(frames, keypoints, skeletons)
     seen, bar = keypoints.visible(DRAWN), max(16, frames.shape[1] // 24)
     for index, mask in enumerate(masks):
         inside = mask.copy()

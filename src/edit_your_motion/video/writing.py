@@ -1,9 +1,10 @@
 """Write a clip: an mp4 that browsers play, an animated picture or a folder of pictures."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 import av
@@ -24,6 +25,8 @@ CONTAINERS = frozenset({".mp4", ".mov", ".m4v", ".mkv"})
 ANIMATED = {".gif": 50, ".webp": 90}
 BT709 = 1  # the same number names the primaries, the transfer curve and the matrix
 AAC_BIT_RATE = 192_000
+USUAL = 18
+"""H.264 quality that is hardly told from the original."""
 QUICK = {"preset": "veryfast"}
 # x264's macroblock tree reads memory that nobody wrote, unless both sides are multiples of 128 pixels, and the number
 # of threads decides how frames are coded: with these two the same frames give the same file in every run.
@@ -36,7 +39,7 @@ def write_video(
     fps: float | int | Fraction,
     *,
     sound: Video | None = None,
-    crf: int = 18,
+    crf: int = USUAL,
     quick: bool = False,
     draw: Callable[[int], UInt8[np.ndarray, "h w 3"]] | None = None,
     on_frame: Callable[[int], None] | None = None,
@@ -76,25 +79,67 @@ def write_video(
             f"a clip lasts up to a day, got {len(frames)} frames at {fps} frames per second: raise the rate"
         )
     report = on_frame or (lambda count: None)
-    pictures = frames if draw is None else parallel_map(draw, range(len(frames)))
-    size = (frames.shape[1], frames.shape[2])
     if suffix in CONTAINERS:
+        quality = {"crf": str(crf), **(QUICK if quick else {})}
         track = _sound_of(sound, len(frames) / rate)
-        with written_whole(path) as temporary:
-            _encode(temporary, pictures, size, rate, track, {"crf": str(crf), **(QUICK if quick else {})}, report)
-    elif suffix in ANIMATED:
+        make = draw or frames.__getitem__
+        with written_whole(path) as temporary, _encoding(temporary, frames.shape[1:3], rate, track, quality) as add:
+            for index, picture in enumerate(parallel_map(lambda index: _to_yuv(make(index)), range(len(frames)))):
+                add(picture)
+                report(index + 1)
+        return
+    if suffix and suffix not in ANIMATED:
+        endings = ", ".join(sorted(CONTAINERS | ANIMATED.keys()))
+        raise ConfigError(f"a clip is written to {endings} or a folder (a name without ending), got {path.name!r}")
+    pictures = frames if draw is None else parallel_map(draw, range(len(frames)))
+    if suffix:
         if rate > ANIMATED[suffix]:
             raise ConfigError(f"{suffix} plays up to {ANIMATED[suffix]} frames per second, got {fps}: write .mp4")
         with written_whole(path) as temporary:
             _animate(temporary, pictures, len(frames), rate, report)
-    elif not suffix:
-        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-            raise ConfigError(f"{path} exists already: expected a new or an empty folder, or a name ending in .mp4")
-        with written_whole(path) as temporary:
-            _save_pictures(temporary, pictures, report)
-    else:
-        endings = ", ".join(sorted(CONTAINERS | ANIMATED.keys()))
-        raise ConfigError(f"a clip is written to {endings} or a folder (a name without ending), got {path.name!r}")
+        return
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise ConfigError(f"{path} exists already: expected a new or an empty folder, or a name ending in .mp4")
+    with written_whole(path) as temporary:
+        _save_pictures(temporary, pictures, report)
+
+
+def write_together(
+    paths: Sequence[Path],
+    size: tuple[int, int],
+    fps: Fraction,
+    draw: Callable[[int], Sequence[UInt8[np.ndarray, "h w 3"]]],
+    frames: int,
+    *,
+    on_frame: Callable[[int], None] | None = None,
+) -> None:
+    """Writes films to look at whose frames are made together, each whole or not at all: as `write_video`'s quick ones.
+
+    Args:
+        paths: where to, each ending as one of `CONTAINERS`.
+        size: height and width of all frames, pixels.
+        fps: frames per second, above 0.
+        draw: makes the frames of an index, one for each path; called in threads.
+        frames: how many there are.
+        on_frame: called after each index with how many are written.
+
+    Raises:
+        DiskFullError: no room was left; nothing half-written remains.
+        InputError: a place cannot be written to.
+    """
+    quality = {"crf": str(USUAL), **QUICK}
+
+    def draw_yuv(index: int) -> list[av.VideoFrame]:
+        return [_to_yuv(pixels) for pixels in draw(index)]
+
+    with ExitStack() as films:
+        places = [films.enter_context(written_whole(path)) for path in paths]
+        adders = [films.enter_context(_encoding(place, size, fps, None, quality)) for place in places]
+        for index, pictures in enumerate(parallel_map(draw_yuv, range(frames))):
+            for add, picture in zip(adders, pictures, strict=True):
+                add(picture)
+            if on_frame is not None:
+                on_frame(index + 1)
 
 
 def _sound_of(video: Video | None, duration: Fraction) -> Sound | None:
@@ -103,15 +148,11 @@ def _sound_of(video: Video | None, duration: Fraction) -> Sound | None:
     return read_sound(video.source, video.start, duration)
 
 
-def _encode(
-    path: Path,
-    frames: Iterable[UInt8[np.ndarray, "h w 3"]],
-    size: tuple[int, int],
-    rate: Fraction,
-    sound: Sound | None,
-    quality: dict[str, str],
-    report: Callable[[int], None],
-) -> None:
+@contextmanager
+def _encoding(
+    path: Path, size: tuple[int, int], rate: Fraction, sound: Sound | None, quality: dict[str, str]
+) -> Iterator[Callable[[av.VideoFrame], None]]:
+    """What takes one frame after another, as `_to_yuv` makes them, of an H.264 film that is complete at the end."""
     height, width = (side + side % 2 for side in size)
     options = {} if path.suffix.lower() == ".mkv" else {"movflags": "+faststart"}
     with av.open(f"file:{path}", "w", options=options) as container:
@@ -124,25 +165,28 @@ def _encode(
         track = None
         if sound is not None:
             track = container.add_stream("aac", rate=sound.rate, layout=sound.layout, bit_rate=AAC_BIT_RATE)
-        for index, pixels in enumerate(frames):
-            container.mux(pictures.encode(_to_yuv(pixels, height, width, index, 1 / rate)))
+        numbers = count()
+
+        def add(picture: av.VideoFrame) -> None:
+            index = next(numbers)
+            picture.pts, picture.time_base = index, 1 / rate
+            container.mux(pictures.encode(picture))
             if sound is not None and track is not None:
                 container.mux(track.encode(sound.cut(index / rate, (index + 1) / rate)))
-            report(index + 1)
+
+        yield add
         container.mux(pictures.encode(None))
         if track is not None:
             container.mux(track.encode(None))
 
 
-def _to_yuv(
-    pixels: UInt8[np.ndarray, "h w 3"], height: int, width: int, index: int, time_base: Fraction
-) -> av.VideoFrame:
-    if pixels.shape[:2] != (height, width):
-        pixels = np.pad(pixels, ((0, height - pixels.shape[0]), (0, width - pixels.shape[1]), (0, 0)), mode="edge")
+def _to_yuv(pixels: UInt8[np.ndarray, "h w 3"]) -> av.VideoFrame:
+    """The frame in 4:2:0, for which an odd side grows by one."""
+    height, width = pixels.shape[:2]
+    if height % 2 or width % 2:
+        pixels = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-    frame = picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
-    frame.pts, frame.time_base = index, time_base
-    return frame
+    return picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
 
 
 def _delays(count: int, rate: Fraction, unit: int) -> list[int]:

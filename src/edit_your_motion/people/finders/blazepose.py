@@ -166,7 +166,7 @@ class BlazePose:
         return people
 
     def follow(self, frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> Iterator[list[PersonDetection]]:
-        """The same of frames that come one by one; hands and faces are read beside the next frames' bodies.
+        """The same of frames that come one by one; masks, hands and faces are read beside the next frames' bodies.
 
         Args:
             frames: of one shot, in order; a few are held at a time.
@@ -175,23 +175,31 @@ class BlazePose:
         described: list[tuple[Reading, PersonDetection]] = []
         empty = 0
 
-        def describe(frame: UInt8[np.ndarray, "h w 3"], readings: list[Reading]) -> list[PersonDetection]:
-            people = [self._describe(frame, reading, described) for reading in readings]
+        def describe(
+            picture: Image.Image, readings: list[Reading], bodies: list[Future[PersonDetection]]
+        ) -> list[PersonDetection]:
+            found = [self._read_hands_and_face(picture, reading, described) for reading in readings]
+            people = [
+                replace(body.result(), hands=hands, face=face)
+                for body, (hands, face) in zip(bodies, found, strict=True)
+            ]
             described[:] = zip(readings, people, strict=True)
             return people
 
-        with ThreadPoolExecutor(1, thread_name_prefix="hands-and-face") as beside:
+        with ThreadPoolExecutor(1, "masks") as aside, ThreadPoolExecutor(1, "hands-and-face") as beside:
             waiting: deque[Future[list[PersonDetection]]] = deque()
             for number, frame in enumerate(frames):
+                picture = Image.fromarray(frame)
                 regions = [reading.next_region for reading in readings]
                 arrivals = number % ARRIVAL_FRAMES == 0
                 follows = number % DETECTOR_FRAMES > 0 and not arrivals and are_clear(readings)
-                followed = self._follow(frame, regions) if follows else []
-                readings = followed or self.read_people(
-                    frame, regions, search_tiles=empty % TILE_FRAMES == 0, arrivals=arrivals
+                followed = self._follow(picture, regions) if follows else []
+                readings = followed or self._read_people(
+                    picture, regions, search_tiles=empty % TILE_FRAMES == 0, arrivals=arrivals
                 )
                 empty = 0 if readings else empty + 1
-                waiting.append(beside.submit(describe, frame, readings))
+                bodies = [aside.submit(describe_person, reading, frame) for reading in readings]
+                waiting.append(beside.submit(describe, picture, readings, bodies))
                 while len(waiting) > LAG or (waiting and waiting[0].done()):
                     yield waiting.popleft().result()
             for found in waiting:
@@ -229,8 +237,12 @@ class BlazePose:
                 at some fifty where then nobody, or only small people, are found.
             arrivals: let it look at a few parts in any case.
         """
-        picture = Image.fromarray(frame)
-        height, width = frame.shape[:2]
+        return self._read_people(Image.fromarray(frame), regions, search_tiles=search_tiles, arrivals=arrivals)
+
+    def _read_people(
+        self, picture: Image.Image, regions: list[Region], *, search_tiles: bool, arrivals: bool
+    ) -> list[Reading]:
+        width, height = picture.size
         readings = self._read_all(picture, self._search(picture, Region.around(height, width)))
         lost = [region for region in regions if not any(region.is_near(reading.region) for reading in readings)]
         readings = distinct([*readings, *self._read_all(picture, lost)])
@@ -252,9 +264,8 @@ class BlazePose:
                 readings += [one for one in extra if all(one.overlap(other) < TILE_OVERLAP for other in known)]
         return readings
 
-    def _follow(self, frame: UInt8[np.ndarray, "h w 3"], regions: list[Region]) -> list[Reading]:
+    def _follow(self, picture: Image.Image, regions: list[Region]) -> list[Reading]:
         """Everybody in the regions where they were expected; nobody if one of them is not to be seen well there."""
-        picture = Image.fromarray(frame)
         readings = [self._read(picture, region) for region in regions]
         well = [
             reading
@@ -263,18 +274,17 @@ class BlazePose:
         ]
         return well if len(well) == len(regions) and are_clear(well) else []
 
-    def _describe(
-        self, frame: UInt8[np.ndarray, "h w 3"], reading: Reading, before: list[tuple[Reading, PersonDetection]]
-    ) -> PersonDetection:
-        """A person with hands and face, if these are read.
+    def _read_hands_and_face(
+        self, picture: Image.Image, reading: Reading, before: list[tuple[Reading, PersonDetection]]
+    ) -> tuple[Float32[np.ndarray, "2 21 3"] | None, Float32[np.ndarray, "70 3"] | None]:
+        """The hands and the face of a person; None for what is not read.
 
         Args:
-            frame: the picture.
+            picture: what was seen.
             reading: of the person.
             before: who was read and described a frame ago.
         """
-        person = describe_person(reading, frame)
-        picture, landmarks = Image.fromarray(frame), reading.points[:BODY_LANDMARKS, :2]
+        landmarks = reading.points[:BODY_LANDMARKS, :2]
         hands = None
         if self._hands is not None:
             known = next(
@@ -287,7 +297,7 @@ class BlazePose:
         if self._face is not None:
             away = looks_away(reading.points)
             face = np.zeros((FACE_POINTS, 3), np.float32) if away else self._face.read(picture, landmarks)
-        return replace(person, hands=hands, face=face)
+        return hands, face
 
     def _search(self, picture: Image.Image, region: Region) -> list[Region]:
         """The regions that hold the people whom the detector sees in a region of the picture."""
