@@ -290,6 +290,33 @@ def test_a_ball_leaves_the_place_with_the_person_who_throws_it(
     np.testing.assert_array_equal(under[rolling], frames[rolling])
 
 
+def test_the_plate_has_nothing_of_a_ball_that_few_frames_show_where_its_person_stood() -> None:
+    place = np.repeat(np.linspace(90, 190, SIDE).astype(np.uint8)[:, None, None], SIDE, axis=1).repeat(3, axis=2)
+    frames, masks = np.repeat(place[None], 12, axis=0), np.zeros((12, SIDE, SIDE), bool)
+    masks[:10, 30:80, 20:34] = True
+    masks[10:, 30:80, 60:74] = True
+    frames[masks] = (250, 20, 20)
+    frames[10, 50:58, 22:30] = (20, 20, 250)
+    frames[11, 50:58, 44:52] = (20, 20, 250)
+    left = make_plate(frames, masks).places[0].astype(int) - place
+    assert np.abs(left[50:58, 22:30]).mean() < 10
+    assert np.abs(frames[10].astype(int) - place)[50:58, 22:30].mean() > 60
+
+
+def test_what_is_seen_in_the_middle_of_the_unseen_alone_is_no_part_of_the_plate() -> None:
+    """The mask has missed a shoe."""
+    frames, masks, _ = walking(speed=0)
+    shoe = np.zeros((SIDE, SIDE), bool)
+    y, x = (axis.mean().astype(int) for axis in np.nonzero(masks[0]))
+    shoe[y - 1 : y + 2, x - 1 : x + 2] = True
+    missed = masks.copy()
+    for index in range(len(frames)):
+        missed[index, y - 4 : y + 5, x - 4 : x + 5] = False
+    frames[:, shoe] = (255, 255, 255)
+    white = (make_plate(frames, missed).places[0] > 240).all(axis=-1)
+    assert not white[shoe].any()
+
+
 def test_somebody_else_and_what_moves_everywhere_are_not_carried(
     thrown: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> None:

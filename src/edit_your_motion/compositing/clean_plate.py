@@ -9,9 +9,10 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 from PIL import Image
-from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter
+from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter, label
 
 from edit_your_motion.compositing.camera_motion import follow_camera, scaled, stands_still
+from edit_your_motion.compositing.carried_things import find_carried
 from edit_your_motion.compositing.inpainting import fill_smoothly, fill_with_patches
 from edit_your_motion.runtime.parallel_map import parallel_map
 from edit_your_motion.runtime.progress import Advance, Progress, SilentProgress
@@ -118,7 +119,15 @@ def make_plate(
             homographies = scaled(follow_camera(small, anchor, advance), small.shape[1:], shape)
     film = _Film(frames, masks, homographies)
     with progress.phase("fill what no frame shows", 1) as advance:
-        median, seen = film.seen_from(anchor, (slice(0, shape[0]), slice(0, shape[1])))
+        window = slice(0, shape[0]), slice(0, shape[1])
+        median, seen = film.seen_from(anchor, window)
+        if still and seen.any():
+            # What the person carries may be all that some frames show of a place that he hides in the others.
+            place = np.where(seen[..., None], median.round(), frames[anchor]).astype(np.uint8)
+            carried = find_carried(frames, place, masks)
+            if carried.any():
+                median, seen = _Film(frames, masks | carried, homographies).seen_from(anchor, window)
+        seen = _without_islands(seen)
         whole, share_seen = _as_bytes(fill_with_patches(median, ~seen)), float(seen.mean())
         advance()
     if still:
@@ -139,6 +148,19 @@ def grow(masks: Bool[np.ndarray, "f h w"], share: float) -> Bool[np.ndarray, "f 
         window = _window_near(masks[index], share)
         grown[index][window] = distance_transform_edt(~masks[index][window]) <= _pixels(masks.shape[1:], share)
     return grown
+
+
+def _without_islands(seen: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """What is seen without small parts in the middle of what is not.
+
+    Few frames show them, and at the very edge of the person: a ball's rim, a shoe that the mask has missed.
+    """
+    islands, count = label(seen, np.ones((3, 3)))
+    if count < 2:
+        return seen
+    sizes = np.bincount(islands.ravel())
+    small = sizes < math.pi * _pixels(seen.shape, GROWN) ** 2
+    return seen & ~small[islands]
 
 
 @dataclass(frozen=True, eq=False)
