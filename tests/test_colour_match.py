@@ -59,6 +59,29 @@ def test_foreign_colours_become_the_sources_and_its_shading_stays(clip) -> None:
     np.testing.assert_array_equal(mended[~clip.masks], wrong[~clip.masks])
 
 
+def test_hair_that_is_fair_in_some_frames_alone_becomes_the_source_s_in_all(clip) -> None:
+    frames, masks, body = (
+        np.tile(part, (4, *[1] * (part.ndim - 1))) for part in (clip.frames, clip.masks, clip.keypoints.body)
+    )
+    hair = np.tile(clip.parts["hair"], (4, 1, 1))
+    fair = np.arange(12) >= 8
+    wrong = frames.copy()
+    wrong[hair & fair[:, None, None]] = (225, 205, 160)
+    keypoints = Keypoints(body, clip.keypoints.height, clip.keypoints.width)
+    wanted = measure_colours(frames, keypoints, masks)
+    reach = find_reach(masks, keypoints)
+    mended = match_colours(wrong, masks.astype(np.float32), keypoints, reach, wanted)
+
+    def off(shown: np.ndarray, index: int) -> float:
+        return float(
+            np.abs(np.median(shown[index][hair[index]].astype(int) - frames[index][hair[index]], axis=0)).max()
+        )
+
+    assert off(wrong, 10) > 60
+    assert off(mended, 10) < 0.4 * off(wrong, 10)
+    assert off(mended, 2) < 12, "what was right stays"
+
+
 def test_tops_stay_whatever_their_colour(clip) -> None:
     wrong = _recoloured(clip, "top")
     top = clip.parts["top"]

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
-from jaxtyping import Float, Float64, UInt8
-from scipy.ndimage import gaussian_filter
+from jaxtyping import Bool, Float, Float64, UInt8
+from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from edit_your_motion.people.body_parts import distances_to_parts, measure_colours
 from edit_your_motion.people.keypoints import Keypoints
@@ -22,6 +22,15 @@ _NOBODY = 0.01
 _OPAQUE = 0.8
 """From this share of a pixel on it shows the edited person's own colour."""
 
+_STEADY = 1.5
+"""Frames over which the measured colours are smoothed."""
+
+_SHADING = 12.0
+"""Levels of 255 by which a part may be another colour in a frame than in the clip: it is lit otherwise."""
+
+_UNSURE = 0.02
+"""Weight of the whole clip's colour beside that of the frames nearby."""
+
 _SOFT = 0.004
 """Blur of the shifts, as a share of the picture's short side."""
 
@@ -37,9 +46,9 @@ def match_colours(
 
     A base that knows a person from a few hundred steps gives it the hair and the shoes that it has seen most often.
     What they really look like is in the source: each part's median colour is measured at the skeleton's places there
-    and in the edit, and the pixels that lie about that part's lines and have its colour are shifted by the difference;
-    folds and shading stay. Tops only compete for pixels: tuning holds their colours, and a median says little of a
-    pattern. Not in the paper: an option.
+    and in each frame of the edit, and the pixels that lie about that part's lines and have its colour are shifted by
+    the difference; folds and shading stay. Tops only compete for pixels: tuning holds their colours, and a median says
+    little of a pattern. Not in the paper: an option.
 
     Args:
         edited: the generated frames, sRGB.
@@ -48,18 +57,45 @@ def match_colours(
         reach: how far from its skeleton the body reaches, pixels (`find_reach`).
         wanted: the source's colours by part (`measure_colours`); parts that are in only one of the two stay.
     """
-    found = measure_colours(edited, skeletons, matte > _OPAQUE)
-    shifts = {part: wanted[part] - found[part] for part in _WIDTHS if part in wanted and part in found}
-    if "top" in shifts:
-        shifts["top"] = np.zeros(3)
+    own = _follow_colours(edited, skeletons, matte > _OPAQUE)
+    parts = [part for part in _WIDTHS if part in wanted and part in own]
+    shifts = {part: wanted[part] - own[part] if part != "top" else np.zeros_like(own[part]) for part in parts}
     if not any(shift.any() for shift in shifts.values()):
         return edited
-    own = {part: found[part] for part in shifts}
     matched = [
-        _shift(frame, cover, distances_to_parts(body, cover.shape), max(reach, 1.0), own, shifts)
-        for frame, cover, body in zip(edited, matte, skeletons.body, strict=True)
+        _shift(
+            frame,
+            cover,
+            distances_to_parts(body, cover.shape),
+            max(reach, 1.0),
+            {part: own[part][index] for part in parts},
+            {part: shift[index] for part, shift in shifts.items()},
+        )
+        for index, (frame, cover, body) in enumerate(zip(edited, matte, skeletons.body, strict=True))
     ]
     return np.stack(matched)
+
+
+def _follow_colours(
+    edited: UInt8[np.ndarray, "f h w 3"], skeletons: Keypoints, person: Bool[np.ndarray, "f h w"]
+) -> dict[str, Float64[np.ndarray, "f 3"]]:
+    """Each part's colour in each frame, smooth in time: generated hair may be dark in one frame and fair in another."""
+    everywhere = measure_colours(edited, skeletons, person)
+    found = {part: np.full((len(edited), 3), np.nan) for part in everywhere}
+    for index in range(len(edited)):
+        here = np.array([index])
+        for part, colour in measure_colours(edited[here], skeletons.take(here), person[here]).items():
+            if part in found:
+                found[part][index] = colour
+    followed = {}
+    for part, colours in found.items():
+        seen = np.isfinite(colours[:, :1])
+        # Where a frame shows too little of a part, its neighbours say what it looks like, and far from these all do.
+        off = gaussian_filter1d(np.where(seen, colours - everywhere[part], 0), _STEADY, axis=0, mode="constant")
+        off /= gaussian_filter1d(seen.astype(float), _STEADY, axis=0, mode="constant") + _UNSURE
+        size = np.abs(off).max(axis=1, keepdims=True)
+        followed[part] = everywhere[part] + off * np.maximum(1 - _SHADING / np.maximum(size, _SHADING), 0)
+    return followed
 
 
 def _shift(

@@ -61,7 +61,8 @@ class _Skeleton:
             hip, knee, ankle = (f"{side}_{joint}" for joint in ("hip", "knee", "ankle"))
             if self.has(hip, knee):
                 start, thigh = self.at(hip), self.at(knee) - self.at(hip)
-                yield "bottom", near(start + 0.12 * thigh, start + 0.5 * thigh, 0.1 * float(np.linalg.norm(thigh)))
+                # Below the hem of what hangs over the hips.
+                yield "bottom", near(start + 0.25 * thigh, start + 0.55 * thigh, 0.1 * float(np.linalg.norm(thigh)))
             if self.has(knee, ankle):
                 shin = self.at(ankle) - self.at(knee)
                 size = 0.08 * float(np.linalg.norm(shin))
