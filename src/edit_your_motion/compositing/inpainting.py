@@ -78,7 +78,6 @@ def fill_with_patches(picture: Float[np.ndarray, "h w 3"], hole: Bool[np.ndarray
     scales = [1.0]
     while min(hole.shape) * scales[-1] / 2 >= COARSEST:
         scales.append(scales[-1] / 2)
-    guess: Float[np.ndarray, "h w 3"] | None = None
     sources: Int[np.ndarray, "h w 2"] | None = None
     for scale in reversed(scales):
         small = (
@@ -88,12 +87,8 @@ def fill_with_patches(picture: Float[np.ndarray, "h w 3"], hole: Bool[np.ndarray
         )
         empty = hole if scale == 1 else zoom(hole.astype(float), scale, order=1, grid_mode=True, mode="nearest") > 0.01
         empty = empty[: small.shape[0], : small.shape[1]]
-        if guess is not None:
-            factors = (small.shape[0] / guess.shape[0], small.shape[1] / guess.shape[1], 1)
-            small = np.where(empty[..., None], zoom(guess, factors, order=1, grid_mode=True, mode="nearest"), small)
-        guess, sources = _sweep(small, empty, None if sources is None else _doubled(sources, empty.shape))
-    assert guess is not None
-    return np.where(hole[..., None], guess, picture).astype(picture.dtype)
+        found, sources = _sweep(small, empty, None if sources is None else _doubled(sources, empty.shape))
+    return np.where(hole[..., None], found, picture).astype(picture.dtype)
 
 
 def _blur(picture: Float[np.ndarray, "h w 3"], scale: float) -> Float[np.ndarray, "h w 3"]:

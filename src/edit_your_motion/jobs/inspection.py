@@ -116,12 +116,12 @@ def write_aligned(folder: Path, source: PreparedClip, reference: PreparedClip, c
     """
     aligned = align_as(config, reference.keypoints, source.keypoints)
     shown = follow_source(source, len(reference), reference.video.fps)
-    frames = source.video.frames[shown]
+    film = source.video.frames
 
-    def draw(index: int) -> UInt8[np.ndarray, "h w 3"]:
-        return overlay_skeleton(frames[index : index + 1], aligned.take(np.array([index])))[0]
+    def draw(index: int) -> tuple[UInt8[np.ndarray, "h w 3"]]:
+        return (overlay_skeleton(film[shown[index]][None], aligned.take(np.array([index])))[0],)
 
-    write_video(folder / ALIGNED, frames, reference.video.fps, quick=True, draw=draw)
+    write_together([folder / ALIGNED], film.shape[1:3], reference.video.fps, draw, len(shown))
 
 
 def require_hope(source: PreparedClip, reference: PreparedClip, config: AlignmentConfig, *, force: bool) -> None:

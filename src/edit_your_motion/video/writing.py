@@ -41,7 +41,6 @@ def write_video(
     sound: Video | None = None,
     crf: int = USUAL,
     quick: bool = False,
-    draw: Callable[[int], UInt8[np.ndarray, "h w 3"]] | None = None,
     on_frame: Callable[[int], None] | None = None,
 ) -> None:
     """Writes the frames to a file or folder, whole or not at all; the ending of its name decides the format.
@@ -58,8 +57,6 @@ def write_video(
             without a sound track, and a format without sound, leave it out.
         crf: H.264 quality, 0 (lossless) to 51; 18 is hardly told from the original.
         quick: H.264 is coded in a third of the time, for a film to look at once; the file is a little larger.
-        draw: makes what is written in the place of a frame, of its size, from its index; called in threads, so that no
-            second clip is held.
         on_frame: called after each frame with how many are written.
 
     Raises:
@@ -82,26 +79,24 @@ def write_video(
     if suffix in CONTAINERS:
         quality = {"crf": str(crf), **(QUICK if quick else {})}
         track = _sound_of(sound, len(frames) / rate)
-        make = draw or frames.__getitem__
         with written_whole(path) as temporary, _encoding(temporary, frames.shape[1:3], rate, track, quality) as add:
-            for index, picture in enumerate(parallel_map(lambda index: _to_yuv(make(index)), range(len(frames)))):
+            for index, picture in enumerate(parallel_map(_to_yuv, frames)):
                 add(picture)
                 report(index + 1)
         return
     if suffix and suffix not in ANIMATED:
         endings = ", ".join(sorted(CONTAINERS | ANIMATED.keys()))
         raise ConfigError(f"a clip is written to {endings} or a folder (a name without ending), got {path.name!r}")
-    pictures = frames if draw is None else parallel_map(draw, range(len(frames)))
     if suffix:
         if rate > ANIMATED[suffix]:
             raise ConfigError(f"{suffix} plays up to {ANIMATED[suffix]} frames per second, got {fps}: write .mp4")
         with written_whole(path) as temporary:
-            _animate(temporary, pictures, len(frames), rate, report)
+            _animate(temporary, frames, len(frames), rate, report)
         return
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise ConfigError(f"{path} exists already: expected a new or an empty folder, or a name ending in .mp4")
     with written_whole(path) as temporary:
-        _save_pictures(temporary, pictures, report)
+        _save_pictures(temporary, frames, report)
 
 
 def write_together(
@@ -119,7 +114,7 @@ def write_together(
         paths: where to, each ending as one of `CONTAINERS`.
         size: height and width of all frames, pixels.
         fps: frames per second, above 0.
-        draw: makes the frames of an index, one for each path; called in threads.
+        draw: makes the frames of an index, one for each path; called in threads, so that no second clip is held.
         frames: how many there are.
         on_frame: called after each index with how many are written.
 
