@@ -204,7 +204,7 @@ def apply_motion(
         if sampling.person_noise != "inverted":
             moved = None
             if sampling.person_noise == "moved":
-                place = backbone.encode(source.without_person(), progress) if layered else None
+                place = backbone.encode(source.without_person(), progress) if on_plate else None
                 people = source.masks, source.keypoints, aligned
                 moved = move_person(person.latents[:, shown], *people, place)
             fresh = FreshPerson.draw(noise, _find_people(source, aligned, noise, layered), config.runtime.seed, moved)
