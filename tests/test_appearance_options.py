@@ -117,6 +117,7 @@ def test_the_person_can_start_from_fresh_noise_and_from_its_moved_colours(made: 
             {"steps": 4, "person_noise": "fresh"},
             {"steps": 4, "person_noise": "moved", "person_held": 0},
             {"steps": 4, "person_noise": "moved", "person_held": 0.5},
+            {"steps": 4, "person_noise": "warped", "person_held": 0.5},
         )
     ]
     for index, frames in enumerate(results):
@@ -124,6 +125,21 @@ def test_the_person_can_start_from_fresh_noise_and_from_its_moved_colours(made: 
             assert (frames != other).any()
     again = perform(made, person, steps=4, person_noise="moved", person_held=0.5)
     np.testing.assert_array_equal(again, results[3])
+
+
+@pytest.mark.parametrize("background", ["generated", "source", "plate"])
+def test_the_source_s_own_pixels_lie_over_the_edit(made: tuple[Backbone, Person], background: str) -> None:
+    generated = perform(made, made[1], background, steps=4)
+    detailed = perform(made, made[1], background, steps=4, detail="source")
+    changed = (generated != detailed).any(axis=-1)
+    assert 0.005 < changed.mean() < 0.9
+    source = made[1].source
+    colours = source.video.frames[source.masks].astype(float)
+    low, high = np.quantile(colours, [0.1, 0.9], axis=0)
+    alike = ((detailed[changed] >= low - 1) & (detailed[changed] <= high + 1)).all(axis=-1).mean()
+    before = ((generated[changed] >= low - 1) & (generated[changed] <= high + 1)).all(axis=-1).mean()
+    assert alike > before, "the person's colours come in"
+    np.testing.assert_array_equal(perform(made, made[1], background, steps=4, detail="source"), detailed)
 
 
 def test_a_held_person_is_its_moved_latents_as_noisy_as_each_step(made: tuple[Backbone, Person]) -> None:

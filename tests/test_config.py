@@ -183,6 +183,7 @@ def test_a_share_of_steps_that_nothing_is_held_through_is_no_part_of_an_edit() -
 
     assert identity("inverted", 0.3) == identity("inverted", 0.5)
     assert identity("moved", 0.3) != identity("moved", 0.5)
+    assert identity("warped", 0.3) != identity("warped", 0.5)
 
 
 def test_the_small_base_uses_its_own_controlnet() -> None:

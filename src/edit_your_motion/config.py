@@ -449,16 +449,21 @@ class SamplingConfig(Section):
         " 1 wholly.",
     )
     negative_prompt: str = Field("", description="What guidance from the prompt leads away from.")
-    person_noise: Literal["inverted", "fresh", "moved"] = Field(
+    person_noise: Literal["inverted", "fresh", "moved", "warped"] = Field(
         "inverted",
         description="Where the person was or will be, begin with the inverted noise, fresh noise without the old "
-        "pose, or fresh noise over the person's moved colours.",
+        "pose, or fresh noise over the person's moved colours or its own pixels, warped to the new pose.",
     )
     person_held: float = Field(
         0.3,
         ge=0,
         lt=1,
-        description="Share of the steps, the first ones, that hold a moved person to its colours.",
+        description="Share of the steps, the first ones, that hold a moved or warped person to its colours.",
+    )
+    detail: Literal["generated", "source"] = Field(
+        "generated",
+        description="The person as generated, or with its own pixels, warped to the new pose, wherever the source "
+        "shows that side.",
     )
     background: Literal["generated", "source", "plate"] = Field(
         "generated",
@@ -608,7 +613,7 @@ class EditConfig(ApplyConfig, TuneConfig):
         values = super().identity()
         values["reference"] = self.reference_clip.model_dump(mode="json")
         del values["sampling"]["preview_every"]
-        if self.sampling.person_noise != "moved":
+        if self.sampling.person_noise not in {"moved", "warped"}:
             del values["sampling"]["person_held"]
         return values
 

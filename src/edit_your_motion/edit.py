@@ -14,6 +14,7 @@ from torch import Tensor
 from edit_your_motion.compositing.colour_match import match_colours
 from edit_your_motion.compositing.contact_shadow import cast_shadow, measure_shadow
 from edit_your_motion.compositing.matte import composite, make_matte
+from edit_your_motion.compositing.warped_person import WarpedPerson
 from edit_your_motion.config import ApplyConfig, TuneConfig, WindowsConfig
 from edit_your_motion.diffusion.ddim import OnStep, Predict, Rescale, guide, invert, rescaling, sample, signal_levels
 from edit_your_motion.diffusion.window_grid import check_windows
@@ -182,9 +183,12 @@ def apply_motion(
         aligned = align_as(config.alignment, reference.keypoints, person.source.keypoints)
         shown = follow_source(person.source, len(reference), reference.video.fps)
         layered = person.config.inversion.of == "plate"
-        on_plate = layered or sampling.background == "plate"
-        source = (person.source.with_plate(progress) if on_plate else person.source).take(shown)
+        warps = sampling.person_noise == "warped" or sampling.detail == "source"
+        on_plate = layered or warps or sampling.background == "plate"
+        whole = person.source.with_plate(progress) if on_plate else person.source
+        source = whole.take(shown)
         drawn = _draw(aligned, person.config)
+        warped = _warp(whole, aligned) if warps else None
         wanted = _Shown(prompt, drawn)
         match sampling.guidance_from:
             case "prompt":
@@ -203,10 +207,10 @@ def apply_motion(
         predict = _bind(backbone, predictor, person.config, wanted, away_from, guidance, config.windows, rescale)
         if sampling.person_noise != "inverted":
             moved = None
-            if sampling.person_noise == "moved":
-                place = backbone.encode(source.without_person(), progress) if on_plate else None
-                people = source.masks, source.keypoints, aligned
-                moved = move_person(person.latents[:, shown], *people, place)
+            if sampling.person_noise in {"moved", "warped"}:
+                begun = warped if sampling.person_noise == "warped" else None
+                places = source.without_person() if on_plate else None
+                moved = _move(backbone, person.latents[:, shown], source, aligned, places, begun, progress)
             fresh = FreshPerson.draw(noise, _find_people(source, aligned, noise, layered), config.runtime.seed, moved)
             levels = signal_levels(backbone.base.scheduler, sampling.steps, sampling.solver)
             noise = fresh.put_into(noise, levels[0])
@@ -223,7 +227,8 @@ def apply_motion(
             )
         with decoder_weights(backbone.base.vae, person.decoder):
             frames = backbone.decode(latents, progress)
-    frames = _lay_over_place(frames, source, aligned, config, progress)
+    details = warped if sampling.detail == "source" else None
+    frames = _lay_over_place(frames, source, aligned, details, config, progress)
     return Edit(frames, latents.cpu(), aligned)
 
 
@@ -263,17 +268,43 @@ def _invert(
         )
 
 
+def _warp(whole: PreparedClip, aligned: Keypoints) -> WarpedPerson:
+    """The person's own pixels in the poses of the edit."""
+    return WarpedPerson.fit(whole.video.frames, whole.masks, whole.keypoints, whole.without_person(), aligned)
+
+
+def _move(
+    backbone: Backbone,
+    latents: Float[Tensor, "1 f c lh lw"],
+    source: PreparedClip,
+    aligned: Keypoints,
+    places: UInt8[np.ndarray, "f h w 3"] | None,
+    warped: WarpedPerson | None,
+    progress: Progress,
+) -> Float[Tensor, "1 f c lh lw"]:
+    """The latents with the person in the poses of the edit, from its warped pixels where there are any."""
+    people = source.masks, source.keypoints, aligned
+    if places is None:
+        return move_person(latents, *people)
+    place = backbone.encode(places, progress)
+    if warped is None:
+        return move_person(latents, *people, place)
+    frames, covered = warped.over(places, (latents.shape[-2], latents.shape[-1]), progress)
+    return move_person(latents, *people, place, (backbone.encode(frames, progress), covered))
+
+
 def _lay_over_place(
     frames: UInt8[np.ndarray, "f h w 3"],
     source: PreparedClip,
     aligned: Keypoints,
+    details: WarpedPerson | None,
     config: ApplyConfig,
     progress: Progress,
 ) -> UInt8[np.ndarray, "f h w 3"]:
-    """The generated frames in the colours and over the background that the configuration asks for."""
+    """The generated frames in the colours, over the background and with the pixels that the configuration asks for."""
     background, colours = config.sampling.background, config.sampling.colours
     if background == colours == "generated":
-        return frames
+        return frames if details is None else details.refine(frames, frames, progress)
     found = find_masks(frames, config.people, progress, aligned)
     if colours == "source" or background == "plate":
         reach = find_reach(source.masks, source.keypoints)
@@ -281,11 +312,13 @@ def _lay_over_place(
     if colours == "source":
         wanted = measure_colours(source.video.frames, source.keypoints, source.masks)
         frames = match_colours(frames, matte, aligned, reach, wanted)
+    places = frames
     if background == "plate":
-        return composite(frames, _lay_ground(source, aligned, config.sampling.shadow), matte)
-    if background == "source":
-        return keep_background(frames, source.video.frames, source.masks, source.keypoints, aligned, found)
-    return frames
+        places = _lay_ground(source, aligned, config.sampling.shadow)
+        frames = composite(frames, places, matte)
+    elif background == "source":
+        frames = places = keep_background(frames, source.video.frames, source.masks, source.keypoints, aligned, found)
+    return frames if details is None else details.refine(frames, places, progress)
 
 
 def _lay_ground(source: PreparedClip, aligned: Keypoints, casts: bool) -> UInt8[np.ndarray, "f h w 3"]:

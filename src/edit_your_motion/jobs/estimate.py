@@ -39,6 +39,9 @@ FOLLOW_CAMERA, LAY_PLATE = 0.012, 0.11
 """Seconds that a frame takes for the clean plate where the camera moves, about: to follow the camera, at any size, and
 to lay the place, by millions of pixels of the edit. A camera that stands still takes less."""
 
+WARP = 0.8
+"""Seconds that a frame takes to be made of the person's own pixels, about, by millions of pixels of the edit."""
+
 SHORT = 2 * 10**7
 """Steps x frames x squared widths of the network under which nothing is foreseen."""
 
@@ -149,7 +152,8 @@ def foresee_time(job: Job, *, afresh: bool = False, force: bool = False) -> Esti
     seconds: dict[str, float] = {}
     tuned = job.settings
     plate = foresee_plate(source, job.height * job.width)
-    on_plate = isinstance(config, ApplyConfig) and config.sampling.background == "plate"
+    warps = _count_warps(config)
+    on_plate = isinstance(config, ApplyConfig) and (config.sampling.background == "plate" or warps > 0)
     if job.person is None:
         people, ready = tuned.people, tuned.people.keypoints is not None and tuned.people.masks is not None
         seconds["find the person"] = foresee_finding(tuned.source.path, tuned.source_clip, people, source, ready)
@@ -175,6 +179,8 @@ def foresee_time(job: Job, *, afresh: bool = False, force: bool = False) -> Esti
         guided = 2 if config.sampling.guidance_scale != 1 else 1
         seconds["sample"] = config.sampling.steps * guided * predict(edited)
         seconds["decode"] = edited * steps.decode
+        if warps:
+            seconds["warp the person"] = warps * edited * WARP * job.height * job.width / 10**6
         if config.sampling.background != "generated" or config.sampling.colours != "generated":
             seconds["find the edited person"] = edited * FIND_EDITED
         seconds["score"] = edited * FIND_EDITED
@@ -238,6 +244,13 @@ def require_patience(estimate: Estimate, *, force: bool) -> None:
     if estimate.total > TOO_LONG and not force:
         raise ConfigError(f"not begun: {estimate.describe()}; or go on with --force")
     logger.log(logging.INFO if estimate.total < LONG else logging.WARNING, "%s", estimate.describe())
+
+
+def _count_warps(config: TuneConfig | ApplyConfig) -> int:
+    """How often every frame is made of the person's own pixels."""
+    if not isinstance(config, ApplyConfig):
+        return 0
+    return (config.sampling.person_noise == "warped") + (config.sampling.detail == "source")
 
 
 def _shorten(model: BaseConfig, frames: int) -> tuple[str, ...]:

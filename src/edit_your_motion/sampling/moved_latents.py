@@ -26,6 +26,7 @@ def move_person(
     keypoints: Keypoints,
     skeletons: Keypoints,
     place: Float[Tensor, "1 f c lh lw"] | None = None,
+    warped: tuple[Float[Tensor, "1 f c lh lw"], Float[Tensor, "f lh lw"]] | None = None,
 ) -> Float[Tensor, "1 f c lh lw"]:
     """The source's latents with the person gone from where it was and, part by part, put where the skeletons are.
 
@@ -39,6 +40,8 @@ def move_person(
         keypoints: of the person in these frames.
         skeletons: of the edit.
         place: latents of the place without the person; None for the nearest ones about it.
+        warped: latents of the person's own pixels in the new pose, over the place, and how much of each cell they
+            cover: they stand wherever they cover what should be covered.
     """
     content = rearrange(latents[0].cpu().float(), "f c lh lw -> f lh lw c").numpy()
     cells = content.shape[1:3]
@@ -54,6 +57,9 @@ def move_person(
     # Over one cell from all to nothing.
     inside = np.clip(breadths[after.nearest] - after.distances + 0.5, 0, 1) * (after.nearest >= 0)
     moved = emptied + inside[..., None] * (looks[after.nearest] - emptied)
+    if warped is not None:
+        own, covered = rearrange(warped[0][0].cpu().float(), "f c lh lw -> f lh lw c").numpy(), warped[1].numpy()
+        moved += np.clip(1 - inside + covered, 0, 1)[..., None] * (own - moved)
     return rearrange(torch.from_numpy(moved), "f lh lw c -> 1 f c lh lw").to(latents)
 
 

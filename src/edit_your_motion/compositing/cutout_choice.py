@@ -1,0 +1,169 @@
+"""From which frame of the source each part of a body is taken, for each pose that is wanted."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float64, Int
+from scipy.ndimage import gaussian_filter1d
+
+from edit_your_motion.compositing.cutouts import ARMS, PARTS, Cutout, Part
+from edit_your_motion.compositing.part_maps import fit_map
+from edit_your_motion.people.skeleton import DRAWN
+
+_NEVER = 9.0
+"""Cost of a source frame that does not show a part at all."""
+
+_SWITCH = 0.3
+"""What it costs to take a part from another source frame than in the frame before."""
+
+_TRUSTED, _DOUBTED = 0.6, 1.0
+"""Cost up to which a part is trusted wholly, and from which it is not at all."""
+
+_ODD = 60.0
+"""Levels of 255 off what the other frames show that cost 1: something covers the part, or it was found wrongly."""
+
+_SPOTS = np.meshgrid(np.linspace(0.1, 0.95, 6), [-0.5, 0.0, 0.5])
+"""Where looks are compared: shares of the way along a part and of half its breadth."""
+
+_RARE, _FEW = 0.25, 4
+"""What this share of the frames shows free about an arm is free, if so many frames tell."""
+
+_BLURRED = 0.4
+"""What it costs that a frame shows nothing of a part's texture."""
+
+
+def choose_cutouts(
+    cutouts: Sequence[Cutout], poses: Float64[np.ndarray, "f 18 3"], height: float
+) -> tuple[Int[np.ndarray, "parts f"], Float64[np.ndarray, "parts f"]]:
+    """The cutout that shows each part nearest to each pose, and how far it is to be trusted, [0, 1].
+
+    A limb as long and as it points, a trunk and a head turned alike, seen wholly, looking as in most other frames;
+    changing from one to another costs too, so that it does not flicker. What no cutout shows has a trust of -1.
+
+    Args:
+        cutouts: of the source; what their arms hold in some frames only is taken away from them.
+        poses: of the edit.
+        height: of the body in them, pixels.
+    """
+    chosen, trusted = np.zeros((len(PARTS), len(poses)), int), np.zeros((len(PARTS), len(poses)))
+    joints = np.stack([cutout.joints for cutout in cutouts])
+    for index, part in enumerate(PARTS):
+        if index in ARMS:
+            _drop_held(index, cutouts)
+        costs = _compare_poses(part, joints, poses, (cutouts[0].height, height)) + _measure_faults(index, cutouts)
+        chosen[index] = _choose_steadily(costs)
+        least = costs[np.arange(len(poses)), chosen[index]]
+        trust = np.clip((_DOUBTED - least) / (_DOUBTED - _TRUSTED), 0, 1)
+        trusted[index] = np.where(least < _NEVER, gaussian_filter1d(trust, 1.0, mode="nearest"), -1)
+    return chosen, trusted
+
+
+def _compare_poses(
+    part: Part,
+    shown: Float64[np.ndarray, "n 18 3"],
+    wanted: Float64[np.ndarray, "f 18 3"],
+    heights: tuple[float, float],
+) -> Float64[np.ndarray, "f n"]:
+    """How far each source frame's pose of a part is from each wanted one: 0 for the same, `_NEVER` for not seen."""
+    joints, scale = list(part.joints), heights[1] / heights[0]
+    seen, asked = shown[:, joints, 2] > DRAWN, wanted[:, joints, 2] > DRAWN
+    there, here = shown[:, joints, :2] * scale, wanted[:, joints, :2]
+    if part.kind == "limb":
+        has, wants = there[:, 1] - there[:, 0], here[:, 1] - here[:, 0]
+        long, short = np.linalg.norm(has, axis=-1)[None], np.linalg.norm(wants, axis=-1)[:, None]
+        stretched = np.abs(np.log((short + 1) / (long + 1)))
+        turned = 1 - wants @ has.T / np.maximum(long * short, 1e-6)
+        both = np.logical_and.outer(asked.all(axis=1), seen.all(axis=1))
+        return np.where(both, 0.7 * stretched + 0.2 * turned, _NEVER)
+    costs = np.full((len(wanted), len(shown)), _NEVER)
+    fewest = 4 if part.kind == "trunk" else 3
+    for one, other in np.ndindex(costs.shape):
+        common = asked[one] & seen[other]
+        # A face is none of its back's: both show the nose, or the part is not taken.
+        if common[:2].all() and common.sum() >= fewest:
+            linear, shift = fit_map(here[one, common], there[other, common], similar=True)
+            left = np.linalg.norm(here[one, common] @ linear.T + shift - there[other, common], axis=-1).mean()
+            zoom = max(float(np.linalg.det(linear)), 1e-6) ** 0.5
+            turned = 1 - linear[0, 0] / zoom
+            hidden = 0.3 * (asked[one] != seen[other]).sum() if part.kind == "head" else 0.0
+            costs[one, other] = 10 * left / heights[1] + abs(np.log(zoom)) + 0.3 * turned + hidden
+    return costs
+
+
+def _drop_held(index: int, cutouts: Sequence[Cutout]) -> None:
+    """Takes away what hangs about an arm in some frames only: a ball in the hand is none of it."""
+    part = PARTS[index]
+    breadth = part.half_breadth * cutouts[0].height
+    share, offset = np.meshgrid(np.linspace(-0.2, 1.2 + part.beyond, 30), np.linspace(-3, 3, 25), indexing="ij")
+    covered = np.full((len(cutouts), *share.shape), np.nan, np.float32)
+    for frame, cutout in enumerate(cutouts):
+        axes = cutout.find_axes(index)
+        if axes is not None:
+            start, along, aside = axes
+            points = start + share[..., None] * along + offset[..., None] * breadth * aside
+            covered[frame] = cutout.look_up(index, points.astype(np.float32))
+    known = (~np.isnan(covered)).sum(axis=0)
+    rare = np.zeros(share.shape, bool)
+    enough = known >= _FEW
+    rare[enough] = np.nanquantile(covered[:, enough], _RARE, axis=0) < 0.5
+    for cutout in cutouts:
+        axes = cutout.find_axes(index)
+        if axes is None:
+            continue
+        start, along, aside = axes
+        rows, columns = np.nonzero(cutout.owners == index)
+        points = np.stack([columns + cutout.corner[0], rows + cutout.corner[1]], axis=-1) + 0.5 - start
+        u = points @ along / max(float(along @ along), 1e-6)
+        v = points @ aside / breadth
+        at = np.rint((u + 0.2) / (1.4 + part.beyond) * 29).astype(int), np.rint((v + 3) / 6 * 24).astype(int)
+        inside = (at[0] >= 0) & (at[0] < 30) & (at[1] >= 0) & (at[1] < 25)
+        dropped = ~inside
+        dropped[inside] = rare[at[0][inside], at[1][inside]]
+        cutout.pixels[rows[dropped], columns[dropped], 3] = 0
+
+
+def _measure_faults(index: int, cutouts: Sequence[Cutout]) -> Float64[np.ndarray, " n"]:
+    """What speaks against taking a part from each frame, whatever the pose: about 1 for each grave thing.
+
+    It is hardly seen, more hangs about it than in other frames (what the person holds), it is before or behind
+    another part, it looks unlike itself, or it is blurred.
+    """
+    near, far = np.array([cutout.find_seen(index) for cutout in cutouts]).T
+    seen = near > 0.2
+    faults = np.clip(1 - near / 0.4, 0, 1)
+    if seen.any():
+        faults += np.clip(2 * (far - np.quantile(far[seen], 0.1)), 0, 1)
+    faults += [cutout.share_crossing(index) for cutout in cutouts]
+    faults += _measure_oddness(index, cutouts)
+    sharpness = np.array([cutout.measure_sharpness(index) for cutout in cutouts])
+    return faults + _BLURRED * (1 - np.clip(sharpness / max(float(np.quantile(sharpness, 0.8)), 1e-6), 0, 1))
+
+
+def _measure_oddness(index: int, cutouts: Sequence[Cutout]) -> Float64[np.ndarray, " n"]:
+    """How unlike the other frames' a part looks in each: something stands before it, or it was found wrongly."""
+    odd = np.zeros(len(cutouts))
+    if PARTS[index].kind == "head":
+        return odd  # which turns, and looks another way for that
+    looks = np.full((len(cutouts), _SPOTS[0].size, 4), np.nan)
+    for frame, cutout in enumerate(cutouts):
+        spots = cutout.list_spots(index, *_SPOTS)
+        if spots is not None:
+            values, _ = cutout.sample(index, *spots)
+            looks[frame] = np.concatenate([values[:, :3] * values[:, 3:] / 255, values[:, 3:]], axis=-1)
+    known = ~np.isnan(looks[:, 0, 0])
+    if known.sum() > 2:
+        odd[known] = np.abs(looks[known] - np.median(looks[known], axis=0)).mean(axis=(1, 2)) / _ODD
+    return odd
+
+
+def _choose_steadily(costs: Float64[np.ndarray, "f n"]) -> Int[np.ndarray, " f"]:
+    """The source frame for each of the edit, of the least cost in all where a change costs `_SWITCH` (Viterbi 1967)."""
+    total, came = costs[0], []
+    for cost in costs[1:]:
+        best = int(total.argmin())
+        came.append(np.where(total <= total[best] + _SWITCH, np.arange(len(total)), best))
+        total = np.minimum(total, total[best] + _SWITCH) + cost
+    path = [int(total.argmin())]
+    for before in reversed(came):
+        path.append(int(before[path[-1]]))
+    return np.array(path[::-1])

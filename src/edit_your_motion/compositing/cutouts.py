@@ -1,0 +1,358 @@
+"""A person in one frame, cut out and told apart into the pieces of the body that move as one."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, UInt8, UInt16
+from scipy.ndimage import distance_transform_edt
+
+from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.skeleton import DRAWN
+
+Joints: TypeAlias = Float64[np.ndarray, "18 3"]
+"""A body: x, y in pixels, confidence."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of the body that moves as one.
+
+    Args:
+        kind: how it is brought from one pose to another.
+        joints: what it hangs on, indices of `BODY_JOINTS`; of a limb its two ends.
+        half_breadth: half of how broad it is, as a share of the body's height.
+        joined: further parts whose pixels belong to it too, where they lie nearer to its own bone than so many half
+            breadths: without them a joint that bends has a gap.
+        beyond: how far it goes on after its second joint, as a share of its length: a hand, a foot.
+    """
+
+    kind: Literal["trunk", "head", "limb"]
+    joints: tuple[int, ...]
+    half_breadth: float
+    joined: tuple[tuple[int, float], ...]
+    beyond: float = 0.0
+
+
+PARTS = (
+    Part("trunk", (1, 2, 5, 8, 11), 0.10, ((1, 1.0), (2, 1.6), (4, 1.6))),
+    Part("head", (1, 0, 14, 15, 16, 17), 0.08, ((0, 1.0),)),
+    Part("limb", (8, 9), 0.075, ((0, 1.8), (3, 0.6), (4, 1.3))),
+    Part("limb", (9, 10), 0.055, ((2, 0.8),), beyond=0.15),
+    Part("limb", (11, 12), 0.075, ((0, 1.8), (5, 0.6), (2, 1.3))),
+    Part("limb", (12, 13), 0.055, ((4, 0.8),), beyond=0.15),
+    Part("limb", (2, 3), 0.05, ((0, 1.0), (7, 0.7))),
+    Part("limb", (3, 4), 0.04, ((6, 0.8),), beyond=0.6),
+    Part("limb", (5, 6), 0.05, ((0, 1.0), (9, 0.7))),
+    Part("limb", (6, 7), 0.04, ((8, 0.8),), beyond=0.6),
+)
+"""The breadths are those of clothed people (Drillis and Contini 1966 for the lengths below)."""
+
+_LENGTHS = {
+    (1, 8): 0.3, (1, 11): 0.3, (8, 9): 0.245, (11, 12): 0.245, (9, 10): 0.245, (12, 13): 0.245,
+    (2, 3): 0.17, (5, 6): 0.17, (3, 4): 0.15, (6, 7): 0.15,
+}  # fmt: skip
+"""Of bones, as shares of the body's height: what its size is measured by."""
+
+_HEAD, _THIGHS, ARMS = 1, (2, 4), (6, 7, 8, 9)
+"""Indices of `PARTS`."""
+
+_SKIRT = 1.5
+"""Half breadths of a thigh within which a coat or a skirt may hang."""
+
+_FACE = (0, 14, 15, 16, 17)
+
+_TRUNK_INSIDE = 0.6
+"""Distance, in half breadths, that all of the trunk's inside counts as: what is nearer to an arm's bone is the arm."""
+
+_AROUND = 0.35
+"""How far about its joints a body may reach, as a share of its height."""
+
+_BROAD = 1.3
+"""Half breadths from the bones beyond which is no body any more."""
+
+_SAME, _OTHER = 8, 24
+"""Levels of 255 off the place up to which the edge of a mask is the place, and how many more make it the person."""
+
+_MISSED = 0.04
+"""How far beyond the finder's mask hair may reach, as a share of the body's height."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cutout:
+    """A frame of the source with its person's parts told apart, as far as the body reaches.
+
+    Args:
+        pixels: RGB, and how much of each is the person.
+        corner: x, y of the first pixel in the frame.
+        joints: where the body is in the frame.
+        height: of the body, pixels.
+        members: the parts that each pixel would belong to, were somebody there: a bit each.
+        owners: the part that it would above all, an index.
+        far: whether it is farther from all bones than bodies are broad.
+    """
+
+    pixels: UInt8[np.ndarray, "h w 4"]
+    corner: tuple[int, int]
+    joints: Joints
+    height: float
+    members: UInt16[np.ndarray, "h w"]
+    owners: UInt8[np.ndarray, "h w"]
+    far: Bool[np.ndarray, "h w"]
+
+    @classmethod
+    def cut(
+        cls,
+        frame: UInt8[np.ndarray, "h w 3"],
+        mask: Bool[np.ndarray, "h w"],
+        empty: UInt8[np.ndarray, "h w 3"],
+        joints: Joints,
+        height: float,
+    ) -> "Cutout":
+        """The person of a frame; of nothing where nobody is seen.
+
+        Args:
+            frame: of the source.
+            mask: the person's pixels.
+            empty: the same frame without the person.
+            joints: of the person.
+            height: of the body, pixels.
+        """
+        window = find_window(joints, height, mask.shape[:2]) or (slice(0, 0), slice(0, 0))
+        down, across = window
+        distances = measure_distances(joints, *list_centres(window), height)
+        if not np.isfinite(distances).any():
+            distances, down, across = distances[:, :0, :0], slice(0, 0), slice(0, 0)
+        owners = distances.argmin(axis=0).astype(np.uint8)
+        members = np.zeros(owners.shape, np.uint16)
+        for index, part in enumerate(PARTS):
+            own = owners == index
+            for other, reach in part.joined:
+                own |= (owners == other) & (distances[index] < reach)
+            members |= own.astype(np.uint16) << index
+        matte = _cut_out(frame[down, across], mask[down, across], empty[down, across], owners == _HEAD, height)
+        pixels = np.concatenate([frame[down, across], np.rint(255 * matte[..., None]).astype(np.uint8)], axis=-1)
+        return cls(pixels, (across.start, down.start), joints, height, members, owners, distances.min(axis=0) > _BROAD)
+
+    def sample(
+        self, index: int, x: Float32[np.ndarray, " n"], y: Float32[np.ndarray, " n"]
+    ) -> tuple[Float32[np.ndarray, "n 4"], Float32[np.ndarray, " n"]]:
+        """The colours and matte between pixels, and how much of what is there would be that part (bilinear).
+
+        Args:
+            index: of the part.
+            x: in the frame, pixels.
+            y: in the frame, pixels. Beyond the body nothing is.
+        """
+        height, width = self.owners.shape
+        result, share = np.zeros((len(x), 4), np.float32), np.zeros(len(x), np.float32)
+        if min(height, width) < 2:
+            return result, share
+        x, y = x - np.float32(self.corner[0] + 0.5), y - np.float32(self.corner[1] + 0.5)
+        left, top = np.floor(x).astype(np.int32), np.floor(y).astype(np.int32)
+        fx, fy = x - left, y - top
+        known = (left >= 0) & (left < width - 1) & (top >= 0) & (top < height - 1)
+        first = np.where(known, top * width + left, 0)
+        pixels, members = self.pixels.reshape(-1, 4), self.members.reshape(-1)
+        for down, across in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            weight = (fx if across else 1 - fx) * (fy if down else 1 - fy) * known
+            there = first + (down * width + across)
+            result += weight[:, None] * pixels[there]
+            share += weight * (members[there] >> index & 1)
+        return result, share
+
+    def find_axes(
+        self, index: int
+    ) -> tuple[Float64[np.ndarray, "2"], Float64[np.ndarray, "2"], Float64[np.ndarray, "2"]] | None:
+        """Where a limb begins, the way to its end, and the direction across, of length 1; None where it is not seen."""
+        first, second = self.joints[list(PARTS[index].joints[:2])]
+        along = second[:2] - first[:2]
+        length = float(np.linalg.norm(along))
+        if min(first[2], second[2]) <= DRAWN or length < 1:
+            return None
+        return first[:2], along, np.array([-along[1], along[0]]) / length
+
+    def list_spots(
+        self, index: int, along: Float64[np.ndarray, "*n"], across: Float64[np.ndarray, "*n"]
+    ) -> tuple[Float32[np.ndarray, " n"], Float32[np.ndarray, " n"]] | None:
+        """X and y of spots of a part; None where it is not seen.
+
+        Args:
+            index: of a limb, or the trunk.
+            along: from its first joint to its second, or from the shoulders to the hips, [0, 1].
+            across: of half its breadth, or from the right to the left, [-1, 1].
+        """
+        share, offset = along.reshape(-1, 1), across.reshape(-1, 1)
+        if PARTS[index].kind == "limb":
+            axes = self.find_axes(index)
+            if axes is None:
+                return None
+            start, way, aside = axes
+            points = start + share * way + offset * PARTS[index].half_breadth * self.height * aside
+        else:
+            corners = self.joints[[2, 5, 8, 11]]
+            if (corners[:, 2] <= DRAWN).any():
+                return None
+            above, below = (
+                first + (0.5 + 0.5 * offset) * (second - first) for first, second in corners[:, :2].reshape(2, 2, 2)
+            )
+            points = above + share * (below - above)
+        return points[:, 0].astype(np.float32), points[:, 1].astype(np.float32)
+
+    def look_up(self, index: int, points: Float32[np.ndarray, "*n 2"]) -> Float32[np.ndarray, "*n"]:
+        """How much of the pixels at these places is the person; not a number where another part would be."""
+        columns = np.floor(points[..., 0]).astype(int) - self.corner[0]
+        rows = np.floor(points[..., 1]).astype(int) - self.corner[1]
+        height, width = self.owners.shape
+        inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+        result = np.full(inside.shape, np.nan, np.float32)
+        own = inside.copy()
+        own[inside] = self.owners[rows[inside], columns[inside]] == index
+        result[own] = self.pixels[rows[own], columns[own], 3] / np.float32(255)
+        return result
+
+    def find_seen(self, index: int) -> tuple[float, float]:
+        """How much of a part is seen, near its bones and farther off, as shares of what its length and breadth promise.
+
+        What is far off is hair, a coat, a skirt, and what the person holds.
+        """
+        part = PARTS[index]
+        breadth, length = part.half_breadth * self.height, 0.25 * self.height
+        if part.kind == "limb":
+            axes = self.find_axes(index)
+            length = breadth if axes is None else max(float(np.linalg.norm(axes[1])), breadth)
+        own, matte = self.owners == index, self.pixels[..., 3] / np.float32(255 * 2 * breadth * length)
+        return float(matte[own & ~self.far].sum()), float(matte[own & self.far].sum())
+
+    def measure_sharpness(self, index: int) -> float:
+        """Mean difference of neighbouring pixels well within a part, levels of 255; 0 where it is not seen."""
+        whole = (self.owners == index) & (self.pixels[..., 3] == 255)
+        beside = whole[:, 1:] & whole[:, :-1]
+        if not beside.any():
+            return 0.0
+        levels = self.pixels[..., :3].mean(axis=-1, dtype=np.float32)
+        return float(np.abs(np.diff(levels, axis=1))[beside].mean())
+
+    def share_crossing(self, index: int) -> float:
+        """How much of an arm is before the trunk or a thigh, or behind: there the mask does not tell them apart."""
+        axes = self.find_axes(index)
+        if index not in ARMS or axes is None:
+            return 0.0
+        share = np.linspace(0.2, 1 + PARTS[index].beyond, 8)[:, None]
+        points = (axes[0] + share * axes[1]).astype(np.float32)
+        distances = measure_distances(self.joints, points[:, 0], points[:, 1], self.height)
+        crossed = (distances[0] <= _TRUNK_INSIDE) | (distances[list(_THIGHS)] < _SKIRT).any(axis=0)
+        return float(crossed.mean())
+
+
+def measure_height(keypoints: Keypoints) -> float:
+    """A body's height in pixels, from the longest that its bones are seen; 0 where none is."""
+    estimates = []
+    for (first, second), share in _LENGTHS.items():
+        ends = keypoints.body[:, [first, second]]
+        seen = (ends[..., 2] > DRAWN).all(axis=1)
+        if seen.any():
+            lengths = np.linalg.norm(ends[seen, 0, :2] - ends[seen, 1, :2], axis=-1)
+            estimates.append(float(np.quantile(lengths, 0.9)) / share)
+    return float(np.median(estimates)) if estimates else 0.0
+
+
+def find_window(joints: Joints, height: float, size: tuple[int, int]) -> tuple[slice, slice] | None:
+    """The rows and columns that a body may reach; None where nothing of it is in the picture.
+
+    Args:
+        joints: of the body.
+        height: of the body, pixels.
+        size: of the picture, rows and columns.
+    """
+    seen = joints[joints[:, 2] > DRAWN, :2]
+    if not len(seen):
+        return None
+    limits = np.array(size)[::-1]
+    low = np.clip(np.floor(seen.min(axis=0) - _AROUND * height), 0, limits).astype(int)
+    high = np.clip(np.ceil(seen.max(axis=0) + _AROUND * height), 0, limits).astype(int)
+    if (low >= high).any():
+        return None
+    return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
+
+
+def list_centres(window: tuple[slice, slice]) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
+    """Where the middles of a window's pixels are, x and y."""
+    down, across = window
+    x = np.arange(across.start, across.stop, dtype=np.float32) + np.float32(0.5)
+    y = np.arange(down.start, down.stop, dtype=np.float32) + np.float32(0.5)
+    return tuple(np.meshgrid(x, y))  # type: ignore[return-value]
+
+
+def measure_distances(
+    joints: Joints, x: Float32[np.ndarray, "*n"], y: Float32[np.ndarray, "*n"], height: float
+) -> Float32[np.ndarray, "parts *n"]:
+    """How far points are from the bones of each part, in its half breadths; infinite for parts that are not seen.
+
+    Args:
+        joints: of the body.
+        x: of the points, pixels.
+        y: of the points, pixels.
+        height: of the body, pixels.
+    """
+    seen, places = joints[:, 2] > DRAWN, joints[:, :2]
+    result = np.full((len(PARTS), *x.shape), np.inf, np.float32)
+    for index, part in enumerate(PARTS):
+        breadth = np.float32(max(part.half_breadth * height, 1.0))
+        match part.kind:
+            case "trunk" if seen[[2, 5, 8, 11]].all():
+                corners = places[[2, 5, 11, 8]]
+                sides = zip(corners, np.roll(corners, -1, axis=0), strict=True)
+                away = np.min([_measure_to_line(x, y, *side) for side in sides], axis=0)
+                result[index] = _TRUNK_INSIDE + np.where(_lies_within(x, y, corners), 0, away / breadth)
+            case "head" if seen[1] and seen[list(_FACE)].any():
+                up = places[[joint for joint in _FACE if seen[joint]]].mean(axis=0) - places[1]
+                result[index] = _measure_to_line(x, y, places[1] + 0.4 * up, places[1] + 1.6 * up) / breadth
+            case "limb" if seen[list(part.joints)].all():
+                first, second = places[list(part.joints)]
+                result[index] = _measure_to_line(x, y, first, second + part.beyond * (second - first)) / breadth
+    return result
+
+
+def _cut_out(
+    frame: UInt8[np.ndarray, "h w 3"],
+    mask: Bool[np.ndarray, "h w"],
+    empty: UInt8[np.ndarray, "h w 3"],
+    hair: Bool[np.ndarray, "h w"],
+    height: float,
+) -> Float32[np.ndarray, "h w"]:
+    """How much of each pixel is the person: all well inside of the mask, at its edge what differs from the place.
+
+    Hair may lie beyond the mask. Elsewhere it is rather a shadow, or what the person holds.
+    """
+    if not mask.any():
+        return np.zeros(mask.shape, np.float32)
+    depth = distance_transform_edt(mask) - distance_transform_edt(~mask)
+    off = np.abs(frame.astype(np.float32) - empty).max(axis=-1)
+    inside = np.maximum(np.clip((off - _SAME) / _OTHER, 0, 1), np.clip(depth / (0.018 * height) - 0.5, 0, 1))
+    outside = np.clip((off - _OTHER) / _OTHER, 0, 1) * (hair & (depth > -_MISSED * height))
+    return np.where(mask, inside, outside).astype(np.float32)
+
+
+def _measure_to_line(
+    x: Float32[np.ndarray, "*n"],
+    y: Float32[np.ndarray, "*n"],
+    first: Float64[np.ndarray, "2"],
+    second: Float64[np.ndarray, "2"],
+) -> Float32[np.ndarray, "*n"]:
+    """The distance of points from a line between two others."""
+    (left, top), (across, down) = first.astype(np.float32), (second - first).astype(np.float32)
+    x, y = x - left, y - top
+    share = np.clip((x * across + y * down) / max(across * across + down * down, np.float32(1e-6)), 0, 1)
+    return np.sqrt((x - share * across) ** 2 + (y - share * down) ** 2)
+
+
+def _lies_within(
+    x: Float32[np.ndarray, "*n"], y: Float32[np.ndarray, "*n"], corners: Float64[np.ndarray, "corners 2"]
+) -> Bool[np.ndarray, "*n"]:
+    """Whether points lie in a polygon, by the even-odd rule."""
+    inside = np.zeros(x.shape, bool)
+    for (x1, y1), (x2, y2) in zip(corners.tolist(), np.roll(corners, -1, axis=0).tolist(), strict=True):
+        if y1 != y2:
+            inside ^= ((y1 > y) != (y2 > y)) & (x < (x2 - x1) * (y - y1) / (y2 - y1) + x1)
+    return inside

@@ -1,0 +1,211 @@
+"""The source's own pixels of a person in new poses: a figure cut out at its joints and put together again."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Float64, Int, UInt8
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from edit_your_motion.compositing.cutout_choice import choose_cutouts
+from edit_your_motion.compositing.cutouts import (
+    PARTS,
+    Cutout,
+    find_window,
+    list_centres,
+    measure_distances,
+    measure_height,
+)
+from edit_your_motion.compositing.part_maps import map_back
+from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.people.skeleton import DRAWN
+from edit_your_motion.runtime.progress import Progress, SilentProgress
+
+MOST_FRAMES = 32
+"""Frames of the source, evenly spaced, that parts are taken from."""
+
+_PASSAGE = 0.08
+"""Width of the passage from one part to its neighbour, in half breadths."""
+
+_BONE, _RIM = 0.25, 1.2
+"""Half breadths from the bones within which somebody must be, and beyond which nobody need be."""
+
+_WORSE = 0.2
+"""Trust below which a part is rather left to what is generated than begun with."""
+
+_FARTHEST = 3.0
+"""Half breadths from the bones beyond which nothing is the body's: hair, coats and skirts end before."""
+
+_LEAST = 0.01
+"""Share of a pixel that a part must have to be looked up."""
+
+_SOFT = 0.4
+"""How broad the passage from there on is, half breadths."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """A figure in one frame, within a window of it.
+
+    Args:
+        window: rows and columns.
+        colours: of the person; of no meaning where the matte is 0.
+        matte: how much of each pixel is the person, [0, 1].
+        trust: how far the source shows what is seen here, be it somebody or nobody, [0, 1].
+    """
+
+    window: tuple[slice, slice]
+    colours: Float32[np.ndarray, "h w 3"]
+    matte: Float32[np.ndarray, "h w"]
+    trust: Float32[np.ndarray, "h w"]
+
+
+@dataclass(frozen=True, eq=False)
+class WarpedPerson:
+    """A person's own pixels in new poses, drawn frame by frame.
+
+    Args:
+        cutouts: frames of the source.
+        poses: of the edit.
+        chosen: the cutout that each part is taken from.
+        trusted: how far it shows that part in that pose, [0, 1].
+        heights: of the body in the source and in the edit, pixels.
+    """
+
+    cutouts: Sequence[Cutout]
+    poses: Float64[np.ndarray, "f 18 3"]
+    chosen: Int[np.ndarray, "parts f"]
+    trusted: Float64[np.ndarray, "parts f"]
+    heights: tuple[float, float]
+
+    @classmethod
+    def fit(
+        cls,
+        frames: UInt8[np.ndarray, "n h w 3"],
+        masks: Bool[np.ndarray, "n h w"],
+        keypoints: Keypoints,
+        empty: UInt8[np.ndarray, "n h w 3"],
+        skeletons: Keypoints,
+    ) -> "WarpedPerson":
+        """The person of a clip in the poses of these skeletons.
+
+        Args:
+            frames: the source's.
+            masks: the person's pixels in them.
+            keypoints: of the person in them.
+            empty: the frames without the person.
+            skeletons: of the edit, on a canvas of the same size.
+        """
+        heights = measure_height(keypoints), measure_height(skeletons)
+        joints, poses = _read_joints(keypoints), _read_joints(skeletons)
+        if min(heights) <= 0:
+            return cls((), poses, np.zeros((len(PARTS), len(poses)), int), np.zeros((len(PARTS), len(poses))), heights)
+        picks = np.unique(np.linspace(0, len(masks) - 1, min(len(masks), MOST_FRAMES)).round().astype(int))
+        cutouts = [Cutout.cut(frames[pick], masks[pick], empty[pick], joints[pick], heights[0]) for pick in picks]
+        return cls(cutouts, poses, *choose_cutouts(cutouts, poses, heights[1]), heights)
+
+    def over(
+        self, places: UInt8[np.ndarray, "f h w 3"], cells: tuple[int, int], progress: Progress | None = None
+    ) -> tuple[UInt8[np.ndarray, "f h w 3"], Float[Tensor, "f lh lw"]]:
+        """The person over places, all of it that the source shows from whichever side.
+
+        Args:
+            places: what stands behind.
+            cells: a grid, down and across.
+            progress: is told how far it is.
+
+        Returns:
+            The frames, and the share of each cell of the grid that the person covers.
+        """
+        frames, shares = places.copy(), torch.zeros(len(places), *cells)
+        for index, frame in _counted(frames, progress):
+            drawn = self._draw(index, frame.shape[:2])
+            if drawn is not None:
+                matte = np.zeros(frame.shape[:2], np.float32)
+                matte[drawn.window] = drawn.matte
+                shares[index] = adaptive_avg_pool2d(torch.from_numpy(matte)[None], cells)[0]
+                _lay(frame[drawn.window], drawn.colours, drawn.matte)
+        return frames, shares
+
+    def refine(
+        self,
+        edited: UInt8[np.ndarray, "f h w 3"],
+        places: UInt8[np.ndarray, "f h w 3"],
+        progress: Progress | None = None,
+    ) -> UInt8[np.ndarray, "f h w 3"]:
+        """The edit with the source's own pixels wherever the source shows what is seen.
+
+        Args:
+            edited: the generated person over its place.
+            places: the place alone, seen beside the warped person.
+            progress: is told how far it is.
+        """
+        frames = edited.copy()
+        for index, frame in _counted(frames, progress):
+            drawn = self._draw(index, frame.shape[:2])
+            if drawn is not None:
+                warped = places[index][drawn.window].copy()
+                _lay(warped, drawn.colours, drawn.matte)
+                _lay(frame[drawn.window], warped.astype(np.float32), drawn.trust)
+        return frames
+
+    def _draw(self, frame: int, size: tuple[int, int]) -> _Drawn | None:
+        """The figure in a frame of the edit; None where nothing of it is seen."""
+        joints = self.poses[frame]
+        window = find_window(joints, self.heights[1], size)
+        if window is None or not self.cutouts:
+            return None
+        x, y = list_centres(window)
+        distances = measure_distances(joints, x, y, self.heights[1])
+        nearest = distances.min(axis=0)
+        if not np.isfinite(nearest).all():
+            return None
+        near = nearest < _FARTHEST
+        weights = np.exp((nearest - distances) / np.float32(_PASSAGE))
+        weights /= weights.sum(axis=0)
+        colours, (matte, shown) = np.zeros((*nearest.shape, 3), np.float32), np.zeros((2, *nearest.shape), np.float32)
+        for index, part in enumerate(PARTS):
+            where = (weights[index] > _LEAST) & near
+            if self.trusted[index, frame] < _WORSE or not where.any():
+                continue
+            cutout = self.cutouts[self.chosen[index, frame]]
+            common = [each for each in part.joints if min(cutout.joints[each, 2], joints[each, 2]) > DRAWN]
+            ends = joints[common, :2], cutout.joints[common, :2]
+            there = map_back(part, *ends, x[where], y[where], self.heights[1] / self.heights[0])
+            values, member = cutout.sample(index, *there)
+            member *= weights[index][where]
+            share = member * values[:, 3] / 255
+            colours[where] += share[:, None] * values[:, :3]
+            matte[where] += share
+            shown[where] += member
+        colours /= np.maximum(matte, np.float32(1e-6))[..., None]
+        trust = np.einsum(
+            "p, p h w -> h w",
+            np.where(self.trusted[:, frame] < _WORSE, 0, self.trusted[:, frame]).astype(np.float32),
+            weights,
+        )
+        # Nobody is where the source shows nobody about that part, or far from all; but at bones something is missing.
+        free = np.clip((nearest - np.where(shown > 0.5, _BONE, _RIM)) / _SOFT, 0, 1)
+        return _Drawn(window, colours, matte, (trust * np.maximum(matte, free)).astype(np.float32))
+
+
+def _read_joints(keypoints: Keypoints) -> Float64[np.ndarray, "f 18 3"]:
+    """The bodies, with the hidden joints at nought, wherever they were said to be."""
+    return np.where(keypoints.body[..., 2:] > DRAWN, keypoints.body, 0).astype(np.float64)
+
+
+def _counted(
+    frames: UInt8[np.ndarray, "f h w 3"], progress: Progress | None
+) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
+    with (progress or SilentProgress()).phase("warp the person", len(frames)) as advance:
+        for index, frame in enumerate(frames):
+            yield index, frame
+            advance()
+
+
+def _lay(
+    below: UInt8[np.ndarray, "h w 3"], above: Float32[np.ndarray, "h w 3"], share: Float32[np.ndarray, "h w"]
+) -> None:
+    below[...] = np.rint(below + share[..., None] * (above - below))

@@ -1,0 +1,162 @@
+"""A person's own pixels in new poses: cut out at the joints, and put together again."""
+
+import numpy as np
+import pytest
+
+from edit_your_motion.compositing.cutouts import PARTS, measure_height
+from edit_your_motion.compositing.warped_person import WarpedPerson
+from edit_your_motion.people.keypoints import Keypoints
+
+pytestmark = pytest.mark.law
+
+SIDE = 160
+PLACE = np.array([30, 90, 40], np.uint8)
+STANDING = {
+    0: (0, 22), 1: (0, 40), 2: (-13, 40), 3: (-22, 58), 4: (-30, 74), 5: (13, 40), 6: (22, 58), 7: (30, 74),
+    8: (-8, 76), 9: (-9, 102), 10: (-10, 128), 11: (8, 76), 12: (9, 102), 13: (10, 128),
+    14: (-3, 19), 15: (3, 19), 16: (-6, 21), 17: (6, 21),
+}  # fmt: skip
+"""Joints about the middle of the body: facing the camera, 107 pixels tall, the arms off the body."""
+
+BONES = ((1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (1, 11), (8, 9), (9, 10), (11, 12), (12, 13), (1, 0))
+
+
+def pose(*frames: dict[int, tuple[float, float] | None], x: float = 80, y: float = 0) -> Keypoints:
+    """A standing figure, with other places of some joints; those that are None are hidden."""
+    body = np.zeros((len(frames), 18, 3), np.float32)
+    for frame, changes in enumerate(frames):
+        for joint, place in (STANDING | changes).items():
+            if place is not None:
+                body[frame, joint] = (x + place[0], y + place[1], 1)
+    return Keypoints(body=body, height=SIDE, width=SIDE)
+
+
+def film(keypoints: Keypoints) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frames of somebody whose colours say where in the picture they are, the masks, and the plain place alone."""
+    across, down = np.meshgrid(np.arange(SIDE) + 0.5, np.arange(SIDE) + 0.5)
+    masks = np.zeros((len(keypoints), SIDE, SIDE), bool)
+    for mask, body in zip(masks, keypoints.body, strict=True):
+        for first, second in BONES:
+            for share in np.linspace(0, 1, 30):
+                x, y = body[first, :2] + share * (body[second, :2] - body[first, :2])
+                mask |= np.hypot(across - x, down - y) < 5
+        mask |= np.hypot(across - body[0, 0], down - body[0, 1]) < 9
+    person = np.stack([90 + across, 90 + down, np.full_like(across, 200)], axis=-1).astype(np.uint8)
+    empty = np.tile(PLACE, (len(masks), SIDE, SIDE, 1))
+    return np.where(masks[..., None], person, empty), masks, empty
+
+
+def warp(source: Keypoints, wanted: Keypoints) -> WarpedPerson:
+    frames, masks, empty = film(source)
+    return WarpedPerson.fit(frames, masks, source, empty, wanted)
+
+
+def places(frames: int) -> np.ndarray:
+    return np.tile(PLACE, (frames, SIDE, SIDE, 1))
+
+
+def test_the_same_pose_elsewhere_is_the_same_picture_elsewhere() -> None:
+    frames, masks, empty = film(pose({}))
+    warped, shares = WarpedPerson.fit(frames, masks, pose({}), empty, pose({}, x=65, y=12)).over(empty, (10, 10))
+    moved = np.roll(frames, (12, -15), axis=(1, 2))
+    inside = np.roll(masks, (12, -15), axis=(1, 2))
+    off = np.abs(warped.astype(int) - moved).max(axis=-1)
+    assert (off[inside] <= 1).mean() > 0.9, "its own pixels, but for the soft edge"
+    assert (warped[~inside] == PLACE).all()
+    np.testing.assert_allclose(float(shares.mean()), inside.mean(), rtol=0.1)
+
+
+def test_the_edit_takes_over_what_is_shown_and_keeps_what_is_not() -> None:
+    frames, masks, empty = film(pose({}))
+    warped = WarpedPerson.fit(frames, masks, pose({}), empty, pose({}, x=65))
+    edited = np.full_like(frames, 200)
+    refined = warped.refine(edited, empty)
+    inside = np.roll(masks, -15, axis=2)
+    assert (np.abs(refined.astype(int) - np.roll(frames, -15, axis=2)).max(axis=-1)[inside] <= 2).mean() > 0.9
+    about = np.zeros_like(masks)
+    about[:, 10:135, 30:100] = True
+    beside = about & ~inside
+    assert (refined[beside] == PLACE).mean() > 0.9, "where the source shows that nobody is, nothing generated is left"
+    assert (refined[:, :, 140:] == 200).all()
+
+
+def test_a_limb_is_turned_and_stretched_with_its_bone() -> None:
+    frames, masks, empty = film(pose({}))
+    raised = pose({6: (33, 40), 7: (53, 40)})
+    warped, _ = WarpedPerson.fit(frames, masks, pose({}), empty, raised).over(empty, (10, 10))
+    shoulder, elbow, before = np.array([93, 40]), np.array([113, 40]), np.array([102, 58])
+    for share in (0.3, 0.5, 0.7):
+        x, y = shoulder + share * (elbow - shoulder)
+        from_there = warped[0, int(y), int(x), :2].astype(float) - 90
+        np.testing.assert_allclose(from_there, shoulder + share * (before - shoulder), atol=1.5)
+        np.testing.assert_allclose(warped[0, int(y) + 15, int(x)], PLACE, err_msg="where the arm was")
+
+
+def test_a_back_is_no_face() -> None:
+    from_behind = pose({0: None, 14: None, 15: None})
+    warped = warp(pose({}), from_behind)
+    assert (warped.trusted[1] <= 0).all()
+    edited = np.full((1, SIDE, SIDE, 3), 200, np.uint8)
+    head = warped.refine(edited, places(1))[0, 15:25, 75:85]
+    assert (head == 200).all()
+
+
+def test_a_trunk_turned_round_is_not_trusted() -> None:
+    turned = {joint: (-x, y) for joint, (x, y) in STANDING.items() if joint in {2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13}}
+    assert warp(pose({}), pose({})).trusted[0, 0] == 1
+    assert warp(pose({}), pose(turned)).trusted[0, 0] < 0.1
+
+
+def test_what_stands_before_a_limb_in_one_frame_is_not_taken() -> None:
+    source = pose({}, {}, {}, {})
+    frames, masks, empty = film(source)
+    frames[0, 104:128, 64:80] = (255, 0, 0)  # a ball before the right shin
+    warped = WarpedPerson.fit(frames, masks, source, empty, pose({}))
+    assert PARTS[3].joints == (9, 10)
+    assert warped.chosen[3, 0] != 0
+
+
+def test_an_arm_before_the_body_is_taken_from_where_it_is_free() -> None:
+    folded = {6: (16, 56), 7: (-4, 60)}
+    warped = warp(pose(folded, {}), pose(folded))
+    assert PARTS[9].joints == (6, 7)
+    assert warped.chosen[9, 0] == 1
+
+
+def test_parts_do_not_change_their_frame_for_little() -> None:
+    nearly = [{7: (30 + 0.2 * (index % 2), 74)} for index in range(6)]
+    warped = warp(pose(*nearly), pose(*nearly))
+    assert (warped.chosen == warped.chosen[:, :1]).all()
+
+
+@pytest.mark.parametrize(("x", "seen"), [(-60, False), (0, True), (SIDE, True), (SIDE + 60, False)])
+def test_a_body_at_the_border_or_beyond(x: float, seen: bool) -> None:
+    warped = warp(pose({}), pose({}, x=x))
+    frames, shares = warped.over(places(1), (10, 10))
+    assert frames.shape == (1, SIDE, SIDE, 3)
+    assert bool(shares.sum() > 0) == seen
+
+
+def test_nobody_changes_nothing() -> None:
+    nobody = pose({})
+    nobody.body[..., 2] = 0
+    edited = np.random.default_rng(1).integers(0, 256, (1, SIDE, SIDE, 3), dtype=np.uint8)
+    for source, wanted in ((nobody, pose({})), (pose({}), nobody)):
+        warped = warp(source, wanted)
+        assert np.array_equal(warped.refine(edited, places(1)), edited)
+        assert np.array_equal(warped.over(edited, (10, 10))[0], edited)
+
+
+def test_hair_that_the_mask_misses_comes_along_and_the_shadow_does_not() -> None:
+    frames, masks, empty = film(pose({}))
+    frames[0, 9:13, 76:84] = (20, 10, 10)
+    frames[0, 133:136, 66:74] = PLACE // 3
+    warped, _ = WarpedPerson.fit(frames, masks, pose({}), empty, pose({}, x=65)).over(empty, (10, 10))
+    np.testing.assert_allclose(warped[0, 11, 65].astype(int), (20, 10, 10), atol=2)
+    np.testing.assert_array_equal(warped[0, 134, 54], PLACE)
+
+
+def test_the_height_of_a_body() -> None:
+    assert 95 < measure_height(pose({})) < 125
+    np.testing.assert_allclose(measure_height(pose({}).mapped(np.array([2.0, 2.0]), np.zeros(2), 320, 320)),
+                               2 * measure_height(pose({})))  # fmt: skip
