@@ -387,7 +387,7 @@ def test_the_demo_edits_its_own_clips(run: Run, tmp_path: Path, monkeypatch: pyt
     assert isinstance(truth, Path)
     assert {probe(str(clip)).frames for clip in (config.source.path, config.reference.path, truth)} == {16}
     assert (config.model.base, config.video.stride, config.runtime.seed) == ("small", 2, 4)
-    assert (config.sampling.guidance_scale, config.tuning.appearance.iterations) == (3, 240)
+    assert (config.sampling.guidance_scale, config.tuning.appearance.iterations) == (3, 100)
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,9 @@ from edit_your_motion.tuning.clip import TuningClip
 from edit_your_motion.tuning.decoder import decoder_weights, tune_decoder
 from edit_your_motion.tuning.loop import OnTuningStep, Tuning, tune, tuned_parameters
 
+_COVERED = 0.5
+"""Share of a cell that a warped person covers, from which on the cell is held to it."""
+
 
 @dataclass(frozen=True, eq=False)
 class Edit:
@@ -206,12 +209,14 @@ def apply_motion(
         rescale = rescaling(sampling.guidance_rescale, backbone.base.scheduler, guided)
         predict = _bind(backbone, predictor, person.config, wanted, away_from, guidance, config.windows, rescale)
         if sampling.person_noise != "inverted":
-            moved = None
+            moved = known = None
             if sampling.person_noise in {"moved", "warped"}:
                 begun = warped if sampling.person_noise == "warped" else None
                 places = source.without_person() if on_plate else None
-                moved = _move(backbone, person.latents[:, shown], source, aligned, places, begun, progress)
-            fresh = FreshPerson.draw(noise, _find_people(source, aligned, noise, layered), config.runtime.seed, moved)
+                moved, known = _move(backbone, person.latents[:, shown], source, aligned, places, begun, progress)
+            fresh = FreshPerson.draw(
+                noise, _find_people(source, aligned, noise, layered), config.runtime.seed, moved, known
+            )
             levels = signal_levels(backbone.base.scheduler, sampling.steps, sampling.solver)
             noise = fresh.put_into(noise, levels[0])
             if moved is not None:
@@ -281,16 +286,21 @@ def _move(
     places: UInt8[np.ndarray, "f h w 3"] | None,
     warped: WarpedPerson | None,
     progress: Progress,
-) -> Float[Tensor, "1 f c lh lw"]:
-    """The latents with the person in the poses of the edit, from its warped pixels where there are any."""
+) -> tuple[Float[Tensor, "1 f c lh lw"], Bool[Tensor, "1 f 1 lh lw"] | None]:
+    """The latents with the person in the poses of the edit, from its warped pixels where there are any; and where not
+    only colours are known of it, None for everywhere.
+    """
     people = source.masks, source.keypoints, aligned
     if places is None:
-        return move_person(latents, *people)
+        return move_person(latents, *people), None
     place = backbone.encode(places, progress)
+    moved = move_person(latents, *people, place)
     if warped is None:
-        return move_person(latents, *people, place)
+        return moved, None
     frames, covered = warped.over(places, (latents.shape[-2], latents.shape[-1]), progress)
-    return move_person(latents, *people, place, (backbone.encode(frames, progress), covered))
+    nobody = (moved == place.to(moved)).all(dim=2, keepdim=True)
+    known = nobody | (rearrange(covered, "f lh lw -> 1 f 1 lh lw").to(moved) > _COVERED)
+    return move_person(latents, *people, place, (backbone.encode(frames, progress), covered)), known
 
 
 def _lay_over_place(
@@ -387,7 +397,7 @@ def _hold(fresh: FreshPerson, levels: Sequence[float], then: OnStep | None) -> O
 
     def on_step(t: int, z: Tensor) -> Tensor | None:
         kept = next(left, None)
-        held = z if kept is None else fresh.put_into(z, kept)
+        held = z if kept is None else fresh.hold(z, kept)
         replaced = None if then is None else then(t, held)
         return held if replaced is None else replaced
 

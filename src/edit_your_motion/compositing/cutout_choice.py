@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Bool, Float64, Int
 from scipy.ndimage import gaussian_filter1d
 
 from edit_your_motion.compositing.cutouts import ARMS, PARTS, Cutout, Part
@@ -28,6 +28,12 @@ _SPOTS = np.meshgrid(np.linspace(0.1, 0.95, 6), [-0.5, 0.0, 0.5])
 _RARE, _FEW = 0.25, 4
 """What this share of the frames shows free about an arm is free, if so many frames tell."""
 
+_WORSE = 0.2
+"""Trust below which a part is rather left to what is generated."""
+
+_CORNERS, _STRETCH = 4, 2.5
+"""Joints of a trunk that must be seen, and how much more it may be stretched one way than the other."""
+
 _BLURRED = 0.4
 """What it costs that a frame shows nothing of a part's texture."""
 
@@ -38,7 +44,8 @@ def choose_cutouts(
     """The cutout that shows each part nearest to each pose, and how far it is to be trusted, [0, 1].
 
     A limb as long and as it points, a trunk and a head turned alike, seen wholly, looking as in most other frames;
-    changing from one to another costs too, so that it does not flicker. What no cutout shows has a trust of -1.
+    changing from one to another costs too, so that it does not flicker. What no cutout shows has a trust of -1; a trunk
+    that is seen from its other side 0, for clothes are alike from both.
 
     Args:
         cutouts: of the source; what their arms hold in some frames only is taken away from them.
@@ -53,9 +60,27 @@ def choose_cutouts(
         costs = _compare_poses(part, joints, poses, (cutouts[0].height, height)) + _measure_faults(index, cutouts)
         chosen[index] = _choose_steadily(costs)
         least = costs[np.arange(len(poses)), chosen[index]]
-        trust = np.clip((_DOUBTED - least) / (_DOUBTED - _TRUSTED), 0, 1)
-        trusted[index] = np.where(least < _NEVER, gaussian_filter1d(trust, 1.0, mode="nearest"), -1)
+        trust = gaussian_filter1d(np.clip((_DOUBTED - least) / (_DOUBTED - _TRUSTED), 0, 1), 1.0, mode="nearest")
+        usable = (trust >= _WORSE) & (least < _NEVER)
+        if part.kind == "trunk":
+            usable |= ~_is_stretched(part, joints[chosen[index]], poses)
+        trusted[index] = np.where(usable, np.where(trust < _WORSE, 0, trust), -1)
     return chosen, trusted
+
+
+def _is_stretched(
+    part: Part, shown: Float64[np.ndarray, "f 18 3"], wanted: Float64[np.ndarray, "f 18 3"]
+) -> Bool[np.ndarray, " f"]:
+    """Where a trunk is seen so much more from the side than it is wanted, or the other way round, that it is none."""
+    joints = list(part.joints)
+    stretched = np.ones(len(wanted), bool)
+    for frame, (there, here) in enumerate(zip(shown[:, joints], wanted[:, joints], strict=True)):
+        common = (there[:, 2] > DRAWN) & (here[:, 2] > DRAWN)
+        if common.sum() >= _CORNERS:
+            linear, _ = fit_map(here[common, :2], there[common, :2], similar=False)
+            values = np.linalg.svd(linear, compute_uv=False)
+            stretched[frame] = values[0] > _STRETCH * values[1]
+    return stretched
 
 
 def _compare_poses(
@@ -76,7 +101,7 @@ def _compare_poses(
         both = np.logical_and.outer(asked.all(axis=1), seen.all(axis=1))
         return np.where(both, 0.7 * stretched + 0.2 * turned, _NEVER)
     costs = np.full((len(wanted), len(shown)), _NEVER)
-    fewest = 4 if part.kind == "trunk" else 3
+    fewest = _CORNERS if part.kind == "trunk" else 3
     for one, other in np.ndindex(costs.shape):
         common = asked[one] & seen[other]
         # A face is none of its back's: both show the nose, or the part is not taken.

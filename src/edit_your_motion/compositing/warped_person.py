@@ -32,9 +32,6 @@ _PASSAGE = 0.08
 _BONE, _RIM = 0.25, 1.2
 """Half breadths from the bones within which somebody must be, and beyond which nobody need be."""
 
-_WORSE = 0.2
-"""Trust below which a part is rather left to what is generated than begun with."""
-
 _FARTHEST = 3.0
 """Half breadths from the bones beyond which nothing is the body's: hair, coats and skirts end before."""
 
@@ -70,7 +67,7 @@ class WarpedPerson:
         cutouts: frames of the source.
         poses: of the edit.
         chosen: the cutout that each part is taken from.
-        trusted: how far it shows that part in that pose, [0, 1].
+        trusted: how far it shows that part in that pose, [0, 1]; -1 for a part that is none.
         heights: of the body in the source and in the edit, pixels.
     """
 
@@ -168,7 +165,7 @@ class WarpedPerson:
         colours, (matte, shown) = np.zeros((*nearest.shape, 3), np.float32), np.zeros((2, *nearest.shape), np.float32)
         for index, part in enumerate(PARTS):
             where = (weights[index] > _LEAST) & near
-            if self.trusted[index, frame] < _WORSE or not where.any():
+            if self.trusted[index, frame] < 0 or not where.any():
                 continue
             cutout = self.cutouts[self.chosen[index, frame]]
             common = [each for each in part.joints if min(cutout.joints[each, 2], joints[each, 2]) > DRAWN]
@@ -183,7 +180,7 @@ class WarpedPerson:
         colours /= np.maximum(matte, np.float32(1e-6))[..., None]
         trust = np.einsum(
             "p, p h w -> h w",
-            np.where(self.trusted[:, frame] < _WORSE, 0, self.trusted[:, frame]).astype(np.float32),
+            self.trusted[:, frame].clip(0).astype(np.float32),
             weights,
         )
         # Nobody is where the source shows nobody about that part, or far from all; but at bones something is missing.

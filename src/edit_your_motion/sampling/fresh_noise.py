@@ -22,11 +22,13 @@ class FreshPerson:
         where: the cells.
         noise: the same in all frames, as that of a still place nearly is.
         latents: clean ones that the noise lies over; None for noise alone.
+        known: the cells whose latents are good enough to be held; None for all.
     """
 
     where: Bool[Tensor, "1 f 1 lh lw"]
     noise: Float[Tensor, "1 f c lh lw"]
     latents: Float[Tensor, "1 f c lh lw"] | None = None
+    known: Bool[Tensor, "1 f 1 lh lw"] | None = None
 
     @classmethod
     def draw(
@@ -35,6 +37,7 @@ class FreshPerson:
         where: Bool[Tensor, "1 f 1 lh lw"],
         seed: int,
         latents: Float[Tensor, "1 f c lh lw"] | None = None,
+        known: Bool[Tensor, "1 f 1 lh lw"] | None = None,
     ) -> "FreshPerson":
         """Fresh noise that spreads as much as the rest of z*, which inversion may leave below 1: sampling from wider
         noise gives glaring colours.
@@ -44,12 +47,25 @@ class FreshPerson:
             where: the cells, from `people_cells`.
             seed: of the fresh noise.
             latents: clean ones to lay it over.
+            known: the cells of them that are good enough to be held.
         """
         kept = noise[~where.expand_as(noise)]
         spread = kept.std() if len(kept) > 1 else 1.0
         fresh = Draws(seed).normal(*noise.shape[2:]).to(noise) * spread
         fresh = repeat(fresh, "c lh lw -> 1 f c lh lw", f=noise.shape[1])
-        return cls(where, fresh, None if latents is None else latents.to(noise))
+        return cls(
+            where, fresh, None if latents is None else latents.to(noise), None if known is None else known.to(where)
+        )
+
+    def hold(self, z: Float[Tensor, "1 f c lh lw"], kept: float) -> Float[Tensor, "1 f c lh lw"]:
+        """The noisy latents with the person put back where it is known.
+
+        Args:
+            z: noisy latents z_t.
+            kept: abar_t.
+        """
+        put = self.put_into(z, kept)
+        return put if self.known is None else torch.where(self.known, put, z)
 
     def put_into(self, z: Float[Tensor, "1 f c lh lw"], kept: float) -> Float[Tensor, "1 f c lh lw"]:
         """The noisy latents with the fresh person's in their place.
