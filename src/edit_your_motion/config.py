@@ -478,6 +478,11 @@ class SamplingConfig(Section):
         description="Of the person's hair, skin, trousers and shoes: as generated, or those measured in the source.",
     )
 
+    @property
+    def warps(self) -> int:
+        """How often every frame is made of the person's own pixels."""
+        return (self.person_noise == "warped") + (self.detail == "source")
+
 
 class RuntimeConfig(Section):
     """The machine."""

@@ -186,12 +186,11 @@ def apply_motion(
         aligned = align_as(config.alignment, reference.keypoints, person.source.keypoints)
         shown = follow_source(person.source, len(reference), reference.video.fps)
         layered = person.config.inversion.of == "plate"
-        warps = sampling.person_noise == "warped" or sampling.detail == "source"
-        on_plate = layered or warps or sampling.background == "plate"
+        on_plate = layered or sampling.warps > 0 or sampling.background == "plate"
         whole = person.source.with_plate(progress) if on_plate else person.source
         source = whole.take(shown)
         drawn = _draw(aligned, person.config)
-        warped = _warp(whole, aligned) if warps else None
+        warped = _warp(whole, aligned) if sampling.warps else None
         wanted = _Shown(prompt, drawn)
         match sampling.guidance_from:
             case "prompt":

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from edit_your_motion import __version__
+from edit_your_motion.compositing.warped_person import MOST_FRAMES
 from edit_your_motion.config import ApplyConfig, BaseConfig, TuneConfig
 from edit_your_motion.errors import OutOfMemoryError
 from edit_your_motion.jobs.early_checks import count_frames
@@ -88,8 +89,10 @@ class Job:
 
     @property
     def clips(self) -> int:
-        """Bytes of the frames of both clips, which no phase of the networks counts."""
-        return (7 * self.source + 12 * self.edited) * self.height * self.width
+        """Bytes of both clips' frames, which no phase of the networks counts, and of the person cut out of them."""
+        warps = isinstance(self.config, ApplyConfig) and self.config.sampling.warps > 0
+        cut_out = 8 * min(self.source, MOST_FRAMES) + 3 * self.edited if warps else 0
+        return (7 * self.source + 12 * self.edited + cut_out) * self.height * self.width
 
     @property
     def key(self) -> str:

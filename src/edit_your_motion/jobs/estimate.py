@@ -152,7 +152,7 @@ def foresee_time(job: Job, *, afresh: bool = False, force: bool = False) -> Esti
     seconds: dict[str, float] = {}
     tuned = job.settings
     plate = foresee_plate(source, job.height * job.width)
-    warps = _count_warps(config)
+    warps = config.sampling.warps if isinstance(config, ApplyConfig) else 0
     on_plate = isinstance(config, ApplyConfig) and (config.sampling.background == "plate" or warps > 0)
     if job.person is None:
         people, ready = tuned.people, tuned.people.keypoints is not None and tuned.people.masks is not None
@@ -244,13 +244,6 @@ def require_patience(estimate: Estimate, *, force: bool) -> None:
     if estimate.total > TOO_LONG and not force:
         raise ConfigError(f"not begun: {estimate.describe()}; or go on with --force")
     logger.log(logging.INFO if estimate.total < LONG else logging.WARNING, "%s", estimate.describe())
-
-
-def _count_warps(config: TuneConfig | ApplyConfig) -> int:
-    """How often every frame is made of the person's own pixels."""
-    if not isinstance(config, ApplyConfig):
-        return 0
-    return (config.sampling.person_noise == "warped") + (config.sampling.detail == "source")
 
 
 def _shorten(model: BaseConfig, frames: int) -> tuple[str, ...]:
