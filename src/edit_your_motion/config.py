@@ -483,6 +483,11 @@ class SamplingConfig(Section):
         """How often every frame is made of the person's own pixels."""
         return (self.person_noise == "warped") + (self.detail == "source")
 
+    @property
+    def needs_plate(self) -> bool:
+        """Whether the place without its person is wanted."""
+        return self.background == "plate" or self.warps > 0
+
 
 class RuntimeConfig(Section):
     """The machine."""

@@ -186,7 +186,7 @@ def apply_motion(
         aligned = align_as(config.alignment, reference.keypoints, person.source.keypoints)
         shown = follow_source(person.source, len(reference), reference.video.fps)
         layered = person.config.inversion.of == "plate"
-        on_plate = layered or sampling.warps > 0 or sampling.background == "plate"
+        on_plate = layered or sampling.needs_plate
         whole = person.source.with_plate(progress) if on_plate else person.source
         source = whole.take(shown)
         drawn = _draw(aligned, person.config)

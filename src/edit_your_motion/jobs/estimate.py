@@ -153,7 +153,7 @@ def foresee_time(job: Job, *, afresh: bool = False, force: bool = False) -> Esti
     tuned = job.settings
     plate = foresee_plate(source, job.height * job.width)
     warps = config.sampling.warps if isinstance(config, ApplyConfig) else 0
-    on_plate = isinstance(config, ApplyConfig) and (config.sampling.background == "plate" or warps > 0)
+    on_plate = isinstance(config, ApplyConfig) and config.sampling.needs_plate
     if job.person is None:
         people, ready = tuned.people, tuned.people.keypoints is not None and tuned.people.masks is not None
         seconds["find the person"] = foresee_finding(tuned.source.path, tuned.source_clip, people, source, ready)

@@ -250,7 +250,7 @@ def _edit(
     backbone = _load(tuning, recorder)
     # All clips first: whatever is wrong with them should come out before the long part.
     clip = tuned_before.source if tuned_before else _prepare(backbone, tuning, recorder)
-    if config.sampling.background == "plate":
+    if config.sampling.needs_plate:
         clip = clip.with_plate(recorder)
     reference = _read_reference(config, recorder)
     warnings = foresee(config.alignment, reference, clip)
