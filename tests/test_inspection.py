@@ -57,6 +57,11 @@ def test_every_frame_is_shown_with_what_was_found(prepared: Path) -> None:
         assert (len(overlay.frames), overlay.fps) == (frames, fps)
     aligned = read_video(prepared / "aligned.mp4")
     assert (aligned.frames.shape, aligned.fps) == ((5, 64, 64, 3), 16)
+    puppet = read_video(prepared / "puppet.mp4")
+    assert (puppet.frames.shape, puppet.fps) == ((5, 64, 64, 3), 16)
+    source = read_video(prepared / "frames.mp4").frames
+    assert np.abs(puppet.frames[0].astype(int) - source[0]).mean() < 40, "the place and the person of the source"
+    assert (np.abs(puppet.frames[0].astype(int) - puppet.frames[4]) > 40).any(), "who moves"
 
 
 def test_a_record_says_at_which_frames_of_the_edit_its_warnings_are(tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ def test_a_preparation_holds_nothing_of_another_one(walk: SyntheticClip, tmp_pat
     run_prepare(preparation(walk, reference=False), tmp_path / "p", SILENT)
     assert not (tmp_path / "p" / "reference").exists()
     assert not (tmp_path / "p" / "aligned.mp4").exists()
+    assert not (tmp_path / "p" / "puppet.mp4").exists()
 
 
 @pytest.mark.parametrize("role", ["source", "reference", "reference_keypoints", "truth"])

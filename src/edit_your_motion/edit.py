@@ -298,7 +298,7 @@ def _move(
         return moved, None
     frames, covered = warped.over(places, (latents.shape[-2], latents.shape[-1]), progress)
     nobody = (moved == place.to(moved)).all(dim=2, keepdim=True)
-    known = nobody | (rearrange(covered, "f lh lw -> 1 f 1 lh lw").to(moved) > _COVERED)
+    known = nobody | (rearrange(torch.from_numpy(covered), "f lh lw -> 1 f 1 lh lw").to(moved) > _COVERED)
     return move_person(latents, *people, place, (backbone.encode(frames, progress), covered)), known
 
 

@@ -213,8 +213,8 @@ def prepare(
 ) -> None:
     """Find the people of SOURCE and REFERENCE, to look at and correct.
 
-    Look at overlay.mp4 and aligned.mp4, correct keypoints.json or masks/ by hand, and give the folders in the place of
-    the clips: eym edit OUTPUT OUTPUT/reference.
+    Look at overlay.mp4, aligned.mp4 and puppet.mp4, correct keypoints.json or masks/ by hand, and give the folders in
+    the place of the clips: eym edit OUTPUT OUTPUT/reference.
 
     Parameters
     ----------
@@ -234,7 +234,10 @@ def prepare(
             f"mask {facts['mask_area']:.1%} of the picture, jitter {facts['jitter_before_smoothing']:.2f} px "
             f"before smoothing, {facts['jitter']:.2f} px after"
         )
-        show(f"look at {output / 'overlay.mp4'}" + ("" if reference is None else f", {output / 'aligned.mp4'}"))
+        show(
+            f"look at {output / 'overlay.mp4'}"
+            + ("" if reference is None else f", {output / 'aligned.mp4'}, {output / 'puppet.mp4'}")
+        )
 
 
 def _foresee(config: TuneConfig | ApplyConfig, force: bool, person: Path | None, progress: "Progress") -> None:

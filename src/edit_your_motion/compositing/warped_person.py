@@ -4,10 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float, Float32, Float64, Int, UInt8
-from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
+from einops import reduce
+from jaxtyping import Bool, Float32, Float64, Int, UInt8
 
 from edit_your_motion.compositing.cutout_choice import choose_cutouts
 from edit_your_motion.compositing.cutouts import (
@@ -105,26 +103,31 @@ class WarpedPerson:
 
     def over(
         self, places: UInt8[np.ndarray, "f h w 3"], cells: tuple[int, int], progress: Progress | None = None
-    ) -> tuple[UInt8[np.ndarray, "f h w 3"], Float[Tensor, "f lh lw"]]:
+    ) -> tuple[UInt8[np.ndarray, "f h w 3"], Float32[np.ndarray, "f lh lw"]]:
         """The person over places, all of it that the source shows from whichever side.
 
         Args:
             places: what stands behind.
-            cells: a grid, down and across.
+            cells: a grid, down and across, that divides the frames evenly.
             progress: is told how far it is.
 
         Returns:
             The frames, and the share of each cell of the grid that the person covers.
         """
-        frames, shares = places.copy(), torch.zeros(len(places), *cells)
+        frames, shares = places.copy(), np.zeros((len(places), *cells), np.float32)
         for index, frame in _counted(frames, progress):
-            drawn = self._draw(index, frame.shape[:2])
-            if drawn is not None:
-                matte = np.zeros(frame.shape[:2], np.float32)
-                matte[drawn.window] = drawn.matte
-                shares[index] = adaptive_avg_pool2d(torch.from_numpy(matte)[None], cells)[0]
-                _lay(frame[drawn.window], drawn.colours, drawn.matte)
+            matte = self.draw_over(index, frame)
+            shares[index] = reduce(matte, "(lh y) (lw x) -> lh lw", "mean", lh=cells[0], lw=cells[1])
         return frames, shares
+
+    def draw_over(self, index: int, place: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w"]:
+        """Draws the person of one frame over its place, in place, and says how much of each pixel it covers."""
+        matte = np.zeros(place.shape[:2], np.float32)
+        drawn = self._draw(index, (place.shape[0], place.shape[1]))
+        if drawn is not None:
+            matte[drawn.window] = drawn.matte
+            _lay(place[drawn.window], drawn.colours, drawn.matte)
+        return matte
 
     def refine(
         self,

@@ -9,6 +9,7 @@ from typing import TypeVar, cast
 import numpy as np
 from jaxtyping import UInt8
 
+from edit_your_motion.compositing.warped_person import WarpedPerson
 from edit_your_motion.config import AlignmentConfig, ApplyConfig, ClipConfig, TuneConfig
 from edit_your_motion.errors import PersonError
 from edit_your_motion.people.alignment import align_as
@@ -24,9 +25,9 @@ from edit_your_motion.video.selection import spread_evenly
 from edit_your_motion.video.writing import write_together
 
 FRAMES, KEYPOINTS, MASKS, SKELETON = "frames.mp4", "keypoints.json", "masks", "skeleton.mp4"
-MOTION, OVERLAY, ALIGNED, PREVIEW = "reference", "overlay.mp4", "aligned.mp4", "preview.png"
+MOTION, OVERLAY, ALIGNED, PUPPET, PREVIEW = "reference", "overlay.mp4", "aligned.mp4", "puppet.mp4", "preview.png"
 OF_PREPARE = (
-    KEYPOINTS, MASKS, FRAMES, PLATE, FINDING, MOTION, OVERLAY, ALIGNED, SKELETON, PREVIEW,
+    KEYPOINTS, MASKS, FRAMES, PLATE, FINDING, MOTION, OVERLAY, ALIGNED, PUPPET, SKELETON, PREVIEW,
 )  # fmt: skip
 """What `eym prepare` writes beside its record."""
 
@@ -122,6 +123,28 @@ def write_aligned(folder: Path, source: PreparedClip, reference: PreparedClip, c
         return (overlay_skeleton(film[shown[index]][None], aligned.take(np.array([index])))[0],)
 
     write_together([folder / ALIGNED], film.shape[1:3], reference.video.fps, draw, len(shown))
+
+
+def write_puppet(folder: Path, source: PreparedClip, reference: PreparedClip, config: AlignmentConfig) -> None:
+    """Writes ``puppet.mp4``: the source's own pixels in the reference's poses, before anything is generated.
+
+    Args:
+        folder: where.
+        source: who is to move.
+        reference: whose motion.
+        config: how the one is aligned with the other.
+    """
+    aligned = align_as(config, reference.keypoints, source.keypoints)
+    shown = follow_source(source, len(reference), reference.video.fps)
+    places = source.without_person()
+    person = WarpedPerson.fit(source.video.frames, source.masks, source.keypoints, places, aligned)
+
+    def draw(index: int) -> tuple[UInt8[np.ndarray, "h w 3"]]:
+        frame = places[shown[index]].copy()
+        person.draw_over(index, frame)
+        return (frame,)
+
+    write_together([folder / PUPPET], places.shape[1:3], reference.video.fps, draw, len(shown))
 
 
 def require_hope(source: PreparedClip, reference: PreparedClip, config: AlignmentConfig, *, force: bool) -> None:

@@ -10,10 +10,12 @@ from edit_your_motion.jobs.inspection import (
     MOTION,
     OF_PREPARE,
     PREVIEW,
+    PUPPET,
     show_person,
     write_aligned,
     write_motion,
     write_person,
+    write_puppet,
 )
 from edit_your_motion.jobs.overwriting import rewritten
 from edit_your_motion.jobs.run_record import RECORD, write_record
@@ -67,10 +69,12 @@ def run_prepare(config: PrepareConfig, folder: Path, progress: Progress, *, mult
             write_motion(folder / MOTION, motion, recorder)
             warnings = foresee(config.alignment, motion, clip)
             write_aligned(folder, clip, motion, config.alignment)
+            write_puppet(folder, clip, motion, config.alignment)
             clips["reference"] = motion
         else:  # that of another time does not go with this clip
             _discard(folder / MOTION)
             remove_file(folder / ALIGNED)
+            remove_file(folder / PUPPET)
         if clip.plate is None:
             _discard(folder / PLATE)
         write_record(folder, config, recorder, clips=clips, warnings=warnings)

@@ -26,7 +26,7 @@ def move_person(
     keypoints: Keypoints,
     skeletons: Keypoints,
     place: Float[Tensor, "1 f c lh lw"] | None = None,
-    warped: tuple[Float[Tensor, "1 f c lh lw"], Float[Tensor, "f lh lw"]] | None = None,
+    warped: tuple[Float[Tensor, "1 f c lh lw"], Float[np.ndarray, "f lh lw"]] | None = None,
 ) -> Float[Tensor, "1 f c lh lw"]:
     """The source's latents with the person gone from where it was and, part by part, put where the skeletons are.
 
@@ -58,7 +58,7 @@ def move_person(
     inside = np.clip(breadths[after.nearest] - after.distances + 0.5, 0, 1) * (after.nearest >= 0)
     moved = emptied + inside[..., None] * (looks[after.nearest] - emptied)
     if warped is not None:
-        own, covered = rearrange(warped[0][0].cpu().float(), "f c lh lw -> f lh lw c").numpy(), warped[1].numpy()
+        own, covered = rearrange(warped[0][0].cpu().float(), "f c lh lw -> f lh lw c").numpy(), warped[1]
         moved += np.clip(1 - inside + covered, 0, 1)[..., None] * (own - moved)
     return rearrange(torch.from_numpy(moved), "f lh lw c -> 1 f c lh lw").to(latents)
 
