@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8, UInt16
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import binary_opening, distance_transform_edt
 
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.skeleton import DRAWN
@@ -74,8 +74,11 @@ _BROAD = 1.3
 _SAME, _OTHER = 8, 24
 """Levels of 255 off the place up to which the edge of a mask is the place, and how many more make it the person."""
 
-_MISSED = 0.04
-"""How far beyond the finder's mask hair may reach, as a share of the body's height."""
+_MISSED, _THIN = 0.04, 0.006
+"""How far beyond the finder's mask hair may reach, and half the breadth of what is none, shares of the height."""
+
+_HAIR = 40
+"""Levels of 255 off the place from which on something beyond the mask may be hair."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -330,7 +333,10 @@ def _cut_out(
     depth = distance_transform_edt(mask) - distance_transform_edt(~mask)
     off = np.abs(frame.astype(np.float32) - empty).max(axis=-1)
     inside = np.maximum(np.clip((off - _SAME) / _OTHER, 0, 1), np.clip(depth / (0.018 * height) - 0.5, 0, 1))
-    outside = np.clip((off - _OTHER) / _OTHER, 0, 1) * (hair & (depth > -_MISSED * height))
+    # What is thin is no hair, but a line of the place that the plate has a little elsewhere.
+    missed = mask | (hair & (depth > -_MISSED * height) & (off > _HAIR))
+    broad = binary_opening(missed, iterations=max(1, round(_THIN * height)))
+    outside = np.clip((off - _HAIR) / _OTHER, 0, 1) * broad
     return np.where(mask, inside, outside).astype(np.float32)
 
 
