@@ -158,7 +158,7 @@ def _measure_faults(index: int, cutouts: Sequence[Cutout]) -> Float64[np.ndarray
     faults = np.clip(1 - near / 0.4, 0, 1)
     if seen.any():
         faults += np.clip(2 * (far - np.quantile(far[seen], 0.1)), 0, 1)
-    faults += [cutout.share_crossing(index) for cutout in cutouts]
+    faults += [cutout.share_crossing(index, *_SPOTS) for cutout in cutouts]
     faults += _measure_oddness(index, cutouts)
     sharpness = np.array([cutout.measure_sharpness(index) for cutout in cutouts])
     return faults + _BLURRED * (1 - np.clip(sharpness / max(float(np.quantile(sharpness, 0.8)), 1e-6), 0, 1))

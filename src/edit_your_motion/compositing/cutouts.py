@@ -54,7 +54,7 @@ _LENGTHS = {
 }  # fmt: skip
 """Of bones, as shares of the body's height: what its size is measured by."""
 
-_HEAD, _THIGHS, ARMS = 1, (2, 4), (6, 7, 8, 9)
+_TRUNK, _HEAD, _THIGHS, ARMS = 0, 1, (2, 4), (6, 7, 8, 9)
 """Indices of `PARTS`."""
 
 _SKIRT = 1.5
@@ -236,15 +236,29 @@ class Cutout:
         levels = self.pixels[..., :3].mean(axis=-1, dtype=np.float32)
         return float(np.abs(np.diff(levels, axis=1))[beside].mean())
 
-    def share_crossing(self, index: int) -> float:
-        """How much of an arm is before the trunk or a thigh, or behind: there the mask does not tell them apart."""
-        axes = self.find_axes(index)
-        if index not in ARMS or axes is None:
+    def share_crossing(self, index: int, along: Float64[np.ndarray, "*n"], across: Float64[np.ndarray, "*n"]) -> float:
+        """How much of an arm is before the trunk or a thigh, or behind, or of the trunk behind an arm.
+
+        There the mask does not tell them apart, and the trunk has a hole.
+
+        Args:
+            index: of the part.
+            along: where the trunk is looked at, see `list_spots`.
+            across: the same.
+        """
+        if index == _TRUNK:
+            spots = self.list_spots(index, along, across)
+            if spots is None:
+                return 0.0
+            arms = measure_distances(self.joints, *spots, self.height)[list(ARMS)]
+            return float((arms < _TRUNK_INSIDE).any(axis=0).mean())
+        axes = self.find_axes(index) if index in ARMS else None
+        if axes is None:
             return 0.0
         share = np.linspace(0.2, 1 + PARTS[index].beyond, 8)[:, None]
         points = (axes[0] + share * axes[1]).astype(np.float32)
         distances = measure_distances(self.joints, points[:, 0], points[:, 1], self.height)
-        crossed = (distances[0] <= _TRUNK_INSIDE) | (distances[list(_THIGHS)] < _SKIRT).any(axis=0)
+        crossed = (distances[_TRUNK] <= _TRUNK_INSIDE) | (distances[list(_THIGHS)] < _SKIRT).any(axis=0)
         return float(crossed.mean())
 
 

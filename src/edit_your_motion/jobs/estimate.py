@@ -39,7 +39,7 @@ FOLLOW_CAMERA, LAY_PLATE = 0.012, 0.11
 """Seconds that a frame takes for the clean plate where the camera moves, about: to follow the camera, at any size, and
 to lay the place, by millions of pixels of the edit. A camera that stands still takes less."""
 
-WARP = 0.8
+WARP = 0.5
 """Seconds that a frame takes to be made of the person's own pixels, about, by millions of pixels of the edit."""
 
 SHORT = 2 * 10**7
