@@ -114,7 +114,7 @@ def test_a_person_keeps_the_preset(run: Run, walk: SyntheticClip, file: Path, tm
 
 
 def test_interrupted_while_tuning_it_goes_on(run: Run, config: EditConfig, file: Path, tmp_path: Path) -> None:
-    stage = {"iterations": 12}
+    stage = {"iterations": 3}
     config = parse_config(EditConfig, config.model_dump(), {"tuning": {"motion": stage, "appearance": stage}})
     file.write_text(dump_config(config.for_tuning()))
     arguments = ["tune", "--config", str(file), "--output", str(tmp_path / "person")]
