@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -181,7 +182,13 @@ def test_a_plan_says_what_all_of_it_takes(checkpoints: Path, tmp_path: Path) -> 
     require_patience(long, force=True)
 
 
-def test_a_plan_has_the_phases_in_the_order_in_which_they_are_done(checkpoints: Path, tmp_path: Path) -> None:
+OWN_PIXELS = {"sampling": {"person_noise": "warped", "detail": "source", "background": "plate"}}
+
+
+@pytest.mark.parametrize("sampling", [{}, OWN_PIXELS], ids=["generated", "own-pixels"])
+def test_a_plan_has_the_phases_in_the_order_in_which_they_are_done(
+    checkpoints: Path, tmp_path: Path, sampling: dict[str, Any]
+) -> None:
     """A bar of the whole job takes what stands before a phase that begins to be over."""
     done: list[str] = []
 
@@ -192,12 +199,14 @@ def test_a_plan_has_the_phases_in_the_order_in_which_they_are_done(checkpoints: 
             yield lambda: None
 
     clips = write(tmp_path / "source", 3, 8), write(tmp_path / "reference", 2, 8)
-    config = short_edit(checkpoints, *clips, **WHOLE)
+    config = parse_config(EditConfig, short_edit(checkpoints, *clips, **WHOLE).model_dump(), sampling)
     run_edit(config, tmp_path / "edit", Told())
     planned = list(plan_edit(config).seconds)
     shared = [name for name in planned if name in done]
     assert {"find the person", "find the motion", "encode", "invert", "sample", "decode"} <= set(shared)
     assert shared == [name for name in dict.fromkeys(done) if name in planned]
+    own_pixels = {"warp the person", "lay the person over"} & set(shared)
+    assert len(own_pixels) == (2 if sampling else 0)
 
 
 def test_of_a_tuned_person_only_the_motion_takes_time(checkpoints: Path, tmp_path: Path) -> None:

@@ -479,14 +479,14 @@ class SamplingConfig(Section):
     )
 
     @property
-    def warps(self) -> int:
-        """How often every frame is made of the person's own pixels."""
-        return (self.person_noise == "warped") + (self.detail == "source")
+    def warps(self) -> bool:
+        """Whether the person's own pixels are brought to the new poses."""
+        return self.person_noise == "warped" or self.detail == "source"
 
     @property
     def needs_plate(self) -> bool:
         """Whether the place without its person is wanted."""
-        return self.background == "plate" or self.warps > 0
+        return self.background == "plate" or self.warps
 
 
 class RuntimeConfig(Section):

@@ -119,31 +119,28 @@ def _drop_held(index: int, cutouts: Sequence[Cutout]) -> None:
     """Takes away what hangs about an arm in some frames only: a ball in the hand is none of it."""
     part = PARTS[index]
     breadth = part.half_breadth * cutouts[0].height
-    share, offset = np.meshgrid(np.linspace(-0.2, 1.2 + part.beyond, 30), np.linspace(-3, 3, 25), indexing="ij")
-    covered = np.full((len(cutouts), *share.shape), np.nan, np.float32)
-    for frame, cutout in enumerate(cutouts):
-        axes = cutout.find_axes(index)
-        if axes is not None:
-            start, along, aside = axes
-            points = start + share[..., None] * along + offset[..., None] * breadth * aside
-            covered[frame] = cutout.look_up(index, points.astype(np.float32))
-    known = (~np.isnan(covered)).sum(axis=0)
+    along_grid, across_grid = np.linspace(-0.2, 1.2 + part.beyond, 30), np.linspace(-3, 3, 25)
+    share, offset = np.meshgrid(along_grid, across_grid, indexing="ij")
+    seen = [(cutout, axes) for cutout in cutouts if (axes := cutout.find_axes(index)) is not None]
+    covered = np.full((len(seen), *share.shape), np.nan, np.float32)
+    for looks, (cutout, (start, along, aside)) in zip(covered, seen, strict=True):
+        points = start + share[..., None] * along + offset[..., None] * breadth * aside
+        looks[...] = cutout.look_up(index, points.astype(np.float32))
     rare = np.zeros(share.shape, bool)
-    enough = known >= _FEW
+    enough = (~np.isnan(covered)).sum(axis=0) >= _FEW
     rare[enough] = np.nanquantile(covered[:, enough], _RARE, axis=0) < 0.5
-    for cutout in cutouts:
-        axes = cutout.find_axes(index)
-        if axes is None:
-            continue
-        start, along, aside = axes
+    for cutout, (start, along, aside) in seen:
         rows, columns = np.nonzero(cutout.owners == index)
         points = np.stack([columns + cutout.corner[0], rows + cutout.corner[1]], axis=-1) + 0.5 - start
         u = points @ along / max(float(along @ along), 1e-6)
         v = points @ aside / breadth
-        at = np.rint((u + 0.2) / (1.4 + part.beyond) * 29).astype(int), np.rint((v + 3) / 6 * 24).astype(int)
-        inside = (at[0] >= 0) & (at[0] < 30) & (at[1] >= 0) & (at[1] < 25)
+        row, column = (
+            np.rint((place - grid[0]) / (grid[-1] - grid[0]) * (len(grid) - 1)).astype(int)
+            for place, grid in ((u, along_grid), (v, across_grid))
+        )
+        inside = (row >= 0) & (row < len(along_grid)) & (column >= 0) & (column < len(across_grid))
         dropped = ~inside
-        dropped[inside] = rare[at[0][inside], at[1][inside]]
+        dropped[inside] = rare[row[inside], column[inside]]
         cutout.pixels[rows[dropped], columns[dropped], 3] = 0
 
 

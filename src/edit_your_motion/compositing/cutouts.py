@@ -46,7 +46,7 @@ PARTS = (
     Part("limb", (5, 6), 0.05, ((0, 1.0), (9, 0.7))),
     Part("limb", (6, 7), 0.04, ((8, 0.8),), beyond=0.6),
 )
-"""The breadths are those of clothed people (Drillis and Contini 1966 for the lengths below)."""
+"""The breadths are those of clothed people; the lengths below are about those of Drillis and Contini 1966."""
 
 _LENGTHS = {
     (1, 8): 0.3, (1, 11): 0.3, (8, 9): 0.245, (11, 12): 0.245, (9, 10): 0.245, (12, 13): 0.245,

@@ -27,17 +27,14 @@ MOST_FRAMES = 32
 _PASSAGE = 0.08
 """Width of the passage from one part to its neighbour, in half breadths."""
 
-_BONE, _RIM = 0.25, 1.2
-"""Half breadths from the bones within which somebody must be, and beyond which nobody need be."""
+_BONE, _RIM, _SOFT = 0.25, 1.2, 0.4
+"""Half breadths from the bones: within the first is somebody, beyond the second need be nobody; how soft both are."""
 
 _FARTHEST = 3.0
 """Half breadths from the bones beyond which nothing is the body's: hair, coats and skirts end before."""
 
 _LEAST = 0.01
 """Share of a pixel that a part must have to be looked up."""
-
-_SOFT = 0.4
-"""How broad the passage from there on is, half breadths."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +112,7 @@ class WarpedPerson:
             The frames, and the share of each cell of the grid that the person covers.
         """
         frames, shares = places.copy(), np.zeros((len(places), *cells), np.float32)
-        for index, frame in _counted(frames, progress):
+        for index, frame in _counted(frames, "warp the person", progress):
             matte = self.draw_over(index, frame)
             shares[index] = reduce(matte, "(lh y) (lw x) -> lh lw", "mean", lh=cells[0], lw=cells[1])
         return frames, shares
@@ -143,7 +140,7 @@ class WarpedPerson:
             progress: is told how far it is.
         """
         frames = edited.copy()
-        for index, frame in _counted(frames, progress):
+        for index, frame in _counted(frames, "lay the person over", progress):
             drawn = self._draw(index, frame.shape[:2])
             if drawn is not None:
                 warped = places[index][drawn.window].copy()
@@ -181,11 +178,7 @@ class WarpedPerson:
             matte[where] += share
             shown[where] += member
         colours /= np.maximum(matte, np.float32(1e-6))[..., None]
-        trust = np.einsum(
-            "p, p h w -> h w",
-            self.trusted[:, frame].clip(0).astype(np.float32),
-            weights,
-        )
+        trust = np.einsum("p, p h w -> h w", self.trusted[:, frame].clip(0).astype(np.float32), weights)
         # Nobody is where the source shows nobody about that part, or far from all; but at bones something is missing.
         free = np.clip((nearest - np.where(shown > 0.5, _BONE, _RIM)) / _SOFT, 0, 1)
         return _Drawn(window, colours, matte, (trust * np.maximum(matte, free)).astype(np.float32))
@@ -197,9 +190,9 @@ def _read_joints(keypoints: Keypoints) -> Float64[np.ndarray, "f 18 3"]:
 
 
 def _counted(
-    frames: UInt8[np.ndarray, "f h w 3"], progress: Progress | None
+    frames: UInt8[np.ndarray, "f h w 3"], phase: str, progress: Progress | None
 ) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
-    with (progress or SilentProgress()).phase("warp the person", len(frames)) as advance:
+    with (progress or SilentProgress()).phase(phase, len(frames)) as advance:
         for index, frame in enumerate(frames):
             yield index, frame
             advance()

@@ -90,7 +90,7 @@ class Job:
     @property
     def clips(self) -> int:
         """Bytes of both clips' frames, which no phase of the networks counts, and of the person cut out of them."""
-        warps = isinstance(self.config, ApplyConfig) and self.config.sampling.warps > 0
+        warps = isinstance(self.config, ApplyConfig) and self.config.sampling.warps
         cut_out = 8 * min(self.source, MOST_FRAMES) + 3 * self.edited if warps else 0
         return (7 * self.source + 12 * self.edited + cut_out) * self.height * self.width
 

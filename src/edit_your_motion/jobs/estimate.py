@@ -152,7 +152,6 @@ def foresee_time(job: Job, *, afresh: bool = False, force: bool = False) -> Esti
     seconds: dict[str, float] = {}
     tuned = job.settings
     plate = foresee_plate(source, job.height * job.width)
-    warps = config.sampling.warps if isinstance(config, ApplyConfig) else 0
     on_plate = isinstance(config, ApplyConfig) and config.sampling.needs_plate
     if job.person is None:
         people, ready = tuned.people, tuned.people.keypoints is not None and tuned.people.masks is not None
@@ -177,12 +176,15 @@ def foresee_time(job: Job, *, afresh: bool = False, force: bool = False) -> Esti
         seconds["tune the decoder"] = 3 * decoder.iterations * min(decoder.batch, source) * steps.decode
     if isinstance(config, ApplyConfig):
         guided = 2 if config.sampling.guidance_scale != 1 else 1
+        warp = edited * WARP * job.height * job.width / 10**6
+        if config.sampling.person_noise == "warped":
+            seconds["warp the person"] = warp
         seconds["sample"] = config.sampling.steps * guided * predict(edited)
         seconds["decode"] = edited * steps.decode
-        if warps:
-            seconds["warp the person"] = warps * edited * WARP * job.height * job.width / 10**6
         if config.sampling.background != "generated" or config.sampling.colours != "generated":
             seconds["find the edited person"] = edited * FIND_EDITED
+        if config.sampling.detail == "source":
+            seconds["lay the person over"] = warp
         seconds["score"] = edited * FIND_EDITED
     pixels = job.height * job.width
     memory = measured.memory + job.clips

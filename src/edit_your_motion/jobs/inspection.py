@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
 from edit_your_motion.compositing.warped_person import WarpedPerson
 from edit_your_motion.config import AlignmentConfig, ApplyConfig, ClipConfig, TuneConfig
@@ -15,6 +15,7 @@ from edit_your_motion.errors import PersonError
 from edit_your_motion.people.alignment import align_as
 from edit_your_motion.people.clip_warnings import describe_hopeless
 from edit_your_motion.people.formats.keypoints_file import save_keypoints
+from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.looping import follow_source
 from edit_your_motion.people.preparation import FINDING, PLATE, PreparedClip
 from edit_your_motion.people.preview import COLUMNS, contact_sheet, mark_person, overlay_skeleton
@@ -115,8 +116,7 @@ def write_aligned(folder: Path, source: PreparedClip, reference: PreparedClip, c
         reference: whose motion.
         config: how the one is aligned with the other.
     """
-    aligned = align_as(config, reference.keypoints, source.keypoints)
-    shown = follow_source(source, len(reference), reference.video.fps)
+    aligned, shown = _bring(source, reference, config)
     film = source.video.frames
 
     def draw(index: int) -> tuple[UInt8[np.ndarray, "h w 3"]]:
@@ -134,8 +134,7 @@ def write_puppet(folder: Path, source: PreparedClip, reference: PreparedClip, co
         reference: whose motion.
         config: how the one is aligned with the other.
     """
-    aligned = align_as(config, reference.keypoints, source.keypoints)
-    shown = follow_source(source, len(reference), reference.video.fps)
+    aligned, shown = _bring(source, reference, config)
     places = source.without_person()
     person = WarpedPerson.fit(source.video.frames, source.masks, source.keypoints, places, aligned)
 
@@ -145,6 +144,14 @@ def write_puppet(folder: Path, source: PreparedClip, reference: PreparedClip, co
         return (frame,)
 
     write_together([folder / PUPPET], places.shape[1:3], reference.video.fps, draw, len(shown))
+
+
+def _bring(
+    source: PreparedClip, reference: PreparedClip, config: AlignmentConfig
+) -> tuple[Keypoints, Int[np.ndarray, " f"]]:
+    """The reference's skeletons brought to the source, and the source's frame that each is seen over."""
+    aligned = align_as(config, reference.keypoints, source.keypoints)
+    return aligned, follow_source(source, len(reference), reference.video.fps)
 
 
 def require_hope(source: PreparedClip, reference: PreparedClip, config: AlignmentConfig, *, force: bool) -> None:
