@@ -147,22 +147,9 @@ class Cutout:
             x: in the frame, pixels.
             y: in the frame, pixels. Beyond the body nothing is.
         """
-        height, width = self.owners.shape
-        result, share = np.zeros((len(x), 4), np.float32), np.zeros(len(x), np.float32)
-        if min(height, width) < 2:
-            return result, share
-        x, y = x - np.float32(self.corner[0] + 0.5), y - np.float32(self.corner[1] + 0.5)
-        left, top = np.floor(x).astype(np.int32), np.floor(y).astype(np.int32)
-        fx, fy = x - left, y - top
-        known = (left >= 0) & (left < width - 1) & (top >= 0) & (top < height - 1)
-        first = np.where(known, top * width + left, 0)
-        pixels, members = self.pixels.reshape(-1, 4), self.members.reshape(-1)
-        for down, across in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            weight = (fx if across else 1 - fx) * (fy if down else 1 - fy) * known
-            there = first + (down * width + across)
-            result += weight[:, None] * pixels[there]
-            share += weight * (members[there] >> index & 1)
-        return result, share
+        members = (self.members >> index & 1).astype(np.uint8)
+        mixed = sample_between(np.dstack([self.pixels, members]), self.corner, x, y)
+        return mixed[:, :4], mixed[:, 4]
 
     def find_axes(
         self, index: int
@@ -213,6 +200,12 @@ class Cutout:
         own[inside] = self.owners[rows[inside], columns[inside]] == index
         result[own] = self.pixels[rows[own], columns[own], 3] / np.float32(255)
         return result
+
+    def measure_distances(self, index: int) -> Float32[np.ndarray, "h w"]:
+        """How far each pixel is from a part's bones, in its half breadths; infinite where the part is not seen."""
+        (height, width), (left, top) = self.owners.shape, self.corner
+        window = slice(top, top + height), slice(left, left + width)
+        return measure_distances(self.joints, *list_centres(window), self.height)[index]
 
     def find_seen(self, index: int) -> tuple[float, float]:
         """How much of a part is seen, near its bones and farther off, as shares of what its length and breadth promise.
@@ -299,6 +292,35 @@ def list_centres(window: tuple[slice, slice]) -> tuple[Float32[np.ndarray, "h w"
     x = np.arange(across.start, across.stop, dtype=np.float32) + np.float32(0.5)
     y = np.arange(down.start, down.stop, dtype=np.float32) + np.float32(0.5)
     return tuple(np.meshgrid(x, y))  # type: ignore[return-value]
+
+
+def sample_between(
+    values: UInt8[np.ndarray, "h w c"],
+    corner: tuple[int, int],
+    x: Float32[np.ndarray, " n"],
+    y: Float32[np.ndarray, " n"],
+) -> Float32[np.ndarray, "n c"]:
+    """A picture's values between its pixels (bilinear); 0 beyond.
+
+    Args:
+        values: of the pixels.
+        corner: x, y of the first of them.
+        x: where to look, pixels.
+        y: the same.
+    """
+    height, width, channels = values.shape
+    result = np.zeros((len(x), channels), np.float32)
+    if min(height, width) < 2:
+        return result
+    x, y = x - np.float32(corner[0] + 0.5), y - np.float32(corner[1] + 0.5)
+    left, top = np.floor(x).astype(np.int32), np.floor(y).astype(np.int32)
+    fx, fy = x - left, y - top
+    known = (left >= 0) & (left < width - 1) & (top >= 0) & (top < height - 1)
+    first, flat = np.where(known, top * width + left, 0), values.reshape(-1, channels)
+    for down, across in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        weight = (fx if across else 1 - fx) * (fy if down else 1 - fy) * known
+        result += weight[:, None] * flat[first + (down * width + across)]
+    return result
 
 
 def measure_distances(

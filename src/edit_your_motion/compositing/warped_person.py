@@ -1,6 +1,6 @@
 """The source's own pixels of a person in new poses: a figure cut out at its joints and put together again."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +17,16 @@ from edit_your_motion.compositing.cutouts import (
     measure_height,
 )
 from edit_your_motion.compositing.part_maps import map_back
+from edit_your_motion.compositing.part_pictures import PartPicture
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.skeleton import DRAWN
 from edit_your_motion.runtime.progress import Progress, SilentProgress
 
 MOST_FRAMES = 32
 """Frames of the source, evenly spaced, that parts are taken from."""
+
+_COMPARED = 12
+"""Frames of the source, evenly spaced, that each is completed from."""
 
 _PASSAGE = 0.08
 """Width of the passage from one part to its neighbour, in half breadths."""
@@ -60,6 +64,7 @@ class WarpedPerson:
 
     Args:
         cutouts: frames of the source.
+        pictures: the parts that are taken from them, by part and frame.
         poses: of the edit.
         chosen: the cutout that each part is taken from.
         trusted: how far it shows that part in that pose, [0, 1]; -1 for a part that is none.
@@ -67,6 +72,7 @@ class WarpedPerson:
     """
 
     cutouts: Sequence[Cutout]
+    pictures: Mapping[tuple[int, int], PartPicture]
     poses: Float64[np.ndarray, "f 18 3"]
     chosen: Int[np.ndarray, "parts f"]
     trusted: Float64[np.ndarray, "parts f"]
@@ -93,10 +99,15 @@ class WarpedPerson:
         heights = measure_height(keypoints), measure_height(skeletons)
         joints, poses = _read_joints(keypoints), _read_joints(skeletons)
         if min(heights) <= 0:
-            return cls((), poses, np.zeros((len(PARTS), len(poses)), int), np.zeros((len(PARTS), len(poses))), heights)
-        picks = np.unique(np.linspace(0, len(masks) - 1, min(len(masks), MOST_FRAMES)).round().astype(int))
+            nothing = np.zeros((len(PARTS), len(poses)))
+            return cls((), {}, poses, nothing.astype(int), nothing, heights)
+        picks = _spread(len(masks), MOST_FRAMES)
         cutouts = [Cutout.cut(frames[pick], masks[pick], empty[pick], joints[pick], heights[0]) for pick in picks]
-        return cls(cutouts, poses, *choose_cutouts(cutouts, poses, heights[1]), heights)
+        chosen, trusted = choose_cutouts(cutouts, poses, heights[1])
+        others = [cutouts[pick] for pick in _spread(len(cutouts), _COMPARED)]
+        taken = {(index, int(chosen[index, frame])) for index, frame in np.argwhere(trusted >= 0).tolist()}
+        pictures = {(index, pick): PartPicture.complete(index, cutouts[pick], others) for index, pick in sorted(taken)}
+        return cls(cutouts, pictures, poses, chosen, trusted, heights)
 
     def over(
         self, places: UInt8[np.ndarray, "f h w 3"], cells: tuple[int, int], progress: Progress | None = None
@@ -162,26 +173,35 @@ class WarpedPerson:
         near = nearest < _FARTHEST
         weights = np.exp((nearest - distances) / np.float32(_PASSAGE))
         weights /= weights.sum(axis=0)
-        colours, (matte, shown) = np.zeros((*nearest.shape, 3), np.float32), np.zeros((2, *nearest.shape), np.float32)
+        colours = np.zeros((*nearest.shape, 3), np.float32)
+        matte, shown, guessed = np.zeros((3, *nearest.shape), np.float32)
         for index, part in enumerate(PARTS):
             where = (weights[index] > _LEAST) & near
             if self.trusted[index, frame] < 0 or not where.any():
                 continue
-            cutout = self.cutouts[self.chosen[index, frame]]
+            pick = int(self.chosen[index, frame])
+            cutout, picture = self.cutouts[pick], self.pictures[index, pick]
             common = [each for each in part.joints if min(cutout.joints[each, 2], joints[each, 2]) > DRAWN]
             ends = joints[common, :2], cutout.joints[common, :2]
             there = map_back(part, *ends, x[where], y[where], self.heights[1] / self.heights[0])
-            values, member = cutout.sample(index, *there)
+            values, member, guess = picture.sample(*there)
             member *= weights[index][where]
             share = member * values[:, 3] / 255
+            guessed[where] += share * guess
             colours[where] += share[:, None] * values[:, :3]
             matte[where] += share
             shown[where] += member
         colours /= np.maximum(matte, np.float32(1e-6))[..., None]
         trust = np.einsum("p, p h w -> h w", self.trusted[:, frame].clip(0).astype(np.float32), weights)
+        trust *= 1 - guessed / np.maximum(matte, np.float32(1e-6))
         # Nobody is where the source shows nobody about that part, or far from all; but at bones something is missing.
         free = np.clip((nearest - np.where(shown > 0.5, _BONE, _RIM)) / _SOFT, 0, 1)
         return _Drawn(window, colours, matte, (trust * np.maximum(matte, free)).astype(np.float32))
+
+
+def _spread(count: int, most: int) -> Int[np.ndarray, " n"]:
+    """At most so many of 0 ... count - 1, evenly spaced."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 
 
 def _read_joints(keypoints: Keypoints) -> Float64[np.ndarray, "f 18 3"]:

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from edit_your_motion.compositing.warped_person import MOST_FRAMES
 from edit_your_motion.config import ApplyConfig, BaseConfig, ClipConfig, EditConfig, PeopleConfig, TuneConfig
 from edit_your_motion.diffusion.window_grid import window_starts
 from edit_your_motion.errors import ConfigError
@@ -39,8 +40,9 @@ FOLLOW_CAMERA, LAY_PLATE = 0.012, 0.11
 """Seconds that a frame takes for the clean plate where the camera moves, about: to follow the camera, at any size, and
 to lay the place, by millions of pixels of the edit. A camera that stands still takes less."""
 
-WARP = 0.5
-"""Seconds that a frame takes to be made of the person's own pixels, about, by millions of pixels of the edit."""
+CUT_OUT, WARP = 1.0, 0.5
+"""Seconds that a frame of the source takes to be cut out at the joints and completed, and one of the edit to be made of
+the person's own pixels, about, by millions of pixels."""
 
 SHORT = 2 * 10**7
 """Steps x frames x squared widths of the network under which nothing is foreseen."""
@@ -176,9 +178,10 @@ def foresee_time(job: Job, *, afresh: bool = False, force: bool = False) -> Esti
         seconds["tune the decoder"] = 3 * decoder.iterations * min(decoder.batch, source) * steps.decode
     if isinstance(config, ApplyConfig):
         guided = 2 if config.sampling.guidance_scale != 1 else 1
-        warp = edited * WARP * job.height * job.width / 10**6
+        cut_out = CUT_OUT * min(source, MOST_FRAMES) * job.height * job.width / 10**6
+        warp = WARP * edited * job.height * job.width / 10**6
         if config.sampling.person_noise == "warped":
-            seconds["warp the person"] = warp
+            seconds["warp the person"] = cut_out + warp
         seconds["sample"] = config.sampling.steps * guided * predict(edited)
         seconds["decode"] = edited * steps.decode
         if config.sampling.background != "generated" or config.sampling.colours != "generated":
