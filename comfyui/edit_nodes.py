@@ -15,6 +15,7 @@ from torch import Tensor
 from edit_your_motion.config import AnyConfig, ApplyConfig, BaseConfig, PeopleConfig, RuntimeConfig, TuneConfig, merge
 from edit_your_motion.edit import apply_motion, tune_person
 from edit_your_motion.errors import ConfigError, VideoError
+from edit_your_motion.jobs.early_checks import check_prompt
 from edit_your_motion.jobs.loss_curves import draw_losses
 from edit_your_motion.jobs.scores import score_frames
 from edit_your_motion.models.backbone import Precision
@@ -127,7 +128,7 @@ class TunePerson(io.ComfyNode):
                     "prompt",
                     default="",
                     multiline=True,
-                    tooltip="What the clip shows: 'a man in a striped shirt is dancing'.",
+                    tooltip="What the clip shows: 'a man in a striped shirt is dancing'; the preset fast needs none.",
                 ),
                 io.Combo.Input("preset", options=PRESETS, default=RECOMMENDED, tooltip=PRESET),
                 as_preset("motion_iterations", 100_000, "Steps of the first stage"),
@@ -155,8 +156,6 @@ class TunePerson(io.ComfyNode):
         settings: str,
     ) -> io.NodeOutput:
         """Tunes the person."""
-        if not prompt.strip():
-            raise ConfigError("expected a prompt that says what the clip shows, got none")
         clip, multiple = as_prepared(images, masks, poses), base.backbone.base.side_multiple
         if any(side % multiple for side in clip.video.frames.shape[1:3]):
             raise VideoError(
@@ -169,6 +168,7 @@ class TunePerson(io.ComfyNode):
         node = {"prompt": prompt, "model": model, "tuning": given, "runtime": {"seed": random_seed}}
         chosen = choose(TuneConfig, base.model, None if preset == RECOMMENDED else preset, node, settings)
         config = chosen.config
+        check_prompt(config)
         progress, losses = NodeProgress(config), {}
         lengths = [stage.iterations for stage in config.tuning.stages]
 

@@ -385,6 +385,17 @@ def test_a_prompt_is_completed_from_the_source(
     assert person.config.prompt == config.prompt
 
 
+def test_a_prompt_is_needed_only_where_nothing_says_what_is_seen(config: EditConfig, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--complete-prompt"):
+        run_edit(config.model_copy(update={"prompt": " "}), tmp_path / "a", SILENT)
+    assert not (tmp_path / "a" / "person").exists()
+    silent = parse_config(EditConfig, config.model_dump(), {"prompt": "", "complete_prompt": True})
+    result = run_edit(silent, tmp_path / "b", SILENT)
+    prompt = load_person(result.folder / "person").prompt
+    assert prompt.startswith("a person ")
+    assert any(word in prompt for word in ("shirt", "trousers", "shorts", "skin", "hair"))
+
+
 def test_a_folder_of_other_settings_is_left_alone_until_told(config: EditConfig, copied: Path) -> None:
     other = parse_config(EditConfig, config.model_dump(), {"prompt": "another"})
     before = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}

@@ -382,6 +382,12 @@ def test_a_job_is_paused_and_goes_on_and_a_cancelled_one_can_be_deleted(checkpoi
         assert not folder.exists()
 
 
+def test_a_prompt_may_be_left_to_what_is_seen(site: WebSite, pair: tuple[str, str]) -> None:
+    wanted = {"kind": "edit", "source": pair[0], "reference": pair[1], "offer": "tiny", "prompt": ""}
+    assert "expected a prompt" in site.ask("POST", "/api/jobs", wanted).json["error"]
+    assert site.ask("POST", "/api/jobs", {**wanted, "preset": "fast"}).status == 200
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [

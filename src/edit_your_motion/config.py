@@ -546,7 +546,7 @@ class TuneConfig(Job):
 
     source: SourceConfig = SourceConfig()
     prompt: str = Field(
-        "", description="What the source shows; has to be given: 'a man in a striped shirt is dancing'."
+        "", description="What the source shows: 'a man in a striped shirt is dancing'; needed unless it is completed."
     )
     complete_prompt: bool = Field(
         False,

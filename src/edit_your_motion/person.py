@@ -175,9 +175,15 @@ Made with edit-your-motion {__version__}, torch {torch.__version__}. The base's 
 """
 
 
+SOMEBODY = "a person"
+"""Whom an empty prompt that is to be completed speaks of."""
+
+
 def describe_source(prompt: str, source: PreparedClip) -> str:
     """The prompt with what the source shows of hair, skin and clothes and it does not say."""
-    prompt = complete_prompt(prompt, name_looks(source.video.frames, source.keypoints, source.masks))
+    prompt = complete_prompt(
+        prompt if prompt.strip() else SOMEBODY, name_looks(source.video.frames, source.keypoints, source.masks)
+    )
     logger.info("the prompt: %s", prompt)
     return prompt
 

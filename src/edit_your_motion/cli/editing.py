@@ -75,6 +75,7 @@ def edit(
         Folder for the results.
     """
     chosen = common.choose(EditConfig, settings, source=source, reference=reference)
+    _check(chosen.config)
     from edit_your_motion.jobs.session import run_edit
 
     progress = common.open_progress()
@@ -128,6 +129,7 @@ def tune(
         Folder for the tuned person.
     """
     chosen = common.choose(TuneConfig, settings, source=source)
+    _check(chosen.config)
     from edit_your_motion.jobs.session import run_tune
 
     progress = common.open_progress()
@@ -238,6 +240,13 @@ def prepare(
             f"look at {output / 'overlay.mp4'}"
             + ("" if reference is None else f", {output / 'aligned.mp4'}, {output / 'puppet.mp4'}")
         )
+
+
+def _check(config: TuneConfig | ApplyConfig) -> None:
+    """Says what was not given, before what computes is loaded, which takes seconds."""
+    from edit_your_motion.jobs.early_checks import check_given
+
+    check_given(config)
 
 
 def _foresee(config: TuneConfig | ApplyConfig, force: bool, person: Path | None, progress: "Progress") -> None:

@@ -71,11 +71,24 @@ def check_given(config: TuneConfig | ApplyConfig) -> None:
         needed["a source"] = config.source.path
     if isinstance(config, ApplyConfig):
         needed["a reference"] = config.reference.path or config.people.reference_keypoints
-    if isinstance(config, TuneConfig):
-        needed["a prompt (--prompt)"] = config.prompt
     for what, value in needed.items():
         if not value:
             raise ConfigError(f"expected {what}, got none; give it on the command line or in the configuration file")
+    if isinstance(config, TuneConfig):
+        check_prompt(config)
+
+
+def check_prompt(config: TuneConfig) -> None:
+    """Passes a configuration that says what the source shows, or has it said by what is seen.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if not config.prompt.strip() and not config.complete_prompt:
+        raise ConfigError(
+            "expected a prompt that says what the source shows, as 'a man in a striped shirt is dancing', got none: "
+            "give one (--prompt), or have it made of what is seen (--preset fast, or --complete-prompt)"
+        )
 
 
 def check_clip(path: str | Path, clip: ClipConfig, which: str) -> int | None:

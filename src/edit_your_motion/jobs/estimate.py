@@ -13,7 +13,7 @@ from edit_your_motion.jobs.early_checks import check_given, check_reference, che
 from edit_your_motion.jobs.inspection import take_prepared
 from edit_your_motion.models.loading import load_architecture
 from edit_your_motion.people.between_frames import MOST
-from edit_your_motion.person import load_person
+from edit_your_motion.person import SOMEBODY, load_person
 from edit_your_motion.person_folder import is_person
 from edit_your_motion.runtime.memory_plan import in_gigabytes
 from edit_your_motion.runtime.progress import in_words
@@ -95,7 +95,7 @@ def plan_edit(config: EditConfig) -> Estimate:
         OutOfMemoryError: the edit does not fit into the memory that the configuration names, or that there is.
     """
     config = take_prepared(config)
-    check_given(config.model_copy(update={"prompt": config.prompt or "a person"}))
+    check_given(config.model_copy(update={"prompt": config.prompt or SOMEBODY}))
     check_source(config)
     check_reference(config, None)
     return foresee_time(describe_job(config), afresh=True)

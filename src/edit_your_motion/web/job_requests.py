@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from edit_your_motion.config import EditConfig, Section, merge
+from edit_your_motion.config import EditConfig, Section, TuneConfig, merge
 from edit_your_motion.errors import InputError
+from edit_your_motion.jobs.early_checks import check_prompt
 from edit_your_motion.presets import PresetName
 from edit_your_motion.web.job_files import INPUTS, copy_clip, find_person, resolve
 from edit_your_motion.web.library import Clip, Job, Library, make_id
@@ -64,7 +65,7 @@ class JobRequests:
         """
         id, (request, clips) = make_id(), self._read(given)
         folder = self.library.folder / "jobs" / id
-        resolve(clips, {**request, "device": "cpu"})  # whatever is wrong with the settings comes out now
+        _resolve(clips, request)  # whatever is wrong with the settings comes out now
         try:
             for role, clip in clips.items():
                 copy_clip(clip, folder / INPUTS / role)
@@ -81,8 +82,6 @@ class JobRequests:
         check_settings(given.settings)
         if given.offer not in self.offers and (given.kind != "apply" or given.offer):
             raise InputError(f"expected an offer of {', '.join(self.offers)}, got '{given.offer:.80}'")
-        if given.kind != "apply" and not given.prompt.strip():
-            raise InputError("expected a prompt that says what the source shows, got none")
         clips, counts, base = dict[str, Path](), list[int](), None
         if given.kind != "apply":
             clips["source"] = self.choose("source", given.source)
@@ -141,7 +140,7 @@ class JobRequests:
         configs = []
         for each in wanted:  # all of them before any: a grid is queued whole or not at all
             request, clips = self._read(each)
-            configs.append(resolve(clips, {**request, "device": "cpu"}).config)
+            configs.append(_resolve(clips, request))
         self.library.require_room(2 * len(wanted))
         people, jobs = dict[str, str](), list[Job]()
         for each, config in zip(wanted, configs, strict=True):
@@ -182,6 +181,14 @@ class JobRequests:
         if not folder.is_dir():
             raise InputError(f"the {role} is not prepared yet: have the person found first")
         return folder
+
+
+def _resolve(clips: Mapping[str, Path], request: Mapping[str, Any]) -> Any:
+    """The configuration of a request that can be begun."""
+    config = resolve(clips, {**request, "device": "cpu"}).config
+    if isinstance(config, TuneConfig):
+        check_prompt(config)
+    return config
 
 
 def _name(given: NewJob) -> str:
