@@ -23,7 +23,7 @@ _POINTS = 3000
 
 _STEPS = 15
 _TOO_FEW = 64
-_CONVERGED = 5e-3
+_CONVERGED = 2e-2
 _WILD = 0.5
 """A step of so much, in sides of the picture, is none towards a better alignment."""
 
