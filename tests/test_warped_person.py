@@ -11,6 +11,10 @@ from flat_figure import PLACE, SIDE, STANDING, film, places, pose
 pytestmark = pytest.mark.law
 
 
+BACK = {0: None, 14: None, 15: None}
+"""A head that is seen from behind shows its ears alone."""
+
+
 def warp(source: Keypoints, wanted: Keypoints) -> WarpedPerson:
     frames, masks, empty = film(source)
     return WarpedPerson.fit(frames, masks, source, empty, wanted)
@@ -54,12 +58,34 @@ def test_a_limb_is_turned_and_stretched_with_its_bone() -> None:
 
 
 def test_a_back_is_no_face() -> None:
-    from_behind = pose({0: None, 14: None, 15: None})
-    warped = warp(pose({}), from_behind)
+    warped = warp(pose({}), pose(BACK))
     assert (warped.trusted[1] <= 0).all()
     edited = np.full((1, SIDE, SIDE, 3), 200, np.uint8)
     head = warped.refine(edited, places(1))[0, 15:25, 75:85]
     assert (head == 200).all()
+
+
+def test_sampling_begins_a_back_with_the_hair_about_the_face() -> None:
+    frames, masks, empty = film(pose({}))
+    hair = masks[0] & (np.arange(SIDE)[:, None] < 18)
+    frames[0, hair] = (60, 30, 10)
+    turned = {**BACK, 16: (6, 21), 17: (-6, 21)}
+    warped = WarpedPerson.fit(frames, masks, pose({}), empty, pose(turned))
+    drawn, shares = warped.over(empty, (10, 10))
+    assert shares.sum() > 0
+    np.testing.assert_allclose(drawn[0, 22, 80], (60, 30, 10), atol=2)
+    assert warped.trusted[1, 0] == 0, "the edit keeps what is generated"
+    front = WarpedPerson.fit(frames, masks, pose({}), empty, pose({})).over(empty, (10, 10))[0]
+    np.testing.assert_allclose(front[0, 22, 80], frames[0, 22, 80], atol=2, err_msg="a face stays one")
+
+
+def test_a_back_is_shown_by_a_back_and_a_face_is_not() -> None:
+    source = pose(BACK)
+    frames, masks, empty = film(source)
+    masks[0] |= film(pose({}))[1][0]
+    frames[masks] = (60, 30, 10)
+    assert WarpedPerson.fit(frames, masks, source, empty, pose(BACK)).trusted[1, 0] == 1
+    assert WarpedPerson.fit(frames, masks, source, empty, pose({})).trusted[1, 0] == -1
 
 
 def test_a_trunk_turned_round_is_not_trusted() -> None:

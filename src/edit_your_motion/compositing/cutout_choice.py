@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float64, Int
 from scipy.ndimage import gaussian_filter1d
 
 from edit_your_motion.compositing.cutouts import ARMS, PARTS, Cutout, Part
-from edit_your_motion.compositing.part_maps import fit_map
+from edit_your_motion.compositing.part_maps import fit_map, is_from_behind, match_joints
 from edit_your_motion.people.skeleton import DRAWN
 
 _NEVER = 9.0
@@ -45,7 +45,8 @@ def choose_cutouts(
 
     A limb as long and as it points, a trunk and a head turned alike, seen wholly, looking as in most other frames;
     changing from one to another costs too, so that it does not flicker. What no cutout shows has a trust of -1; a trunk
-    that is seen from its other side 0, for clothes are alike from both.
+    that is seen from its other side 0, for clothes are alike from both, and so the back of a head that is seen from the
+    front, for it has its hair.
 
     Args:
         cutouts: of the source; what their arms hold in some frames only is taken away from them.
@@ -64,6 +65,8 @@ def choose_cutouts(
         usable = (trust >= _WORSE) & (least < _NEVER)
         if part.kind == "trunk":
             usable |= ~_is_stretched(part, joints[chosen[index]], poses)
+        if part.kind == "head":
+            usable |= is_from_behind(poses) & (least < _NEVER)
         trusted[index] = np.where(usable, np.where(trust < _WORSE, 0, trust), -1)
     return chosen, trusted
 
@@ -101,17 +104,23 @@ def _compare_poses(
         both = np.logical_and.outer(asked.all(axis=1), seen.all(axis=1))
         return np.where(both, 0.7 * stretched + 0.2 * turned, _NEVER)
     costs = np.full((len(wanted), len(shown)), _NEVER)
-    fewest = _CORNERS if part.kind == "trunk" else 3
+    from_behind = is_from_behind(wanted)[:, None], is_from_behind(shown)[None]
     for one, other in np.ndindex(costs.shape):
-        common = asked[one] & seen[other]
-        # A face is none of its back's: both show the nose, or the part is not taken.
-        if common[:2].all() and common.sum() >= fewest:
-            linear, shift = fit_map(here[one, common], there[other, common], similar=True)
-            left = np.linalg.norm(here[one, common] @ linear.T + shift - there[other, common], axis=-1).mean()
-            zoom = max(float(np.linalg.det(linear)), 1e-6) ** 0.5
-            turned = 1 - linear[0, 0] / zoom
-            hidden = 0.3 * (asked[one] != seen[other]).sum() if part.kind == "head" else 0.0
-            costs[one, other] = 10 * left / heights[1] + abs(np.log(zoom)) + 0.3 * turned + hidden
+        points, places = match_joints(part, wanted[one], shown[other])
+        places = places * scale
+        backs = part.kind == "head" and bool(from_behind[0][one, 0])
+        if len(points) < (_CORNERS if part.kind == "trunk" else 2 if backs else 3):
+            continue
+        linear, shift = fit_map(points, places, similar=True)
+        left = np.linalg.norm(points @ linear.T + shift - places, axis=-1).mean()
+        zoom = max(float(np.linalg.det(linear)), 1e-6) ** 0.5
+        costs[one, other] = 10 * left / heights[1] + abs(np.log(zoom)) + 0.3 * (1 - linear[0, 0] / zoom)
+        if part.kind == "head":
+            costs[one, other] += 0.3 * (asked[one] != seen[other]).sum()
+            # Of a face the back is guessed, to begin with; of a back the face is not.
+            costs[one, other] += _DOUBTED if backs and not from_behind[1][0, other] else 0.0
+            if not backs and from_behind[1][0, other]:
+                costs[one, other] = _NEVER
     return costs
 
 

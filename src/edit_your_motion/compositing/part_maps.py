@@ -1,9 +1,12 @@
 """Where in one pose of a body the points of another come from, part by part."""
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Bool, Float32, Float64
 
 from edit_your_motion.compositing.cutouts import Part
+from edit_your_motion.people.skeleton import DRAWN
+
+_NECK, _NOSE, _FACE = 1, 0, [0, 14, 15, 16, 17]
 
 
 def fit_map(
@@ -26,6 +29,40 @@ def fit_map(
         rest = right - left @ linear.T
         linear = linear + np.linalg.solve(left.T @ left + 0.01 * spread * np.eye(2), left.T @ rest).T
     return linear, there.mean(axis=0) - linear @ middle
+
+
+def match_joints(
+    part: Part, wanted: Float64[np.ndarray, "18 3"], there: Float64[np.ndarray, "18 3"]
+) -> tuple[Float64[np.ndarray, "k 2"], Float64[np.ndarray, "k 2"]]:
+    """Points of a part in one pose and the same points in another.
+
+    The joints that both show; of a head that either shows from behind, where left and right are swapped, the neck and
+    the middle of what is seen of the face.
+
+    Args:
+        part: of the body.
+        wanted: one pose, x, y and confidence.
+        there: the other.
+    """
+    joints = np.array(part.joints)
+    seen = joints[(wanted[joints, 2] > DRAWN) & (there[joints, 2] > DRAWN)]
+    if part.kind != "head" or _NOSE in seen:
+        return wanted[seen, :2], there[seen, :2]
+    ends = find_head(wanted), find_head(there)
+    return ends if all(map(len, ends)) else (np.zeros((0, 2)), np.zeros((0, 2)))
+
+
+def find_head(pose: Float64[np.ndarray, "18 3"]) -> Float64[np.ndarray, "k 2"]:
+    """The neck and the middle of what is seen of nose, eyes and ears; nothing where either is hidden."""
+    face = pose[_FACE][pose[_FACE, 2] > DRAWN, :2]
+    if not len(face) or pose[_NECK, 2] <= DRAWN:
+        return np.zeros((0, 2))
+    return np.stack([pose[_NECK, :2], face.mean(axis=0)])
+
+
+def is_from_behind(poses: Float64[np.ndarray, "f 18 3"]) -> Bool[np.ndarray, " f"]:
+    """Whether of a head the nose is hidden."""
+    return poses[:, _NOSE, 2] <= DRAWN
 
 
 def map_back(

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float32, Float64, Int, UInt8
 from scipy.ndimage import binary_dilation, binary_opening, distance_transform_edt
 
 from edit_your_motion.compositing.cutouts import PARTS, Cutout, sample_between
-from edit_your_motion.compositing.part_maps import fit_map, map_back
+from edit_your_motion.compositing.part_maps import find_head, fit_map, is_from_behind, map_back
 from edit_your_motion.people.skeleton import DRAWN
 
 _CORNERS = 4
@@ -19,6 +19,10 @@ _CORE = 0.8
 
 _ABOUT = 1.7
 """Half breadths from its bones within which it is told whether somebody is there."""
+
+_NAPE, _EYES, _FACE = 0.7, 1.1, (0.9, 0.42, 0.42)
+"""Of the way from the neck to the middle of nose, eyes and ears: to where hair hangs down behind, above which the
+forehead is, and the ellipse of a face: its middle, and half of how long and broad it is."""
 
 _WITNESSES = 3
 """Frames that must show a spot before one that does not, or shows it otherwise, is overruled."""
@@ -53,7 +57,9 @@ class PartPicture:
     corner: tuple[int, int]
 
     @classmethod
-    def complete(cls, index: int, cutout: Cutout, others: Sequence[Cutout]) -> "PartPicture":
+    def complete(
+        cls, index: int, cutout: Cutout, others: Sequence[Cutout], *, from_behind: bool = False
+    ) -> "PartPicture":
         """The part as a frame shows it; where something stands before it, as others do.
 
         A pixel is overruled where the others agree on another look, or show the part where this frame shows another
@@ -63,12 +69,15 @@ class PartPicture:
             index: of a part that the frame shows.
             cutout: the frame.
             others: some more of the source.
+            from_behind: whether it is wanted so: a face is then covered by the hair above it.
         """
         distances, shown = cutout.measure_distances(index), cutout.members >> index & 1 == 1
         values = np.dstack([cutout.pixels, shown, np.zeros_like(shown)]).astype(np.uint8)
         about = (distances < _ABOUT) | (shown & (cutout.pixels[..., 3] > 0))
         if PARTS[index].kind != "head":  # which turns, and looks another way for that
             _complete(values, index, cutout, others, distances < _CORE)
+        elif from_behind and not is_from_behind(cutout.joints[None])[0]:
+            _cover_face(values, cutout)
         down, across = (np.flatnonzero(about.any(axis=axis)) for axis in (1, 0))
         if not len(down):
             return cls(values[:0, :0], cutout.corner)
@@ -209,9 +218,23 @@ def _median(values: Float32[np.ndarray, "k n c"], valid: Bool[np.ndarray, "k n"]
     return np.where((count > 0)[:, None], chosen, np.float32(0))
 
 
-def _guess(values: UInt8[np.ndarray, "h w 6"], unknown: Bool[np.ndarray, "h w"]) -> None:
-    """Gives what no frame shows the colour of the nearest pixel of the part, in place."""
-    good = (values[..., 3] >= _WHOLE) & (values[..., 4] > 0) & ~unknown
+def _cover_face(values: UInt8[np.ndarray, "h w 6"], cutout: Cutout) -> None:
+    """Covers a head's face by the hair above and about it, as from behind, in place."""
+    neck, middle = find_head(cutout.joints)
+    up = middle - neck
+    rows, columns = np.indices(values.shape[:2])
+    away = np.stack([columns + cutout.corner[0] + 0.5, rows + cutout.corner[1] + 0.5], axis=-1) - neck
+    along = away @ up / max(float(up @ up), 1e-6)
+    across = away @ np.array([-up[1], up[0]]) / max(float(up @ up), 1e-6)
+    face = (along < _EYES) | (np.hypot((along - _FACE[0]) / _FACE[1], across / _FACE[2]) < 1)
+    _guess(values, face & (along > _NAPE) & (values[..., 3] > 0) & (values[..., 4] > 0), along > _EYES)
+
+
+def _guess(
+    values: UInt8[np.ndarray, "h w 6"], unknown: Bool[np.ndarray, "h w"], usable: Bool[np.ndarray, "h w"] | bool = True
+) -> None:
+    """Gives what no frame shows the colour of the nearest usable pixel of the part, in place."""
+    good = (values[..., 3] >= _WHOLE) & (values[..., 4] > 0) & ~unknown & usable
     if unknown.any() and good.any():
         down, across = distance_transform_edt(~good, return_distances=False, return_indices=True)[:, unknown]
         values[unknown, :3] = values[down, across, :3]

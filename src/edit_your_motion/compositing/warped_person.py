@@ -16,7 +16,7 @@ from edit_your_motion.compositing.cutouts import (
     measure_distances,
     measure_height,
 )
-from edit_your_motion.compositing.part_maps import map_back
+from edit_your_motion.compositing.part_maps import is_from_behind, map_back, match_joints
 from edit_your_motion.compositing.part_pictures import PartPicture
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.skeleton import DRAWN
@@ -64,7 +64,7 @@ class WarpedPerson:
 
     Args:
         cutouts: frames of the source.
-        pictures: the parts that are taken from them, by part and frame.
+        pictures: the parts that are taken from them, by part, frame, and whether the head is seen from behind.
         poses: of the edit.
         chosen: the cutout that each part is taken from.
         trusted: how far it shows that part in that pose, [0, 1]; -1 for a part that is none.
@@ -72,7 +72,7 @@ class WarpedPerson:
     """
 
     cutouts: Sequence[Cutout]
-    pictures: Mapping[tuple[int, int], PartPicture]
+    pictures: Mapping[tuple[int, int, bool], PartPicture]
     poses: Float64[np.ndarray, "f 18 3"]
     chosen: Int[np.ndarray, "parts f"]
     trusted: Float64[np.ndarray, "parts f"]
@@ -105,8 +105,15 @@ class WarpedPerson:
         cutouts = [Cutout.cut(frames[pick], masks[pick], empty[pick], joints[pick], heights[0]) for pick in picks]
         chosen, trusted = choose_cutouts(cutouts, poses, heights[1])
         others = [cutouts[pick] for pick in _spread(len(cutouts), _COMPARED)]
-        taken = {(index, int(chosen[index, frame])) for index, frame in np.argwhere(trusted >= 0).tolist()}
-        pictures = {(index, pick): PartPicture.complete(index, cutouts[pick], others) for index, pick in sorted(taken)}
+        behind = is_from_behind(poses)
+        taken = {
+            (index, int(chosen[index, frame]), bool(behind[frame]))
+            for index, frame in np.argwhere(trusted >= 0).tolist()
+        }
+        pictures = {
+            (index, pick, turned): PartPicture.complete(index, cutouts[pick], others, from_behind=turned)
+            for index, pick, turned in sorted(taken)
+        }
         return cls(cutouts, pictures, poses, chosen, trusted, heights)
 
     def over(
@@ -180,9 +187,9 @@ class WarpedPerson:
             if self.trusted[index, frame] < 0 or not where.any():
                 continue
             pick = int(self.chosen[index, frame])
-            cutout, picture = self.cutouts[pick], self.pictures[index, pick]
-            common = [each for each in part.joints if min(cutout.joints[each, 2], joints[each, 2]) > DRAWN]
-            ends = joints[common, :2], cutout.joints[common, :2]
+            cutout = self.cutouts[pick]
+            picture = self.pictures[index, pick, bool(is_from_behind(joints[None])[0])]
+            ends = match_joints(part, joints, cutout.joints)
             there = map_back(part, *ends, x[where], y[where], self.heights[1] / self.heights[0])
             values, member, guess = picture.sample(*there)
             member *= weights[index][where]
