@@ -275,7 +275,7 @@ def test_feet_that_rest_keep_resting() -> None:
     aligned = align(reference, source, "limbs")
     ankles = [JOINT["right_ankle"], JOINT["left_ankle"]]
     lowest = [keypoints.body[:, ankles, 1].max(axis=1) for keypoints in (source, aligned)]
-    assert np.quantile(lowest[1], 0.9) == pytest.approx(np.quantile(lowest[0], 0.9), abs=0.5)
+    assert np.quantile(lowest[1], 0.75) == pytest.approx(np.quantile(lowest[0], 0.75), abs=0.5)
     assert np.ptp(lowest[1]) < 12
 
 

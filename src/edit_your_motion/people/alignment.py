@@ -11,7 +11,8 @@ the neck where the hips are not seen):
    than people's proportions allow never lay in the plane (the shoulders of somebody who walks by, the thighs of
    somebody who sits) and counts as long as they allow; one that is far longer was misread, and counts so too. A bone
    that is seen in less than half of the frames with the person is not measured: where the legs are out of the picture
-   a finder guesses them now and then.
+   a finder guesses them now and then. The ratio of the two people's lengths is drawn towards that of the whole body, the
+   more so the fewer frames there are.
 2. Every bone of every reference frame keeps its direction and its foreshortening and is scaled by source length over
    reference length. A joint whose parent is not seen hangs on its nearest seen ancestor, scaled by the bones between.
 3. The root's travel is scaled by the legs' ratio, so that feet which rest keep resting.
@@ -40,7 +41,11 @@ Place = Literal["inside", "median", "start", "filmed"]
 ``filmed`` the middle of the travel is where the reference's picture has it."""
 
 _FULL_LENGTH_QUANTILE = 0.9
-_GROUND_QUANTILE = 0.9
+_GROUND_QUANTILE = 0.75
+_PRIOR = 16
+"""Frames after which a bone's own ratio counts as much as the whole body's: in a few frames hardly any bone has lain in
+the picture plane, and people differ less in their proportions than such lengths do."""
+
 _USUAL = 0.5
 """Share of the frames with the person in which a joint must be seen for it to be measured by."""
 
@@ -316,6 +321,9 @@ def _compare(moving: _Clip, standing: _Clip) -> _Proportions:
     head = ratio([_EYE, _EAR], ratios[1])
     ratios[[_EYE, _EAR]] = np.clip(head, body / _LARGEST_DEVIATION, body * _LARGEST_DEVIATION)
     legs = ratio([_THIGH, _SHIN], body) if known[_THIGH] and known[_SHIN] else body
+    frames = min(int(clip.seen.any(axis=1).sum()) for clip in (moving, standing))
+    own = frames / (frames + _PRIOR)
+    ratios, legs = body * (ratios / body) ** own, body * (legs / body) ** own
 
     joint_lengths, joint_ratios = np.zeros(len(_INDEX)), np.full(len(_INDEX), body)
     for group, length, scale in zip(_BONE_GROUPS, lengths[0], ratios, strict=True):
