@@ -11,7 +11,7 @@ the neck where the hips are not seen):
    than people's proportions allow never lay in the plane (the shoulders of somebody who walks by, the thighs of
    somebody who sits) and counts as long as they allow; one that is far longer was misread, and counts so too. A bone
    that is seen in less than half of the frames with the person is not measured: where the legs are out of the picture
-   a finder guesses them now and then. The ratio of the two people's lengths is drawn towards that of the whole body, the
+   a finder guesses them now and then. Ratios of the two people's lengths are drawn towards that of the whole body, the
    more so the fewer frames there are.
 2. Every bone of every reference frame keeps its direction and its foreshortening and is scaled by source length over
    reference length. A joint whose parent is not seen hangs on its nearest seen ancestor, scaled by the bones between.
