@@ -105,9 +105,10 @@ class WarpedPerson:
         cutouts = [Cutout.cut(frames[pick], masks[pick], empty[pick], joints[pick], heights[0]) for pick in picks]
         chosen, trusted = choose_cutouts(cutouts, poses, heights[1])
         others = [cutouts[pick] for pick in _spread(len(cutouts), _COMPARED)]
-        behind = is_from_behind(poses)
+        heads = np.array([part.kind == "head" for part in PARTS])
+        behind = heads[:, None] & is_from_behind(poses)
         taken = {
-            (index, int(chosen[index, frame]), bool(behind[frame]))
+            (index, int(chosen[index, frame]), bool(behind[index, frame]))
             for index, frame in np.argwhere(trusted >= 0).tolist()
         }
         pictures = {
@@ -173,7 +174,7 @@ class WarpedPerson:
         if window is None or not self.cutouts:
             return None
         x, y = list_centres(window)
-        distances = measure_distances(joints, x, y, self.heights[1])
+        distances, behind = measure_distances(joints, x, y, self.heights[1]), is_from_behind(joints[None])[0]
         nearest = distances.min(axis=0)
         if not np.isfinite(nearest).all():
             return None
@@ -188,7 +189,7 @@ class WarpedPerson:
                 continue
             pick = int(self.chosen[index, frame])
             cutout = self.cutouts[pick]
-            picture = self.pictures[index, pick, bool(is_from_behind(joints[None])[0])]
+            picture = self.pictures[index, pick, bool(part.kind == "head" and behind)]
             ends = match_joints(part, joints, cutout.joints)
             there = map_back(part, *ends, x[where], y[where], self.heights[1] / self.heights[0])
             values, member, guess = picture.sample(*there)
