@@ -29,6 +29,7 @@ from edit_your_motion.people.preparation import (
     save_prepared,
 )
 from edit_your_motion.people.preview import write_picture
+from edit_your_motion.runtime.parallel_map import beside
 from edit_your_motion.runtime.profiling import Recorder
 from edit_your_motion.runtime.progress import Progress
 from edit_your_motion.storage.files import remove_file, remove_whole
@@ -58,9 +59,12 @@ def run_prepare(config: PrepareConfig, folder: Path, progress: Progress, *, mult
         remove_file(folder / RECORD)
         recorder = Recorder(progress)
         canvas = choose_canvas(path, video, multiple, native_side=512)
-        clip = prepare_source(path, canvas, config.source_clip, people, recorder).with_plate(recorder)
-        save_prepared(folder, clip, recorder)
-        write_person(folder, clip, recorder, with_skeletons=True)
+        found = prepare_source(path, canvas, config.source_clip, people, recorder)
+        with beside(lambda steps: write_person(folder, found, steps, with_skeletons=True)) as overlay:
+            clip = found.with_plate(recorder)
+            save_prepared(folder, clip, recorder)
+            with recorder.phase("write the overlay", 1):
+                overlay.result()
         write_picture(folder / PREVIEW, show_person(clip))
         clips = {"source": clip}
         warnings: tuple[str, ...] = ()
