@@ -37,9 +37,12 @@ def test_a_block_that_fails_stops_it_at_its_next_step() -> None:
                 begun.set()
                 time.sleep(0.005)
 
-    with pytest.raises(KeyboardInterrupt), beside(job):
+    def interrupt() -> None:
         begun.wait(10)
         raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), beside(job):
+        interrupt()
     assert 0 < len(steps) < LONG
 
 
