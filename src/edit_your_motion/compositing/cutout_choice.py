@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int
 from scipy.ndimage import gaussian_filter1d
 
-from edit_your_motion.compositing.cutouts import ARMS, PARTS, Cutout, Part
+from edit_your_motion.compositing.cutouts import ARMS, CORNERS, PARTS, Cutout, Part
 from edit_your_motion.compositing.part_maps import fit_map, is_from_behind, match_joints
 from edit_your_motion.people.skeleton import DRAWN
 
@@ -31,8 +31,8 @@ _RARE, _FEW = 0.25, 4
 _WORSE = 0.2
 """Trust below which a part is rather left to what is generated."""
 
-_CORNERS, _STRETCH = 4, 2.5
-"""Joints of a trunk that must be seen, and how much more it may be stretched one way than the other."""
+_STRETCH = 2.5
+"""How much more a trunk may be stretched one way than the other."""
 
 _BLURRED = 0.4
 """What it costs that a frame shows nothing of a part's texture."""
@@ -75,12 +75,11 @@ def _is_stretched(
     part: Part, shown: Float64[np.ndarray, "f 18 3"], wanted: Float64[np.ndarray, "f 18 3"]
 ) -> Bool[np.ndarray, " f"]:
     """Where a trunk is seen so much more from the side than it is wanted, or the other way round, that it is none."""
-    joints = list(part.joints)
     stretched = np.ones(len(wanted), bool)
-    for frame, (there, here) in enumerate(zip(shown[:, joints], wanted[:, joints], strict=True)):
-        common = (there[:, 2] > DRAWN) & (here[:, 2] > DRAWN)
-        if common.sum() >= _CORNERS:
-            linear, _ = fit_map(here[common, :2], there[common, :2], similar=False)
+    for frame, (there, here) in enumerate(zip(shown, wanted, strict=True)):
+        points, places = match_joints(part, here, there)
+        if len(points) >= CORNERS:
+            linear, _ = fit_map(points, places, similar=False)
             values = np.linalg.svd(linear, compute_uv=False)
             stretched[frame] = values[0] > _STRETCH * values[1]
     return stretched
@@ -104,23 +103,22 @@ def _compare_poses(
         both = np.logical_and.outer(asked.all(axis=1), seen.all(axis=1))
         return np.where(both, 0.7 * stretched + 0.2 * turned, _NEVER)
     costs = np.full((len(wanted), len(shown)), _NEVER)
-    from_behind = is_from_behind(wanted)[:, None], is_from_behind(shown)[None]
+    head = part.kind == "head"
+    turned, back = head & is_from_behind(wanted), head & is_from_behind(shown)
     for one, other in np.ndindex(costs.shape):
         points, places = match_joints(part, wanted[one], shown[other])
         places = places * scale
-        backs = part.kind == "head" and bool(from_behind[0][one, 0])
-        if len(points) < (_CORNERS if part.kind == "trunk" else 2 if backs else 3):
+        fewest = CORNERS if part.kind == "trunk" else 2 if turned[one] else 3
+        # Of a face the back is guessed, to begin with; of a back the face is not.
+        if len(points) < fewest or (back[other] and not turned[one]):
             continue
         linear, shift = fit_map(points, places, similar=True)
         left = np.linalg.norm(points @ linear.T + shift - places, axis=-1).mean()
         zoom = max(float(np.linalg.det(linear)), 1e-6) ** 0.5
         costs[one, other] = 10 * left / heights[1] + abs(np.log(zoom)) + 0.3 * (1 - linear[0, 0] / zoom)
-        if part.kind == "head":
+        if head:
             costs[one, other] += 0.3 * (asked[one] != seen[other]).sum()
-            # Of a face the back is guessed, to begin with; of a back the face is not.
-            costs[one, other] += _DOUBTED if backs and not from_behind[1][0, other] else 0.0
-            if not backs and from_behind[1][0, other]:
-                costs[one, other] = _NEVER
+            costs[one, other] += _DOUBTED if turned[one] and not back[other] else 0.0
     return costs
 
 

@@ -48,6 +48,9 @@ PARTS = (
 )
 """The breadths are those of clothed people; the lengths below are about those of Drillis and Contini 1966."""
 
+CORNERS = 4
+"""Joints of a trunk that two poses must show for one to be brought to the other."""
+
 _LENGTHS = {
     (1, 8): 0.3, (1, 11): 0.3, (8, 9): 0.245, (11, 12): 0.245, (9, 10): 0.245, (12, 13): 0.245,
     (2, 3): 0.17, (5, 6): 0.17, (3, 4): 0.15, (6, 7): 0.15,
@@ -205,7 +208,7 @@ class Cutout:
         """How far each pixel is from a part's bones, in its half breadths; infinite where the part is not seen."""
         (height, width), (left, top) = self.owners.shape, self.corner
         window = slice(top, top + height), slice(left, left + width)
-        return measure_distances(self.joints, *list_centres(window), self.height)[index]
+        return _measure_to_part(PARTS[index], self.joints, *list_centres(window), self.height)
 
     def find_seen(self, index: int) -> tuple[float, float]:
         """How much of a part is seen, near its bones and farther off, as shares of what its length and breadth promise.
@@ -334,23 +337,29 @@ def measure_distances(
         y: of the points, pixels.
         height: of the body, pixels.
     """
+    return np.stack([_measure_to_part(part, joints, x, y, height) for part in PARTS])
+
+
+def _measure_to_part(
+    part: Part, joints: Joints, x: Float32[np.ndarray, "*n"], y: Float32[np.ndarray, "*n"], height: float
+) -> Float32[np.ndarray, "*n"]:
+    """How far points are from a part's bones, in its half breadths; infinite where it is not seen."""
     seen, places = joints[:, 2] > DRAWN, joints[:, :2]
-    result = np.full((len(PARTS), *x.shape), np.inf, np.float32)
-    for index, part in enumerate(PARTS):
-        breadth = np.float32(max(part.half_breadth * height, 1.0))
-        match part.kind:
-            case "trunk" if seen[[2, 5, 8, 11]].all():
-                corners = places[[2, 5, 11, 8]]
-                sides = zip(corners, np.roll(corners, -1, axis=0), strict=True)
-                away = np.min([_measure_to_line(x, y, *side) for side in sides], axis=0)
-                result[index] = _TRUNK_INSIDE + np.where(_lies_within(x, y, corners), 0, away / breadth)
-            case "head" if seen[1] and seen[list(_FACE)].any():
-                up = places[[joint for joint in _FACE if seen[joint]]].mean(axis=0) - places[1]
-                result[index] = _measure_to_line(x, y, places[1] + 0.4 * up, places[1] + 1.6 * up) / breadth
-            case "limb" if seen[list(part.joints)].all():
-                first, second = places[list(part.joints)]
-                result[index] = _measure_to_line(x, y, first, second + part.beyond * (second - first)) / breadth
-    return result
+    breadth = np.float32(max(part.half_breadth * height, 1.0))
+    match part.kind:
+        case "trunk" if seen[[2, 5, 8, 11]].all():
+            corners = places[[2, 5, 11, 8]]
+            sides = zip(corners, np.roll(corners, -1, axis=0), strict=True)
+            away = np.min([_measure_to_line(x, y, *side) for side in sides], axis=0)
+            within = _lies_within(x, y, corners)
+            return (_TRUNK_INSIDE + np.where(within, 0, away / breadth)).astype(np.float32)
+        case "head" if seen[1] and seen[list(_FACE)].any():
+            up = places[[joint for joint in _FACE if seen[joint]]].mean(axis=0) - places[1]
+            return _measure_to_line(x, y, places[1] + 0.4 * up, places[1] + 1.6 * up) / breadth
+        case "limb" if seen[list(part.joints)].all():
+            first, second = places[list(part.joints)]
+            return _measure_to_line(x, y, first, second + part.beyond * (second - first)) / breadth
+    return np.full(x.shape, np.inf, np.float32)
 
 
 def _cut_out(

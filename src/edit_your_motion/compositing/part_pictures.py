@@ -7,12 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, UInt8
 from scipy.ndimage import binary_dilation, binary_opening, distance_transform_edt
 
-from edit_your_motion.compositing.cutouts import PARTS, Cutout, sample_between
-from edit_your_motion.compositing.part_maps import find_head, fit_map, is_from_behind, map_back
-from edit_your_motion.people.skeleton import DRAWN
-
-_CORNERS = 4
-"""Joints of a trunk that must be seen in both of two frames; a limb has two."""
+from edit_your_motion.compositing.cutouts import CORNERS, PARTS, Cutout, sample_between
+from edit_your_motion.compositing.part_maps import find_head, fit_map, is_from_behind, map_back, match_joints
 
 _CORE = 0.8
 """Half breadths from its bones within which somebody must be, if others show it so."""
@@ -184,12 +180,12 @@ def _look_up(
     )
     colours, valid, empty = [], [], []
     for other in others:
-        common = [each for each in part.joints if min(cutout.joints[each, 2], other.joints[each, 2]) > DRAWN]
-        if other is cutout or len(common) < min(len(part.joints), _CORNERS):
+        ends = match_joints(part, cutout.joints, other.joints)
+        if other is cutout or len(ends[0]) < min(len(part.joints), CORNERS):
             continue
-        if part.kind == "trunk" and _is_turned_round(cutout.joints[common, :2], other.joints[common, :2]):
+        if part.kind == "trunk" and _is_turned_round(*ends):
             continue
-        there = map_back(part, cutout.joints[common, :2], other.joints[common, :2], x, y, other.height / cutout.height)
+        there = map_back(part, *ends, x, y, other.height / cutout.height)
         pixels, share = other.sample(index, *there)
         colours.append(pixels[:, :3])
         valid.append((share > 0.99) & (pixels[:, 3] >= _WHOLE))

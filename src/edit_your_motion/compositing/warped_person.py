@@ -21,6 +21,7 @@ from edit_your_motion.compositing.part_pictures import PartPicture
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.skeleton import DRAWN
 from edit_your_motion.runtime.progress import Progress, SilentProgress
+from edit_your_motion.video.selection import spread_evenly
 
 MOST_FRAMES = 32
 """Frames of the source, evenly spaced, that parts are taken from."""
@@ -101,10 +102,10 @@ class WarpedPerson:
         if min(heights) <= 0:
             nothing = np.zeros((len(PARTS), len(poses)))
             return cls((), {}, poses, nothing.astype(int), nothing, heights)
-        picks = _spread(len(masks), MOST_FRAMES)
+        picks = spread_evenly(len(masks), MOST_FRAMES)
         cutouts = [Cutout.cut(frames[pick], masks[pick], empty[pick], joints[pick], heights[0]) for pick in picks]
         chosen, trusted = choose_cutouts(cutouts, poses, heights[1])
-        others = [cutouts[pick] for pick in _spread(len(cutouts), _COMPARED)]
+        others = [cutouts[pick] for pick in spread_evenly(len(cutouts), _COMPARED)]
         heads = np.array([part.kind == "head" for part in PARTS])
         behind = heads[:, None] & is_from_behind(poses)
         taken = {
@@ -174,7 +175,8 @@ class WarpedPerson:
         if window is None or not self.cutouts:
             return None
         x, y = list_centres(window)
-        distances, behind = measure_distances(joints, x, y, self.heights[1]), is_from_behind(joints[None])[0]
+        distances = measure_distances(joints, x, y, self.heights[1])
+        behind = is_from_behind(joints[None])[0]
         nearest = distances.min(axis=0)
         if not np.isfinite(nearest).all():
             return None
@@ -205,11 +207,6 @@ class WarpedPerson:
         # Nobody is where the source shows nobody about that part, or far from all; but at bones something is missing.
         free = np.clip((nearest - np.where(shown > 0.5, _BONE, _RIM)) / _SOFT, 0, 1)
         return _Drawn(window, colours, matte, (trust * np.maximum(matte, free)).astype(np.float32))
-
-
-def _spread(count: int, most: int) -> Int[np.ndarray, " n"]:
-    """At most so many of 0 ... count - 1, evenly spaced."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 
 
 def _read_joints(keypoints: Keypoints) -> Float64[np.ndarray, "f 18 3"]:

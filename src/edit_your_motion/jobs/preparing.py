@@ -63,8 +63,9 @@ def run_prepare(config: PrepareConfig, folder: Path, progress: Progress, *, mult
         with beside(lambda steps: write_person(folder, found, steps, with_skeletons=True)) as overlay:
             clip = found.with_plate(recorder)
             save_prepared(folder, clip, recorder)
-            with recorder.phase("write the overlay", 1):
+            with recorder.phase("write the overlay", 1) as advance:
                 overlay.result()
+                advance()
         write_picture(folder / PREVIEW, show_person(clip))
         clips = {"source": clip}
         warnings: tuple[str, ...] = ()
