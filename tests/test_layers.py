@@ -52,7 +52,7 @@ def walking(frames: int = 8, speed: float = 9.0, still: bool = True) -> tuple[np
 def test_a_camera_s_motion_is_found(truth: np.ndarray) -> None:
     second = texture()
     first = warp(second, truth)
-    found = align_frames(first, second, np.eye(3))
+    (found,) = align_frames(first[None], second[None], np.eye(3)[None])
     corners = np.array([[10, 10, 1], [85, 10, 1], [10, 85, 1], [85, 85, 1.0]]).T
     expected, got = truth @ corners, found @ corners
     np.testing.assert_allclose(got[:2] / got[2], expected[:2] / expected[2], atol=0.2)

@@ -1,8 +1,9 @@
 """The clean plate: the place without its person, from the source's own frames."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -45,6 +46,9 @@ pixel, and what is finer costs much and adds little."""
 
 SMOOTHED = 1.5
 """How much these are smoothed, pixels: a slope that is a pixel wide is taken along other than it is as it moves."""
+
+KEPT = 64 * 2**20
+"""Bytes of frames that are kept, at most, for the next median to look at."""
 
 CELLS = 32
 """Parts of a picture, across and down, for which it is known who sees them."""
@@ -219,9 +223,15 @@ class _Film:
         column, row = (np.where(inside, part, 0).astype(int) for part in (column, row))
         return inside & self.free[candidates[:, None], row, column]
 
-    def _opaque(self, index: int) -> Image.Image:
-        """A frame; what of it is the place is opaque."""
-        return _with_alpha(self.frames[index], ~grow(self.masks[index][None], GROWN)[0])
+    @cached_property
+    def _opaque(self) -> Callable[[int], Image.Image]:
+        """Gives a frame of which the place is opaque; medians one after another look at many of the same."""
+
+        @lru_cache(min(2 * VIEWS, KEPT // self.masks[0].size // 4))
+        def opaque(index: int) -> Image.Image:
+            return _with_alpha(self.frames[index], ~grow(self.masks[index][None], GROWN)[0])
+
+        return opaque
 
 
 class _Stations:

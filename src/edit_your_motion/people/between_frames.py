@@ -1,8 +1,9 @@
 """The frames between those of a clip: people are followed through them, and nothing else is kept of them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,11 +38,11 @@ class Passage:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def read(self, fit: Fit) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-        """The frames at the size of `fit`, one at a time."""
+    def read(self) -> Iterator[Callable[[Fit], UInt8[np.ndarray, "h w 3"]]]:
+        """The frames one at a time, each as a function that gives it at the size of a fit."""
         if isinstance(self.source, Video):
-            return (fit_frame(self.source.frames[index], fit) for index in self.indices)
-        return read_frames_at(self.source, self.indices, start=self.start, fps=self.fps, fit=fit)
+            return (partial(fit_frame, self.source.frames[index]) for index in self.indices)
+        return read_frames_at(self.source, self.indices, start=self.start, fps=self.fps)
 
 
 def pass_through(

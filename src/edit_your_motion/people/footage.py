@@ -23,7 +23,6 @@ from edit_your_motion.video import (
     Video,
     VideoInfo,
     choose_frames,
-    fit_frame,
     locate_frames,
     probe,
 )
@@ -183,8 +182,9 @@ def _at_both_sizes(
     passage: Passage, own: np.ndarray, fit: Fit, large: Fit
 ) -> Iterator[tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h2 w2 3"] | None]]:
     """Each frame as people are looked for in it, and as it is kept if it is the footage's own."""
-    for frame, is_own in zip(passage.read(large), own, strict=True):
-        yield frame, fit_frame(frame, fit) if is_own else None
+    for show, is_own in zip(passage.read(), own, strict=True):
+        frame = show(large)
+        yield frame, (frame if fit == large else show(fit)) if is_own else None
 
 
 def _detect(

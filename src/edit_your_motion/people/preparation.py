@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -177,9 +176,9 @@ class Canvas:
     warnings: tuple[str, ...] = ()
     place: tuple[float, float] | None = None
 
-    def fit(self, zoom: int = 1) -> Fit:
+    def fit(self, zoom: float = 1) -> Fit:
         """How frames, and with them keypoints and masks, get onto the canvas, or onto one so many times as large."""
-        return Fit(self.height * zoom, self.width * zoom, self.how, self.place or MIDDLE)
+        return Fit(round(self.height * zoom), round(self.width * zoom), self.how, self.place or MIDDLE)
 
 
 def choose_canvas(source: Source, config: VideoConfig, multiple: int, native_side: int) -> Canvas:
@@ -219,7 +218,7 @@ def prepare_source(
     still = info.frames == 1
     footage = find_footage(source, Selection(frames=1) if still else select(clip, info), progress)
     # No larger than the source, which would be blurred on the way there and back.
-    zoom = math.ceil(min(DETECTION_SIDE, max(side, min(info.height, info.width))) / side)
+    zoom = max(1.0, min(DETECTION_SIDE, info.height, info.width) / side)
     sought = _Sought(
         people.person,
         people.keypoints,

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from fractions import Fraction
-from functools import partial
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -271,9 +271,15 @@ def probe_folder(folder: Path, fps: Fraction | None) -> VideoInfo:
     return VideoInfo(len(paths), rate, width, height, float(len(paths) / rate), has_audio=False, warnings=_gap(paths))
 
 
-def _first_pixels(path: Path, size: tuple[int, int] | None) -> UInt8[np.ndarray, "h w 3"]:
-    with closing(iterate_picture(path, None)) as frames:
-        return next(frames).pixels(size)
+def _first_frame(path: Path) -> Callable[[tuple[int, int] | None], UInt8[np.ndarray, "h w 3"]]:
+    """What gives the pixels of a picture's first frame, of whatever size; it is decoded once, when first asked for."""
+
+    @cache
+    def decode() -> UInt8[np.ndarray, "h w 3"]:
+        with closing(iterate_picture(path, None)) as frames:
+            return next(frames).pixels(None)
+
+    return lambda size: decode().copy()
 
 
 def iterate_folder(folder: Path, fps: Fraction | None) -> Generator[TimedFrame, None, None]:
@@ -281,4 +287,4 @@ def iterate_folder(folder: Path, fps: Fraction | None) -> Generator[TimedFrame, 
     period = 1 / (fps or STILL_RATE)
 
     for index, path in enumerate(list_pictures(folder)):
-        yield TimedFrame(index * period, period, partial(_first_pixels, path))
+        yield TimedFrame(index * period, period, _first_frame(path))

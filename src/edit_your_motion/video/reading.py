@@ -5,8 +5,10 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from itertools import compress, count, islice, takewhile
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -16,6 +18,9 @@ from edit_your_motion.video.clip import LARGEST_RATE, TimedFrame, Video, VideoIn
 from edit_your_motion.video.containers import iterate_container, probe_container
 from edit_your_motion.video.fit import Fit, fit_frame
 from edit_your_motion.video.pictures import is_picture, iterate_folder, iterate_picture, probe_folder, probe_picture
+
+Shown: TypeAlias = Callable[[Fit | None], UInt8[np.ndarray, "h w 3"]]
+"""A frame's pixels at the size of a fit; whole for None."""
 
 LARGEST_CLIP = 4 * 2**30
 MOST_FRAMES = 20_000
@@ -217,9 +222,11 @@ def read_frames_at(
     *,
     start: float | int = 0.0,
     fps: float | int | Fraction | None = None,
-    fit: Fit | None = None,
-) -> Generator[UInt8[np.ndarray, "h w 3"], None, None]:
+) -> Generator[Shown, None, None]:
     """The frames with these rising indices, as `locate_frames` counts them for the same start and rate, one at a time.
+
+    Each comes as a function that gives its pixels at the size of a fit, or whole for None: each size that is asked for
+    is made of the frame itself.
 
     Raises:
         VideoError: as of `read_video`.
@@ -228,7 +235,7 @@ def read_frames_at(
     wanted = set(indices.tolist())
     with closing(_iterate(path, begin, rate)) as timed:
         for frame in islice(compress(timed, (index in wanted for index in count())), len(wanted)):
-            yield _fitted(frame, fit)
+            yield partial(_fitted, frame)
 
 
 def _fitted(frame: TimedFrame, fit: Fit | None) -> UInt8[np.ndarray, "h w 3"]:

@@ -86,7 +86,7 @@ def render(
     small = None if crop != Crop() or is_transparent else _shrunk(frame.height, width, size, orientation.turned)
     if small is not None:
         shrunk = frame.reformat(width=small[1], height=small[0], format=PLANES[depth], interpolation=SHRINKING)
-        values = shrunk.to_ndarray()
+        values = shrunk.reformat(format=depth).to_ndarray()
     else:
         values = frame.reformat(width=round(frame.width * stretch), format=depth).to_ndarray()
         left = round(crop.left * stretch)
