@@ -316,11 +316,13 @@ def _lay_over_place(
         return frames if details is None else details.refine(frames, frames, progress)
     found = find_masks(frames, config.people, progress, aligned)
     if colours == "source" or background == "plate":
-        reach = find_reach(source.masks, source.keypoints)
-        matte = make_matte(frames, aligned, reach, found)
-    if colours == "source":
-        wanted = measure_colours(source.video.frames, source.keypoints, source.masks)
-        frames = match_colours(frames, matte, aligned, reach, wanted)
+        steps = len(frames) * (2 if colours == "source" else 1)
+        with progress.phase("cut out the edited person", steps) as advance:
+            reach = find_reach(source.masks, source.keypoints)
+            matte = make_matte(frames, aligned, reach, found, advance)
+            if colours == "source":
+                wanted = measure_colours(source.video.frames, source.keypoints, source.masks)
+                frames = match_colours(frames, matte, aligned, reach, wanted, advance)
     places = frames
     if background == "plate":
         places = _lay_ground(source, aligned, config.sampling.shadow)

@@ -149,9 +149,23 @@ def grow(masks: Bool[np.ndarray, "f h w"], share: float) -> Bool[np.ndarray, "f 
     """The masks grown by a share of the picture's short side, a pixel at least."""
     grown = np.zeros_like(masks)
     for index in np.flatnonzero(masks.any(axis=(1, 2))):
-        window = _window_near(masks[index], share)
+        window = window_near(masks[index], share)
         grown[index][window] = distance_transform_edt(~masks[index][window]) <= _pixels(masks.shape[1:], share)
     return grown
+
+
+def window_near(mask: Bool[np.ndarray, "h w"], share: float) -> _Window:
+    """The box about all that lies so near the person, rows and columns.
+
+    Args:
+        mask: the person's pixels, of which there is one at least.
+        share: how near, as a share of the picture's short side.
+    """
+    reach = math.ceil(_pixels(mask.shape, share)) + 1
+    lines = [np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0)]
+    rows, columns = (slice(max(int(part[0]) - reach, 0), min(int(part[-1]) + reach + 1, side))
+                     for part, side in zip(lines, mask.shape, strict=True))  # fmt: skip
+    return rows, columns
 
 
 def _without_islands(seen: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
@@ -247,7 +261,7 @@ class _Stations:
     def __init__(self, film: _Film, anchor: int, whole: UInt8[np.ndarray, "h w 3"]) -> None:
         self.film = film
         self.whole = _with_alpha(whole, np.ones(whole.shape[:2], bool))
-        self.windows = {int(index): _window_near(film.masks[index], NEAR)
+        self.windows = {int(index): window_near(film.masks[index], NEAR)
                         for index in np.flatnonzero(film.masks.any(axis=(1, 2)))}  # fmt: skip
         self.at = self._place()
         self.painted: dict[int, tuple[_Window, Image.Image]] = {}
@@ -352,18 +366,9 @@ def _pixels(shape: tuple[int, ...], share: float) -> float:
     return max(1.0, share * min(shape))
 
 
-def _window_near(mask: Bool[np.ndarray, "h w"], share: float) -> _Window:
-    """The box about all that lies so near the person, rows and columns."""
-    reach = math.ceil(_pixels(mask.shape, share)) + 1
-    lines = [np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0)]
-    rows, columns = (slice(max(int(part[0]) - reach, 0), min(int(part[-1]) + reach + 1, side))
-                     for part, side in zip(lines, mask.shape, strict=True))  # fmt: skip
-    return rows, columns
-
-
 def _share_of_plate(mask: Bool[np.ndarray, "h w"]) -> tuple[_Window, Float32[np.ndarray, "h2 w2"]]:
     """Where the person is near: which rows and columns, and there 1 where they are, passing to 0 farther away."""
-    window = _window_near(mask, NEAR)
+    window = window_near(mask, NEAR)
     far, wide = NEAR * min(mask.shape), (NEAR - GROWN) * min(mask.shape) / 2
     return window, np.clip((far - distance_transform_edt(~mask[window])) / wide, 0, 1).astype(np.float32)
 

@@ -7,8 +7,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, UInt8
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
+from edit_your_motion.compositing.clean_plate import window_near
 from edit_your_motion.people.body_parts import distances_to_parts, measure_colours
 from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.runtime.parallel_map import parallel_map
+from edit_your_motion.runtime.progress import Advance
 
 _WIDTHS: Mapping[str, float] = MappingProxyType({"hair": 0.45, "skin": 0.25, "top": 0.45, "bottom": 0.5, "shoes": 0.35})
 """How far each part reaches from its lines, as a share of the body's reach about its skeleton."""
@@ -34,6 +37,9 @@ _UNSURE = 0.02
 _SOFT = 0.004
 """Blur of the shifts, as a share of the picture's short side."""
 
+_BLUR_ENDS = 4
+"""How many times as far a blur reaches as it is wide."""
+
 
 def match_colours(
     edited: UInt8[np.ndarray, "f h w 3"],
@@ -41,6 +47,7 @@ def match_colours(
     skeletons: Keypoints,
     reach: float,
     wanted: Mapping[str, Float64[np.ndarray, "3"]],
+    advance: Advance = lambda: None,
 ) -> UInt8[np.ndarray, "f h w 3"]:
     """The edited frames with hair, skin, trousers and shoes shifted to the colours that they should have.
 
@@ -56,24 +63,33 @@ def match_colours(
         skeletons: what guided the edit.
         reach: how far from its skeleton the body reaches, pixels (`find_reach`).
         wanted: the source's colours by part (`measure_colours`); parts that are in only one of the two stay.
+        advance: called after each frame that changes.
     """
     own = _follow_colours(edited, skeletons, matte > _OPAQUE)
     parts = [part for part in _WIDTHS if part in wanted and part in own]
     shifts = {part: wanted[part] - own[part] if part != "top" else np.zeros_like(own[part]) for part in parts}
     if not any(shift.any() for shift in shifts.values()):
         return edited
-    matched = [
-        _shift(
-            frame,
-            cover,
-            distances_to_parts(body, cover.shape),
+
+    def match(index: int) -> UInt8[np.ndarray, "h w 3"]:
+        matched, person = edited[index].copy(), matte[index] > 0
+        if not person.any():
+            return matched
+        # Beyond the reach of the blur nothing changes where nobody is.
+        there = window_near(person, _BLUR_ENDS * _SOFT)
+        body = skeletons.body[index] - np.array([there[1].start, there[0].start, 0], np.float32)
+        matched[there] = _shift(
+            edited[index][there],
+            matte[index][there],
+            distances_to_parts(body, matte[index][there].shape),
             max(reach, 1.0),
             {part: own[part][index] for part in parts},
             {part: shift[index] for part, shift in shifts.items()},
+            _SOFT * min(matte.shape[1:]),
         )
-        for index, (frame, cover, body) in enumerate(zip(edited, matte, skeletons.body, strict=True))
-    ]
-    return np.stack(matched)
+        return matched
+
+    return np.stack(list(parallel_map(match, range(len(edited)), advance)))
 
 
 def _follow_colours(
@@ -105,6 +121,7 @@ def _shift(
     reach: float,
     own: Mapping[str, Float64[np.ndarray, "3"]],
     shifts: Mapping[str, Float64[np.ndarray, "3"]],
+    soft: float,
 ) -> UInt8[np.ndarray, "h w 3"]:
     colours = frame.astype(np.float64)
     shifted, weights = np.zeros_like(colours), np.full(matte.shape, _NOBODY)
@@ -114,6 +131,5 @@ def _shift(
         weight = np.exp(-0.5 * (apart + away))
         shifted += weight[..., None] * shifts[part]
         weights += weight
-    soft = _SOFT * min(matte.shape)
     smooth = gaussian_filter(shifted / weights[..., None], (soft, soft, 0))
     return np.clip(colours + matte[..., None] * smooth, 0, 255).round().astype(np.uint8)

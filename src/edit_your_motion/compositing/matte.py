@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
+from einops import reduce
 from jaxtyping import Bool, Float, UInt8
+from PIL import Image
 from scipy.ndimage import distance_transform_edt, gaussian_filter, uniform_filter
 
 from edit_your_motion.people.keypoints import Keypoints
+from edit_your_motion.runtime.parallel_map import parallel_map
+from edit_your_motion.runtime.progress import Advance
 from edit_your_motion.sampling.kept_background import distances_to_skeletons
 
 CORE = 0.25
@@ -30,6 +34,9 @@ _LEAST = 1 / 255
 
 _SCALES = (0.012, 0.03, 0.1)
 """Widths of the neighbourhoods whose colours count, as shares of the picture's short side; the nearest decides."""
+
+_FINEST = 4.0
+"""How wide a blur is at least in the smaller picture that it is made in, pixels."""
 
 _ALIKE = 15.0
 """Colours that are so many levels of 255 apart hardly tell the person from the place."""
@@ -56,6 +63,7 @@ def make_matte(
     skeletons: Keypoints,
     reach: float,
     found: Bool[np.ndarray, "f h w"] | None = None,
+    advance: Advance = lambda: None,
 ) -> Float[np.ndarray, "f h w"]:
     """How much of each pixel is the edited person, from 0 to 1.
 
@@ -71,17 +79,17 @@ def make_matte(
         reach: how far from its skeleton the body reaches, pixels (`find_reach`).
         found: the finder's masks in the edited frames; frames in which it found nobody are empty. What lies far from
             the skeleton does not count.
+        advance: called after each frame.
     """
     limbs = distances_to_skeletons(skeletons)
     masks = np.zeros(limbs.shape, bool) if found is None else found
     if reach > 0:
         masks = masks & (limbs <= _FARTHEST * reach)
-    return np.stack(
-        [
-            _matte(frame.astype(np.float32), distances, reach, mask)
-            for frame, distances, mask in zip(edited, limbs, masks, strict=True)
-        ]
-    )
+
+    def cut_out(index: int) -> Float[np.ndarray, "h w"]:
+        return _matte(edited[index].astype(np.float32), limbs[index], reach, masks[index])
+
+    return np.stack(list(parallel_map(cut_out, range(len(edited)), advance)))
 
 
 def _matte(
@@ -123,11 +131,29 @@ def _colours_near(
     weight = where.astype(np.float32)
     colours = np.zeros_like(frame)
     total = np.zeros(where.shape, np.float32)
+    known = np.concatenate([frame * weight[..., None], weight[..., None]], axis=-1)
     for order, scale in enumerate(scales):
         share = np.float32(1e-3**order)
-        colours += share * gaussian_filter(frame * weight[..., None], (scale, scale, 0))
-        total += share * gaussian_filter(weight, scale)
+        near = _blur(known, scale)
+        colours += share * near[..., :3]
+        total += share * near[..., 3]
     return colours / np.maximum(total, np.finfo(np.float32).tiny)[..., None]
+
+
+def _blur(values: Float[np.ndarray, "h w c"], scale: float) -> Float[np.ndarray, "h w c"]:
+    """The values blurred by a Gaussian so many pixels wide; a wide one in a picture as much smaller as it allows."""
+    step = max(1, int(scale / _FINEST))
+    if step == 1:
+        return gaussian_filter(values, (scale, scale, 0))
+    height, width = values.shape[:2]
+    whole = np.pad(values, ((0, -height % step), (0, -width % step), (0, 0)), mode="symmetric")
+    small = gaussian_filter(reduce(whole, "(h y) (w x) c -> h w c", "mean", y=step, x=step), (scale / step,) * 2 + (0,))
+    size = whole.shape[1], whole.shape[0]
+    planes = [
+        np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BILINEAR))[:height, :width]
+        for plane in np.moveaxis(small, -1, 0)
+    ]
+    return np.stack(planes, axis=-1)
 
 
 def _guided(

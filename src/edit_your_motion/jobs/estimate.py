@@ -44,6 +44,10 @@ CUT_OUT, WARP = 1.0, 0.5
 """Seconds that a frame of the source takes to be cut out at the joints and completed, and one of the edit to be made of
 the person's own pixels, about, by millions of pixels."""
 
+MATTE, COLOURS = 1.5, 1.0
+"""Seconds that it takes to tell the edited person from the place in a frame, and to give them the source's colours,
+about, by millions of pixels, on one core."""
+
 SHORT = 2 * 10**7
 """Steps x frames x squared widths of the network under which nothing is foreseen."""
 
@@ -182,10 +186,16 @@ def foresee_time(job: Job, *, afresh: bool = False, force: bool = False) -> Esti
         warp = WARP * edited * job.height * job.width / 10**6
         if config.sampling.person_noise == "warped":
             seconds["warp the person"] = cut_out + warp
+        if config.sampling.person_noise in {"moved", "warped"}:
+            layers = on_plate + (on_plate and config.sampling.person_noise == "warped")
+            seconds["encode"] = seconds.get("encode", 0.0) + layers * edited * steps.encode
         seconds["sample"] = config.sampling.steps * guided * predict(edited)
         seconds["decode"] = edited * steps.decode
         if config.sampling.background != "generated" or config.sampling.colours != "generated":
             seconds["find the edited person"] = edited * FIND_EDITED
+        if config.sampling.background == "plate" or config.sampling.colours == "source":
+            each = MATTE + COLOURS * (config.sampling.colours == "source")
+            seconds["cut out the edited person"] = each * edited * job.height * job.width / 10**6
         if config.sampling.detail == "source":
             seconds["lay the person over"] = warp
         seconds["score"] = edited * FIND_EDITED

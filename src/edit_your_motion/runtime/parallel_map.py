@@ -18,10 +18,17 @@ MOST = 4
 """Threads at most: arrays of pictures keep no more of them busy."""
 
 
-def parallel_map(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def parallel_map(
+    function: Callable[[Item], Result], items: Iterable[Item], advance: Advance = lambda: None
+) -> Iterator[Result]:
     """What the function makes of each item, in order; few results are held at a time.
 
     What goes wrong with an item is raised where its result is taken.
+
+    Args:
+        function: is called in threads.
+        items: what it is called with.
+        advance: called after each result, by the thread that takes it.
     """
     workers = min(MOST, os.cpu_count() or 1)
     coming = iter(items)
@@ -29,6 +36,7 @@ def parallel_map(function: Callable[[Item], Result], items: Iterable[Item]) -> I
         begun: deque[Future[Result]] = deque(threads.submit(function, item) for item in islice(coming, 2 * workers))
         while begun:
             yield begun.popleft().result()
+            advance()
             begun.extend(threads.submit(function, item) for item in islice(coming, 1))
 
 
