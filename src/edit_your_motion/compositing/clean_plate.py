@@ -287,7 +287,7 @@ class _Stations:
         (rows, columns), picture = self.painted[station]
         # The station's picture begins where its window does.
         moved = _moved(-float(columns.start), -float(rows.start)) @ self._between(index, station)
-        return _look(picture, moved, self.windows[index])[0]
+        return _transform(picture, moved, self.windows[index])
 
     def _between(self, one: int, other: int) -> Float[np.ndarray, "3 3"]:
         """From where one frame shows something to where another does."""
@@ -314,7 +314,7 @@ class _Stations:
         median, seen = self.film.seen_from(station, window)
         moved, inside = _look(self.whole, np.linalg.inv(self.film.homographies[station]), window)
         filled = fill_smoothly(np.where(seen[..., None], median, moved), ~seen & ~inside)
-        return window, _with_alpha(_as_bytes(filled), np.ones(seen.shape, bool))
+        return window, Image.fromarray(_as_bytes(filled))
 
     def _span(self, station: int) -> _Window:
         """The box about all windows of the frames between a station's neighbours, as it sees them."""
@@ -413,20 +413,30 @@ def _sort_planes(planes: list[UInt8[np.ndarray, "h w 3"]]) -> None:
 
 
 def _with_alpha(frame: UInt8[np.ndarray, "h w 3"], opaque: Bool[np.ndarray, "h w"]) -> Image.Image:
-    return Image.fromarray(np.dstack([frame, opaque.astype(np.uint8) * 255]))
+    height, width = opaque.shape
+    values = np.dstack([frame, opaque.astype(np.uint8) * 255])
+    # Not as alpha, with which Pillow would weigh colours: what is not opaque through and through is not looked at.
+    return Image.frombuffer("RGBX", (width, height), values, "raw", "RGBX", 0, 1)
 
 
 def _look(
     picture: Image.Image, homography: Float[np.ndarray, "3 3"], window: _Window
 ) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
-    """A window of the picture along a homography; and where it is opaque there."""
+    """A window of the picture (`_with_alpha`) along a homography; and where it is opaque there."""
+    seen = _transform(picture, homography, window)
+    return seen[..., :3], seen[..., 3] >= 253
+
+
+def _transform(
+    picture: Image.Image, homography: Float[np.ndarray, "3 3"], window: _Window
+) -> UInt8[np.ndarray, "h w c"]:
+    """A window of the picture along a homography; 0 where that leaves the picture."""
     rows, columns = window
     # Pillow counts from pixels' corners, homographies from their middles.
     matrix = _moved(0.5, 0.5) @ homography @ _moved(columns.start - 0.5, rows.start - 0.5)
     size = (columns.stop - columns.start, rows.stop - rows.start)
     numbers = (matrix / matrix[2, 2]).ravel()[:8].tolist()
-    seen = np.asarray(picture.transform(size, Image.Transform.PERSPECTIVE, numbers, Image.Resampling.BILINEAR))
-    return seen[..., :3], seen[..., 3] >= 253
+    return np.asarray(picture.transform(size, Image.Transform.PERSPECTIVE, numbers, Image.Resampling.BILINEAR))
 
 
 def _moved(across: float, down: float) -> Float[np.ndarray, "3 3"]:

@@ -14,6 +14,8 @@ from jaxtyping import Float, Float32, Int, UInt8
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 
+from edit_your_motion.runtime.parallel_map import parallel_map
+
 UNLIKE = 0.08
 """Share of the colours times share of the structure that two frames of one scene do not lose. Neighbours lose at most
 0.02 in three real clips, however sparse, 0.02 to 0.08 where the camera moves on by a third of the picture, and 99 of
@@ -56,7 +58,7 @@ def find_cuts(frames: UInt8[np.ndarray, "f h w 3"], fps: Fraction) -> Int[np.nda
         frames: of any size.
         fps: their rate, Hz.
     """
-    small = [_shrink(frame) for frame in frames]
+    small = list(parallel_map(_shrink, frames))
     passing, fade = max(1, round(_PASSING * fps)), max(1, round(_FADE * fps))
     cuts, last = _find_fades(small, fade) + _find_dissolves(small, fps), 0
     for frame in range(1, len(small)):
@@ -158,11 +160,12 @@ def _histogram(frame: Float32[np.ndarray, "_ _ 3"]) -> Float[np.ndarray, "_ _ _"
     places = np.clip(frame.reshape(-1, 3) / 255 * _LEVELS - 0.5, 0, _LEVELS - 1)
     below = np.minimum(places.astype(int), _LEVELS - 2)
     above = places - below
-    counts = np.zeros((_LEVELS,) * 3)
+    shape = (_LEVELS,) * 3
+    counts = np.zeros(_LEVELS**3)
     for corner in np.ndindex(2, 2, 2):
         weights = np.where(corner, above, 1 - above).prod(axis=1)
-        np.add.at(counts, tuple((below + corner).T), weights)
-    return counts / len(places)
+        counts += np.bincount(np.ravel_multi_index(tuple((below + corner).T), shape), weights, len(counts))
+    return counts.reshape(shape) / len(places)
 
 
 def _find_again(frame: Float32[np.ndarray, "h w"], other: Float32[np.ndarray, "h w"]) -> float:

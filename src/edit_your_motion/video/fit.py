@@ -76,7 +76,6 @@ def fit_frame(frame: UInt8[np.ndarray, "h w *c"], fit: Fit) -> UInt8[np.ndarray,
     height, width = frame.shape[:2]
     if (height, width) == (fit.height, fit.width):
         return frame
-    image = Image.fromarray(frame)
     scale, offset = fit_transform(height, width, fit)
     if fit.how == "crop":
         left, top = -offset / scale
@@ -84,11 +83,12 @@ def fit_frame(frame: UInt8[np.ndarray, "h w *c"], fit: Fit) -> UInt8[np.ndarray,
         if scale[0] == 1 and left % 1 == top % 1 == 0:
             return frame[int(top) : int(bottom), int(left) : int(right)].copy()
         box = (max(left, 0.0), max(top, 0.0), right, bottom)
+        image = Image.fromarray(frame)
         return np.asarray(image.resize((fit.width, fit.height), Image.Resampling.LANCZOS, box=box)).copy()
     inner_height, inner_width = _padded_size(height, width, fit)
     left, top = (int(side) for side in offset)
     canvas = np.zeros((fit.height, fit.width, *frame.shape[2:]), dtype=np.uint8)
-    inner = image.resize((inner_width, inner_height), Image.Resampling.LANCZOS)
+    inner = Image.fromarray(frame).resize((inner_width, inner_height), Image.Resampling.LANCZOS)
     canvas[top : top + inner_height, left : left + inner_width] = np.asarray(inner)
     return canvas
 
