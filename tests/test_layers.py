@@ -48,6 +48,20 @@ def walking(frames: int = 8, speed: float = 9.0, still: bool = True) -> tuple[np
     return frames, np.stack(masks), places
 
 
+def test_frames_that_are_aligned_together_are_aligned_as_each_alone() -> None:
+    turns = [shifted(3.4, -2.2), shifted(0, 0), shifted(-5, 1, turn=0.04), shifted(1, 2)]
+    second = np.stack([texture()] * len(turns))
+    first = np.stack([warp(picture, turn) for picture, turn in zip(second, turns, strict=True)])
+    first[3] = np.nan  # shares nothing, and is left where it began
+    start = np.stack([shifted(1, 1)] * len(turns))
+    together = align_frames(first, second, start)
+    for index in range(len(turns)):
+        (alone,) = align_frames(first[index : index + 1], second[index : index + 1], start[index : index + 1])
+        np.testing.assert_allclose(together[index], alone, atol=1e-6)
+    np.testing.assert_allclose(together[3], start[3])
+    assert np.ptp(together[:, 0, 2]) > 4
+
+
 @pytest.mark.parametrize("truth", [shifted(0, 0), shifted(3.4, -2.2), shifted(-5, 1, turn=0.04)])
 def test_a_camera_s_motion_is_found(truth: np.ndarray) -> None:
     second = texture()
