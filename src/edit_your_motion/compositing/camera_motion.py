@@ -68,14 +68,11 @@ def follow_camera(
         steps[chunk] = found
         for _ in chunk:
             advance()
-    steps[anchor] = np.eye(3)
     template = _Template.of(frames[anchor : anchor + 1], 1.0)
     homographies = np.tile(np.eye(3), (count, 1, 1))
-    for begin in range(1, count, _AHEAD):
+    for begin in range(1, max(anchor, count - 1 - anchor) + 1, _AHEAD):
         ahead = [anchor + side * apart for apart in range(begin, begin + _AHEAD) for side in (-1, 1)]
-        chunk = np.array([index for index in ahead if 0 <= index < count], int)
-        if not len(chunk):
-            break
+        chunk = np.array([index for index in ahead if 0 <= index < count])
         for index in chunk:
             homographies[index] = steps[index] @ homographies[before[index]]
         homographies[chunk] = template.refine(frames[chunk], homographies[chunk])

@@ -240,10 +240,11 @@ class _Film:
     @cached_property
     def _opaque(self) -> Callable[[int], Image.Image]:
         """Gives a frame of which the place is opaque; medians one after another look at many of the same."""
+        frames, masks = self.frames, self.masks  # not the film itself, which would hold what holds it
 
-        @lru_cache(min(2 * VIEWS, KEPT // self.masks[0].size // 4))
+        @lru_cache(min(2 * VIEWS, KEPT // masks[0].size // 4))
         def opaque(index: int) -> Image.Image:
-            return _with_alpha(self.frames[index], ~grow(self.masks[index][None], GROWN)[0])
+            return _with_alpha(frames[index], ~grow(masks[index][None], GROWN)[0])
 
         return opaque
 
@@ -268,9 +269,7 @@ class _Stations:
 
     def paint(self, advance: Advance) -> None:
         """Makes the stations' pictures, and tells of each."""
-        for station, painted in zip(self.at, parallel_map(self._paint, self.at), strict=True):
-            self.painted[station] = painted
-            advance()
+        self.painted.update(zip(self.at, parallel_map(self._paint, self.at, advance), strict=True))
 
     def lay(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
         """The place in a frame's window: between two stations as both have it, by how far each is away."""

@@ -186,8 +186,8 @@ def foresee_time(job: Job, *, afresh: bool = False, force: bool = False) -> Esti
         warp = WARP * edited * job.height * job.width / 10**6
         if config.sampling.person_noise == "warped":
             seconds["warp the person"] = cut_out + warp
-        if config.sampling.person_noise in {"moved", "warped"}:
-            layers = on_plate + (on_plate and config.sampling.person_noise == "warped")
+        if on_plate and config.sampling.person_noise in {"moved", "warped"}:
+            layers = 2 if config.sampling.person_noise == "warped" else 1
             seconds["encode"] = seconds.get("encode", 0.0) + layers * edited * steps.encode
         seconds["sample"] = config.sampling.steps * guided * predict(edited)
         seconds["decode"] = edited * steps.decode
