@@ -97,10 +97,10 @@ def test_a_leg_that_was_close_is_no_part_of_the_other() -> None:
     together = {11: (2, 76), 12: (2, 102), 13: (2, 128)}
     apart = {11: (14, 76), 12: (30, 102), 13: (40, 128)}
     cutouts = cut([together, apart, apart, apart])
-    close = cutouts[0].sample(RIGHT_THIGH, np.float32([80.5]), np.float32([98]))
+    close = cutouts[0].sample(RIGHT_THIGH, np.float32([79.5]), np.float32([84]))
     assert close[0][0, 3] == 255, "the other leg is within reach"
     assert close[1][0] == 1
-    pixels, shown, _ = look(PartPicture.complete(RIGHT_THIGH, cutouts[0], cutouts), 80.5, 98)
+    pixels, shown, _ = look(PartPicture.complete(RIGHT_THIGH, cutouts[0], cutouts), 79.5, 84)
     assert pixels[3] == 0
     assert shown == 1, "where others show that nobody is, it is known"
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from edit_your_motion.compositing.cutouts import PARTS, measure_height
 from edit_your_motion.compositing.warped_person import WarpedPerson
@@ -18,6 +19,17 @@ BACK = {0: None, 14: None, 15: None}
 def warp(source: Keypoints, wanted: Keypoints) -> WarpedPerson:
     frames, masks, empty = film(source)
     return WarpedPerson.fit(frames, masks, source, empty, wanted)
+
+
+def near(keypoints: Keypoints, bone: tuple[int, int], away: float) -> np.ndarray:
+    """Where in the frames is no farther from a bone than so many pixels."""
+    across, down = np.meshgrid(np.arange(SIDE) + 0.5, np.arange(SIDE) + 0.5)
+    within = np.zeros((len(keypoints), SIDE, SIDE), bool)
+    for mask, body in zip(within, keypoints.body[..., :2], strict=True):
+        for share in np.linspace(0, 1, 60):
+            x, y = body[bone[0]] + share * (body[bone[1]] - body[bone[0]])
+            mask |= np.hypot(across - x, down - y) < away
+    return within
 
 
 def test_the_same_pose_elsewhere_is_the_same_picture_elsewhere() -> None:
@@ -147,3 +159,68 @@ def test_the_height_of_a_body() -> None:
     assert 95 < measure_height(pose({})) < 125
     np.testing.assert_allclose(measure_height(pose({}).mapped(np.array([2.0, 2.0]), np.zeros(2), 320, 320)),
                                2 * measure_height(pose({})))  # fmt: skip
+
+
+def test_an_arm_lies_over_what_it_crosses_and_the_place_does_not_show_between() -> None:
+    source, crossing = pose({}), {6: (20, 46), 7: (0, 52)}
+    frames, masks, empty = film(source)
+    arm = near(source, (6, 7), 6) & ~near(source, (6, 7), 1.6)
+    frames[arm], masks[arm] = PLACE, False
+    warped, _ = WarpedPerson.fit(frames, masks, source, empty, pose(crossing)).over(places(1), (10, 10))
+    trunk = warped[0, 43:60, 81:86].reshape(-1, 3)
+    assert (trunk[:, 2] > 150).all(), "above and below the arm is the trunk, and not the place"
+    wrist = warped[0, 51, 82].astype(int) - 90
+    assert np.hypot(wrist[0] - 109, wrist[1] - 73) < 6, "where the arm is, it is seen"
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_the_outer_side_of_a_bent_knee_is_round(side: int) -> None:
+    bent = {9: (-9, 102), 10: (-9 + 26 * side, 102)}
+    frames, masks, empty = film(pose({}))
+    wide = near(pose({}), (8, 9), 8) | near(pose({}), (9, 10), 8)
+    frames[wide], masks = (90, 180, 200), masks | wide
+    warped, _ = WarpedPerson.fit(frames, masks, pose({}), empty, pose(bent)).over(empty, (10, 10))
+    somebody = (warped[0] != PLACE).any(axis=-1)
+    knee = np.array([71, 102])
+    for angle in np.linspace(0.1, np.pi / 2 - 0.1, 7):
+        way = np.array([-side * np.cos(angle), np.sin(angle)])
+        within, beyond = (np.floor(knee + way * away).astype(int) for away in (6.5, 10.5))
+        assert somebody[within[1], within[0]], "no gap where neither limb is"
+        assert not somebody[beyond[1], beyond[0]], "no corner, and the thigh does not go on below the knee"
+
+
+def test_the_place_does_not_come_along_as_a_rim() -> None:
+    frames, masks, empty = film(pose({}))
+    frames[masks], empty[:] = (20, 20, 20), 240
+    share = np.clip(gaussian_filter(masks[0].astype(float), 1.0), 0, 1)[..., None]
+    frames[0] = np.rint(share * 20 + (1 - share) * 240)
+    dark = np.full_like(empty, 40)
+    warped = WarpedPerson.fit(frames, masks, pose({}), empty, pose({}, x=65))
+    warped.draw_over(0, dark[0])
+    assert dark.max() <= 60, "nothing bright about somebody dark before something dark"
+
+
+def test_what_the_mask_clips_of_an_arm_comes_along() -> None:
+    source = pose({})
+    frames, masks, empty = film(source)
+    clipped = masks & ~np.roll(masks, 1, axis=2)
+    clipped[0, :, :95] = False
+    known = masks & ~clipped
+    assert (masks & ~known).sum() > 20
+    whole, _ = WarpedPerson.fit(frames, masks, source, empty, pose({}, x=65)).over(empty, (10, 10))
+    mended, _ = WarpedPerson.fit(frames, known, source, empty, pose({}, x=65)).over(empty, (10, 10))
+    lost = np.roll(masks & ~known, -15, axis=2)
+    assert ((mended != PLACE).any(axis=-1) & lost).sum() > 0.8 * ((whole != PLACE).any(axis=-1) & lost).sum()
+
+
+def test_a_hand_is_taken_from_where_it_holds_nothing() -> None:
+    source = pose(*[{}] * 8)
+    frames, masks, empty = film(source)
+    frames[masks] = (200, 150, 120)
+    ball = masks & (np.arange(SIDE)[:, None] > 75) & (np.arange(SIDE) > 104)
+    ball[6:] = False
+    assert ball.sum() > 100
+    frames[ball] = (230, 90, 20)
+    warped = WarpedPerson.fit(frames, masks, source, empty, pose({}))
+    assert PARTS[9].joints == (6, 7)
+    assert warped.chosen[9, 0] >= 6, "though it holds something in most frames"

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int
-from scipy.ndimage import gaussian_filter1d
+from jaxtyping import Bool, Float32, Float64, Int
+from scipy.ndimage import gaussian_filter1d, map_coordinates
 
-from edit_your_motion.compositing.cutouts import ARMS, CORNERS, PARTS, Cutout, Part
+from edit_your_motion.compositing.cutouts import ARMS, CORNERS, HANDS, PARTS, Cutout, Part, sample_between
 from edit_your_motion.compositing.part_maps import fit_map, is_from_behind, match_joints
 from edit_your_motion.people.skeleton import DRAWN
+
+_NOSE = 0
+"""Of `BODY_JOINTS`."""
 
 _NEVER = 9.0
 """Cost of a source frame that does not show a part at all."""
@@ -33,6 +36,12 @@ _WORSE = 0.2
 
 _STRETCH = 2.5
 """How much more a trunk may be stretched one way than the other."""
+
+_SKIN, _HELD = 0.03, 0.5
+"""Share of red, green or blue by which a bare hand may differ from the face, and what it costs to differ twice that."""
+
+_MOSTLY = 200
+"""Matte of 255 from which a spot shows the person's colour."""
 
 _BLURRED = 0.4
 """What it costs that a frame shows nothing of a part's texture."""
@@ -133,29 +142,27 @@ def _drop_held(index: int, cutouts: Sequence[Cutout]) -> None:
     for looks, (cutout, (start, along, aside)) in zip(covered, seen, strict=True):
         points = start + share[..., None] * along + offset[..., None] * breadth * aside
         looks[...] = cutout.look_up(index, points.astype(np.float32))
-    rare = np.zeros(share.shape, bool)
+    free = np.zeros(share.shape, np.float32)
     enough = (~np.isnan(covered)).sum(axis=0) >= _FEW
-    rare[enough] = np.nanquantile(covered[:, enough], _RARE, axis=0) < 0.5
+    free[enough] = 1 - np.nanquantile(covered[:, enough], _RARE, axis=0)
     for cutout, (start, along, aside) in seen:
         rows, columns = np.nonzero(cutout.owners == index)
         points = np.stack([columns + cutout.corner[0], rows + cutout.corner[1]], axis=-1) + 0.5 - start
         u = points @ along / max(float(along @ along), 1e-6)
         v = points @ aside / breadth
-        row, column = (
-            np.rint((place - grid[0]) / (grid[-1] - grid[0]) * (len(grid) - 1)).astype(int)
+        places = [
+            (place - grid[0]) / (grid[-1] - grid[0]) * (len(grid) - 1)
             for place, grid in ((u, along_grid), (v, across_grid))
-        )
-        inside = (row >= 0) & (row < len(along_grid)) & (column >= 0) & (column < len(across_grid))
-        dropped = ~inside
-        dropped[inside] = rare[row[inside], column[inside]]
+        ]
+        dropped = map_coordinates(free, places, order=1, mode="constant", cval=1.0) > 0.5
         cutout.pixels[rows[dropped], columns[dropped], 3] = 0
 
 
 def _measure_faults(index: int, cutouts: Sequence[Cutout]) -> Float64[np.ndarray, " n"]:
     """What speaks against taking a part from each frame, whatever the pose: about 1 for each grave thing.
 
-    It is hardly seen, more hangs about it than in other frames (what the person holds), it is before or behind
-    another part, it looks unlike itself, or it is blurred.
+    It is hardly seen, more hangs about it or its hand has another hue than in other frames (what the person holds), it
+    is before or behind another part, it looks unlike itself, or it is blurred.
     """
     near, far = np.array([cutout.find_seen(index) for cutout in cutouts]).T
     seen = near > 0.2
@@ -164,7 +171,9 @@ def _measure_faults(index: int, cutouts: Sequence[Cutout]) -> Float64[np.ndarray
         faults += np.clip(2 * (far - np.quantile(far[seen], 0.1)), 0, 1)
     faults += [cutout.share_crossing(index, *_SPOTS) for cutout in cutouts]
     faults += _measure_oddness(index, cutouts)
-    sharpness = np.array([cutout.measure_sharpness(index) for cutout in cutouts])
+    if index in HANDS:
+        faults += _measure_held(index, cutouts)
+    sharpness = np.array([cutout.sharpness[index] for cutout in cutouts])
     return faults + _BLURRED * (1 - np.clip(sharpness / max(float(np.quantile(sharpness, 0.8)), 1e-6), 0, 1))
 
 
@@ -183,6 +192,40 @@ def _measure_oddness(index: int, cutouts: Sequence[Cutout]) -> Float64[np.ndarra
     if known.sum() > 2:
         odd[known] = np.abs(looks[known] - np.median(looks[known], axis=0)).mean(axis=(1, 2)) / _ODD
     return odd
+
+
+def _measure_held(index: int, cutouts: Sequence[Cutout]) -> Float64[np.ndarray, " n"]:
+    """How unlike the face's hue that of a hand is in each frame, more than in others: it holds something."""
+    hues = [hue for cutout in cutouts if (hue := _find_hue(cutout, *_look_at_face(cutout))) is not None]
+    unlike = np.zeros(len(cutouts))
+    if not hues:
+        return unlike
+    face, along = np.median(hues, axis=0), 1 + PARTS[index].beyond * np.linspace(0.2, 0.8, 4)
+    for frame, cutout in enumerate(cutouts):
+        spots = cutout.list_spots(index, *np.meshgrid(along, [-0.5, 0.0, 0.5]))
+        hue = None if spots is None else _find_hue(cutout, *spots)
+        unlike[frame] = 0 if hue is None else np.abs(hue - face).max()
+    usual = max(_SKIN, float(np.quantile(unlike, 0.1)))
+    return _HELD * np.clip((unlike - usual) / _SKIN, 0, 1)
+
+
+def _look_at_face(cutout: Cutout) -> tuple[Float32[np.ndarray, " n"], Float32[np.ndarray, " n"]]:
+    """Spots about the nose, x and y; none where it is not seen."""
+    x, y, seen = cutout.joints[_NOSE]
+    across, down = (0.02 * cutout.height * grid.ravel() for grid in np.meshgrid(*2 * [np.linspace(-1, 1, 5)]))
+    spots = np.stack([x + across, y + down]).astype(np.float32)
+    return tuple(spots if seen > DRAWN else spots[:, :0])
+
+
+def _find_hue(
+    cutout: Cutout, x: Float32[np.ndarray, " n"], y: Float32[np.ndarray, " n"]
+) -> Float64[np.ndarray, "3"] | None:
+    """The median shares of red, green and blue in what is the person's at some spots; None where nothing is."""
+    values = sample_between(cutout.pixels, cutout.corner, x, y).astype(np.float64)
+    colours = values[values[:, 3] > _MOSTLY, :3]
+    if not len(colours):
+        return None
+    return np.asarray(np.median(colours / np.maximum(colours.sum(axis=-1, keepdims=True), 1), axis=0))
 
 
 def _choose_steadily(costs: Float64[np.ndarray, "f n"]) -> Int[np.ndarray, " f"]:

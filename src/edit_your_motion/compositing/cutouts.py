@@ -25,6 +25,7 @@ class Part:
         joined: further parts whose pixels belong to it too, where they lie nearer to its own bone than so many half
             breadths: without them a joint that bends has a gap.
         beyond: how far it goes on after its second joint, as a share of its length: a hand, a foot.
+        narrows: to which share of its breadth, towards its second joint.
     """
 
     kind: Literal["trunk", "head", "limb"]
@@ -32,19 +33,20 @@ class Part:
     half_breadth: float
     joined: tuple[tuple[int, float], ...]
     beyond: float = 0.0
+    narrows: float = 1.0
 
 
 PARTS = (
     Part("trunk", (1, 2, 5, 8, 11), 0.10, ((1, 1.0), (2, 1.2), (4, 1.2))),
     Part("head", (1, 0, 14, 15, 16, 17), 0.08, ((0, 1.0),)),
-    Part("limb", (8, 9), 0.075, ((0, 1.1), (3, 0.6), (4, 1.1))),
-    Part("limb", (9, 10), 0.055, ((2, 0.8),), beyond=0.15),
-    Part("limb", (11, 12), 0.075, ((0, 1.1), (5, 0.6), (2, 1.1))),
-    Part("limb", (12, 13), 0.055, ((4, 0.8),), beyond=0.15),
-    Part("limb", (2, 3), 0.05, ((0, 1.0), (7, 0.7))),
-    Part("limb", (3, 4), 0.04, ((6, 0.8),), beyond=0.6),
-    Part("limb", (5, 6), 0.05, ((0, 1.0), (9, 0.7))),
-    Part("limb", (6, 7), 0.04, ((8, 0.8),), beyond=0.6),
+    Part("limb", (8, 9), 0.075, ((0, 1.1), (3, 1.5), (4, 1.1)), narrows=0.73),
+    Part("limb", (9, 10), 0.055, ((2, 1.8),), beyond=0.15),
+    Part("limb", (11, 12), 0.075, ((0, 1.1), (5, 1.5), (2, 1.1)), narrows=0.73),
+    Part("limb", (12, 13), 0.055, ((4, 1.8),), beyond=0.15),
+    Part("limb", (2, 3), 0.05, ((0, 0.5), (7, 1.4)), narrows=0.8),
+    Part("limb", (3, 4), 0.04, ((6, 1.6),), beyond=0.6),
+    Part("limb", (5, 6), 0.05, ((0, 0.5), (9, 1.4)), narrows=0.8),
+    Part("limb", (6, 7), 0.04, ((8, 1.6),), beyond=0.6),
 )
 """The breadths are those of clothed people; the lengths below are about those of Drillis and Contini 1966."""
 
@@ -57,13 +59,13 @@ _LENGTHS = {
 }  # fmt: skip
 """Of bones, as shares of the body's height: what its size is measured by."""
 
-_TRUNK, _HEAD, _THIGHS, ARMS = 0, 1, (2, 4), (6, 7, 8, 9)
+_TRUNK, _HEAD, _THIGHS, ARMS, HANDS = 0, 1, (2, 4), (6, 7, 8, 9), (7, 9)
 """Indices of `PARTS`."""
 
 _SKIRT = 1.5
 """Half breadths of a thigh within which a coat or a skirt may hang."""
 
-_FACE = (0, 14, 15, 16, 17)
+_FACE, _ANKLES = (0, 14, 15, 16, 17), [10, 13]
 
 _TRUNK_INSIDE = 0.6
 """Distance, in half breadths, that all of the trunk's inside counts as: what is nearer to an arm's bone is the arm."""
@@ -77,11 +79,26 @@ _BROAD = 1.3
 _SAME, _OTHER = 8, 24
 """Levels of 255 off the place up to which the edge of a mask is the place, and how many more make it the person."""
 
-_MISSED, _THIN = 0.04, 0.006
-"""How far beyond the finder's mask hair may reach, and half the breadth of what is none, shares of the height."""
+_MISSED, _CLIPPED, _THIN = 0.04, 0.015, 0.006
+"""How far beyond the finder's mask hair may reach, and the rest of the body, and half the breadth of what is neither,
+shares of the height."""
+
+_FOOT = 0.09
+"""About an ankle, as a share of the height, what is darker than the place is rather a shadow."""
 
 _HAIR = 40
-"""Levels of 255 off the place from which on something beyond the mask may be hair."""
+"""Levels of 255 off the place from which on something beyond the mask may be hair, or what else the mask has missed."""
+
+_CORE, _EDGE, _BESIDE = 0.012, 0.008, 0.04
+"""How deep in the mask all is the person, how deep in it a pixel may be mixed with the place, and how far from the
+former it is then, shares of the height."""
+
+_CONTRAST, _REST = 48, 0.25
+"""Levels of 255 that the person must be off the place for a mixture to be told, and what of them a mixture may be off
+the line between the two."""
+
+_NONE, _ALL = 0.05, 0.9
+"""Shares of the person up to which a pixel counts as the place, and from which it counts as the person."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +113,7 @@ class Cutout:
         members: the parts that each pixel would belong to, were somebody there: a bit each.
         owners: the part that it would above all, an index.
         far: whether it is farther from all bones than bodies are broad.
+        sharpness: of each part, the mean difference of neighbouring pixels of it, edges too, levels of 255.
     """
 
     pixels: UInt8[np.ndarray, "h w 4"]
@@ -105,6 +123,7 @@ class Cutout:
     members: UInt16[np.ndarray, "h w"]
     owners: UInt8[np.ndarray, "h w"]
     far: Bool[np.ndarray, "h w"]
+    sharpness: Float64[np.ndarray, " parts"]
 
     @classmethod
     def cut(
@@ -136,9 +155,21 @@ class Cutout:
             for other, reach in part.joined:
                 own |= (owners == other) & (distances[index] < reach)
             members |= own.astype(np.uint16) << index
-        matte = _cut_out(frame[down, across], mask[down, across], empty[down, across], owners == _HEAD, height)
+        far = _find_reach(joints, window, owners == _HEAD, height)
+        matte, foreign = _cut_out(frame[down, across], mask[down, across], empty[down, across], far, height)
         pixels = np.concatenate([frame[down, across], np.rint(255 * matte[..., None]).astype(np.uint8)], axis=-1)
-        return cls(pixels, (across.start, down.start), joints, height, members, owners, distances.min(axis=0) > _BROAD)
+        sharpness = _measure_sharpness(pixels, owners)
+        _carry_out(pixels, foreign)
+        return cls(
+            pixels,
+            (across.start, down.start),
+            joints,
+            height,
+            members,
+            owners,
+            distances.min(axis=0) > _BROAD,
+            sharpness,
+        )
 
     def sample(
         self, index: int, x: Float32[np.ndarray, " n"], y: Float32[np.ndarray, " n"]
@@ -222,15 +253,6 @@ class Cutout:
             length = breadth if axes is None else max(float(np.linalg.norm(axes[1])), breadth)
         own, matte = self.owners == index, self.pixels[..., 3] / np.float32(255 * 2 * breadth * length)
         return float(matte[own & ~self.far].sum()), float(matte[own & self.far].sum())
-
-    def measure_sharpness(self, index: int) -> float:
-        """Mean difference of neighbouring pixels well within a part, levels of 255; 0 where it is not seen."""
-        whole = (self.owners == index) & (self.pixels[..., 3] == 255)
-        beside = whole[:, 1:] & whole[:, :-1]
-        if not beside.any():
-            return 0.0
-        levels = self.pixels[..., :3].mean(axis=-1, dtype=np.float32)
-        return float(np.abs(np.diff(levels, axis=1))[beside].mean())
 
     def share_crossing(self, index: int, along: Float64[np.ndarray, "*n"], across: Float64[np.ndarray, "*n"]) -> float:
         """How much of an arm is before the trunk or a thigh, or behind, or of the trunk behind an arm.
@@ -358,7 +380,12 @@ def _measure_to_part(
             return _measure_to_line(x, y, places[1] + 0.4 * up, places[1] + 1.6 * up) / breadth
         case "limb" if seen[list(part.joints)].all():
             first, second = places[list(part.joints)]
-            return _measure_to_line(x, y, first, second + part.beyond * (second - first)) / breadth
+            away = _measure_to_line(x, y, first, second + part.beyond * (second - first)) / breadth
+            if part.narrows < 1:
+                (right, down), (across, below) = first.astype(np.float32), (second - first).astype(np.float32)
+                share = ((x - right) * across + (y - down) * below) / max(float(across**2 + below**2), 1e-6)
+                away /= 1 + (part.narrows - 1) * np.clip(share, 0, 1)
+            return away.astype(np.float32)
     return np.full(x.shape, np.inf, np.float32)
 
 
@@ -366,23 +393,84 @@ def _cut_out(
     frame: UInt8[np.ndarray, "h w 3"],
     mask: Bool[np.ndarray, "h w"],
     empty: UInt8[np.ndarray, "h w 3"],
-    hair: Bool[np.ndarray, "h w"],
+    reach: Float64[np.ndarray, "h w"],
     height: float,
-) -> Float32[np.ndarray, "h w"]:
+) -> tuple[Float32[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
     """How much of each pixel is the person: all well inside of the mask, at its edge what differs from the place.
 
-    Hair may lie beyond the mask. Elsewhere it is rather a shadow, or what the person holds.
+    Beyond the mask the person may go on for `reach` pixels; farther off it is rather a shadow, or what they hold.
+
+    Returns:
+        The share, [0, 1], and in which pixels the place may shine through.
     """
     if not mask.any():
-        return np.zeros(mask.shape, np.float32)
+        return np.zeros(mask.shape, np.float32), np.ones(mask.shape, bool)
     depth = distance_transform_edt(mask) - distance_transform_edt(~mask)
-    off = np.abs(frame.astype(np.float32) - empty).max(axis=-1)
-    inside = np.maximum(np.clip((off - _SAME) / _OTHER, 0, 1), np.clip(depth / (0.018 * height) - 0.5, 0, 1))
+    away = frame.astype(np.float32) - empty
+    off = np.abs(away).max(axis=-1)
+    differs = np.clip((off - _SAME) / _OTHER, 0, 1)
+    share, mixed = _find_mixed(frame.astype(np.float32), empty, depth, height)
+    differs = np.where(mixed, share, differs)
+    inside = np.maximum(differs, np.clip(depth / (0.018 * height) - 0.5, 0, 1))
     # What is thin is no hair, but a line of the place that the plate has a little elsewhere.
-    missed = mask | (hair & (depth > -_MISSED * height) & (off > _HAIR))
+    missed = mask | ((depth > -reach) & (off > _HAIR))
     broad = binary_opening(missed, iterations=max(1, round(_THIN * height)))
-    outside = np.clip((off - _HAIR) / _OTHER, 0, 1) * broad
-    return np.where(mask, inside, outside).astype(np.float32)
+    outside = np.minimum(np.clip((off - _HAIR) / _OTHER, 0, 1), differs) * broad
+    return np.where(mask, inside, outside).astype(np.float32), mixed | ~mask
+
+
+def _find_mixed(
+    frame: Float32[np.ndarray, "h w 3"],
+    empty: UInt8[np.ndarray, "h w 3"],
+    depth: Float64[np.ndarray, "h w"],
+    height: float,
+) -> tuple[Float32[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
+    """How much of each pixel is the person, where its colour lies between the place's and that of the person beside it.
+
+    Returns:
+        The share, [0, 1], and whether the pixel is such a mixture at all.
+    """
+    core = depth > _CORE * height
+    if not core.any():
+        return np.zeros(core.shape, np.float32), np.zeros(core.shape, bool)
+    far, (down, across) = distance_transform_edt(~core, return_indices=True)
+    away, whole = frame - empty, frame[down, across] - empty
+    share = (away * whole).sum(axis=-1) / np.maximum((whole**2).sum(axis=-1), 1)
+    contrast, rest = np.abs(whole).max(axis=-1), np.abs(away - share[..., None] * whole).max(axis=-1)
+    near = (depth < max(_EDGE * height, 1.5)) & (far < _BESIDE * height)
+    return np.clip((share - _NONE) / (_ALL - _NONE), 0, 1), near & (contrast > _CONTRAST) & (rest < _REST * contrast)
+
+
+def _find_reach(
+    joints: Joints, window: tuple[slice, slice], head: Bool[np.ndarray, "h w"], height: float
+) -> Float64[np.ndarray, "h w"]:
+    """How far beyond the finder's mask the person may go on, pixels: hair most, and nothing about the feet."""
+    x, y = list_centres(window)
+    reach = np.where(head, _MISSED, _CLIPPED)
+    for ankle in joints[_ANKLES]:
+        if ankle[2] > DRAWN:
+            reach[np.hypot(x - ankle[0], y - ankle[1]) < _FOOT * height] = 0
+    return reach * height
+
+
+def _measure_sharpness(
+    pixels: UInt8[np.ndarray, "h w 4"], owners: UInt8[np.ndarray, "h w"]
+) -> Float64[np.ndarray, " parts"]:
+    """The mean difference of neighbouring pixels of each part, levels of 255; 0 where it is not seen."""
+    beside = (np.minimum(pixels[:, 1:, 3], pixels[:, :-1, 3]) > 127) & (owners[:, 1:] == owners[:, :-1])
+    steps = np.abs(np.diff(pixels[..., :3].mean(axis=-1, dtype=np.float32), axis=1))[beside]
+    of = owners[:, 1:][beside]
+    return np.bincount(of, steps, minlength=len(PARTS)) / np.maximum(np.bincount(of, minlength=len(PARTS)), 1)
+
+
+def _carry_out(pixels: UInt8[np.ndarray, "h w 4"], foreign: Bool[np.ndarray, "h w"]) -> None:
+    """Gives pixels in which the place shines through the colour of the nearest that is the person's own, in place."""
+    matte = pixels[..., 3]
+    own = (matte == 255) | (~foreign & (matte > 127))
+    rim = foreign & ~own
+    if own.any():
+        down, across = distance_transform_edt(~own, return_distances=False, return_indices=True)[:, rim]
+        pixels[rim, :3] = pixels[down, across, :3]
 
 
 def _measure_to_line(

@@ -1,5 +1,7 @@
 """Where in one pose of a body the points of another come from, part by part."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
@@ -7,6 +9,9 @@ from edit_your_motion.compositing.cutouts import Part
 from edit_your_motion.people.skeleton import DRAWN
 
 _NECK, _NOSE, _FACE = 1, 0, [0, 14, 15, 16, 17]
+
+_STRAIGHT = 0.02
+"""Radians below which a joint is not bent."""
 
 
 def fit_map(
@@ -95,3 +100,100 @@ def map_back(
     # A hand beyond the bone's end is not stretched with it.
     u = np.where(u < 0, u / zoom, np.where(u > long, has + (u - long) / zoom, u * has / long))
     return start[0] + u * right - v * below, start[1] + u * below + v * right
+
+
+@dataclass(frozen=True, eq=False)
+class Bend:
+    """A joint between two limbs, in a pose that is wanted and in one that is there.
+
+    On its outer side, beyond the end of the one and before the beginning of the other, neither limb says where a point
+    comes from. There it comes from across the joint, as far off, and the skin fans out.
+
+    Args:
+        wanted: where the joint is, x and y.
+        there: the same in the source.
+        along: the ways of the two limbs in the wanted pose, of length 1.
+        turn: radians from the first to the second in the wanted pose, clockwise in the picture.
+        bent: the same in the source; 0 where it is bent the other way.
+        across: radians, the direction of the outer side in the source where the fan begins.
+        scale: the wanted body over the source's.
+    """
+
+    wanted: Float64[np.ndarray, "2"]
+    there: Float64[np.ndarray, "2"]
+    along: tuple[Float64[np.ndarray, "2"], Float64[np.ndarray, "2"]]
+    turn: float
+    bent: float
+    across: float
+    scale: float
+
+    @classmethod
+    def between(
+        cls,
+        upper: Part,
+        lower: Part,
+        wanted: Float64[np.ndarray, "18 3"],
+        there: Float64[np.ndarray, "18 3"],
+        scale: float,
+    ) -> "Bend | None":
+        """The joint where one limb ends and the other begins; None where one of them is not seen, or it is straight."""
+        joints = [*upper.joints, lower.joints[1]]
+        if (wanted[joints, 2] <= DRAWN).any() or (there[joints, 2] <= DRAWN).any():
+            return None
+        begin, middle, end = wanted[joints, :2]
+        along = _unit(middle - begin), _unit(end - middle)
+        turn = _turn_between(*along)
+        if abs(turn) < _STRAIGHT:
+            return None
+        begin, joint, end = there[joints, :2]
+        before, after = _unit(joint - begin), _unit(end - joint)
+        bent, side = _turn_between(before, after), -np.sign(turn)
+        across = float(np.arctan2(side * before[0], -side * before[1]))
+        if bent * turn < 0:
+            across, bent = across + 0.5 * bent, 0.0
+        return cls(middle, joint, along, turn, bent, across, scale)
+
+    def follow(self, away: Float64[np.ndarray, " n"]) -> tuple[Float32[np.ndarray, " n"], Float32[np.ndarray, " n"]]:
+        """Spots in the source, x and y, so many pixels of the source from the joint on its outer side."""
+        angle = self.across + 0.5 * self.bent
+        x, y = self.there[0] + away * np.cos(angle), self.there[1] + away * np.sin(angle)
+        return x.astype(np.float32), y.astype(np.float32)
+
+    def fan_out(
+        self,
+        x: Float32[np.ndarray, " n"],
+        y: Float32[np.ndarray, " n"],
+        spots: tuple[Float32[np.ndarray, " n"], Float32[np.ndarray, " n"]],
+        breadth: float,
+    ) -> Float32[np.ndarray, " n"]:
+        """Moves the spots that points of the outer side come from, in place, and says how much of each point is left.
+
+        Args:
+            x: of points of the edit.
+            y: of points of the edit.
+            spots: where in the source they come from, were there no other limb.
+            breadth: how far the limb goes on across the joint, pixels of the edit: beyond nothing is its own.
+        """
+        right, down = x - np.float32(self.wanted[0]), y - np.float32(self.wanted[1])
+        past, onward = (right * way[0] + down * way[1] for way in self.along)
+        outside = [-np.sign(self.turn) * (way[0] * down - way[1] * right) for way in self.along]
+        within, away = (past > 0) & (onward < 0), np.hypot(right, down)
+        aside = np.where(within, away, np.where(past <= 0, outside[0], outside[1]))
+        near = np.clip(2 + np.minimum(past, -onward) / max(breadth, 1.0), 0, 1)
+        left = 1 - near * np.clip((aside - breadth) / max(0.25 * breadth, 1.0), 0, 1)
+        across = -np.sign(self.turn) * np.array([-self.along[0][1], self.along[0][0]])
+        dx, dy = right[within], down[within]
+        share = np.arctan2(across[0] * dy - across[1] * dx, across[0] * dx + across[1] * dy) / self.turn
+        angle = self.across + np.clip(share, 0, 1) * self.bent
+        spots[0][within] = self.there[0] + away[within] / self.scale * np.cos(angle)
+        spots[1][within] = self.there[1] + away[within] / self.scale * np.sin(angle)
+        return left.astype(np.float32)
+
+
+def _unit(way: Float64[np.ndarray, "2"]) -> Float64[np.ndarray, "2"]:
+    return way / max(float(np.linalg.norm(way)), 1e-6)
+
+
+def _turn_between(first: Float64[np.ndarray, "2"], second: Float64[np.ndarray, "2"]) -> float:
+    """Radians from one way to another, clockwise in the picture."""
+    return float(np.arctan2(first[0] * second[1] - first[1] * second[0], first @ second))

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from einops import reduce
 from jaxtyping import Bool, Float32, Float64, Int, UInt8
+from scipy.special import expit
 
 from edit_your_motion.compositing.cutout_choice import choose_cutouts
 from edit_your_motion.compositing.cutouts import (
+    ARMS,
     PARTS,
     Cutout,
     find_window,
@@ -16,7 +18,7 @@ from edit_your_motion.compositing.cutouts import (
     measure_distances,
     measure_height,
 )
-from edit_your_motion.compositing.part_maps import is_from_behind, map_back, match_joints
+from edit_your_motion.compositing.part_maps import Bend, is_from_behind, map_back, match_joints
 from edit_your_motion.compositing.part_pictures import PartPicture
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.skeleton import DRAWN
@@ -37,6 +39,18 @@ _BONE, _RIM, _SOFT = 0.25, 1.2, 0.4
 
 _FARTHEST = 3.0
 """Half breadths from the bones beyond which nothing is the body's: hair, coats and skirts end before."""
+
+_LAYERS = ((0, 1, 2, 3, 4, 5), (6, 7), (8, 9))
+"""Indices of `PARTS`, from behind to before: an arm lies over what it crosses."""
+
+_CHAINS = {index: chain for chain in ((2, 3), (4, 5), (6, 7), (8, 9)) for index in chain}
+"""The two parts of each limb of two."""
+
+_SLEEVE, _HEM = 1.15, 0.25
+"""Half breadths from an arm's bones within which it covers what it crosses, and how softly that ends."""
+
+_WIDEST = 2.5
+"""Half breadths that a limb may be broad at a joint."""
 
 _LEAST = 0.01
 """Share of a pixel that a part must have to be looked up."""
@@ -176,37 +190,74 @@ class WarpedPerson:
             return None
         x, y = list_centres(window)
         distances = measure_distances(joints, x, y, self.heights[1])
-        behind = is_from_behind(joints[None])[0]
         nearest = distances.min(axis=0)
         if not np.isfinite(nearest).all():
             return None
-        near = nearest < _FARTHEST
-        weights = np.exp((nearest - distances) / np.float32(_PASSAGE))
-        weights /= weights.sum(axis=0)
-        colours = np.zeros((*nearest.shape, 3), np.float32)
-        matte, shown, guessed = np.zeros((3, *nearest.shape), np.float32)
-        for index, part in enumerate(PARTS):
-            where = (weights[index] > _LEAST) & near
-            if self.trusted[index, frame] < 0 or not where.any():
-                continue
-            pick = int(self.chosen[index, frame])
-            cutout = self.cutouts[pick]
-            picture = self.pictures[index, pick, bool(part.kind == "head" and behind)]
-            ends = match_joints(part, joints, cutout.joints)
-            there = map_back(part, *ends, x[where], y[where], self.heights[1] / self.heights[0])
-            values, member, guess = picture.sample(*there)
-            member *= weights[index][where]
-            share = member * values[:, 3] / 255
-            guessed[where] += share * guess
-            colours[where] += share[:, None] * values[:, :3]
-            matte[where] += share
-            shown[where] += member
-        colours /= np.maximum(matte, np.float32(1e-6))[..., None]
-        trust = np.einsum("p, p h w -> h w", self.trusted[:, frame].clip(0).astype(np.float32), weights)
-        trust *= 1 - guessed / np.maximum(matte, np.float32(1e-6))
+        shares = np.exp((nearest - distances) / np.float32(_PASSAGE))
+        shares /= shares.sum(axis=0)
+        # Colours, matte and trust, all times the matte.
+        figure, shown = np.zeros((*nearest.shape, 5), np.float32), np.zeros_like(nearest)
+        for layer in _LAYERS:
+            above = np.zeros_like(figure)
+            for index, weights in zip(layer, _weigh(layer, distances), strict=True):
+                where = weights > _LEAST
+                if self.trusted[index, frame] < 0 or not where.any():
+                    continue
+                values, member, guess = self._look_up(index, frame, x[where], y[where])
+                share = weights[where] * member * values[:, 3] / 255
+                sure = (1 - guess) * np.float32(self.trusted[index, frame])
+                above[where] += share[:, None] * np.column_stack([values[:, :3], np.ones_like(share), sure])
+                shown[where] += shares[index][where] * member
+            figure = figure * (1 - above[..., 3:4]) + above
+        matte = figure[..., 3]
         # Nobody is where the source shows nobody about that part, or far from all; but at bones something is missing.
         free = np.clip((nearest - np.where(shown > 0.5, _BONE, _RIM)) / _SOFT, 0, 1)
-        return _Drawn(window, colours, matte, (trust * np.maximum(matte, free)).astype(np.float32))
+        sure = np.einsum("p, p h w -> h w", self.trusted[:, frame].clip(0).astype(np.float32), shares)
+        trust = figure[..., 4] + (1 - matte) * free * sure
+        colours = figure[..., :3] / np.maximum(matte, np.float32(1e-6))[..., None]
+        return _Drawn(window, colours, matte, trust.astype(np.float32))
+
+    def _look_up(
+        self, index: int, frame: int, x: Float32[np.ndarray, " n"], y: Float32[np.ndarray, " n"]
+    ) -> tuple[Float32[np.ndarray, "n 4"], Float32[np.ndarray, " n"], Float32[np.ndarray, " n"]]:
+        """A part's colours and matte at points of a frame, how much there is its own, and how much is guessed."""
+        part, joints = PARTS[index], self.poses[frame]
+        pick, scale = int(self.chosen[index, frame]), self.heights[1] / self.heights[0]
+        there = self.cutouts[pick].joints
+        picture = self.pictures[index, pick, bool(part.kind == "head" and is_from_behind(joints[None])[0])]
+        spots = map_back(part, *match_joints(part, joints, there), x, y, scale)
+        left = np.ones_like(x)
+        if index in _CHAINS:
+            upper, lower = (PARTS[each] for each in _CHAINS[index])
+            bend = Bend.between(upper, lower, joints, there, scale)
+            if bend is not None:
+                reach = _measure_reach(picture, bend, lower.half_breadth * self.heights[0])
+                left = bend.fan_out(x, y, spots, scale * reach)
+        values, member, guess = picture.sample(*spots)
+        return values, member * left, guess
+
+
+def _weigh(layer: tuple[int, ...], distances: Float32[np.ndarray, "parts h w"]) -> Float32[np.ndarray, "k h w"]:
+    """How much of each pixel is left to each part of a layer: to the nearest, and of an arm what it crosses too."""
+    own = distances[list(layer)]
+    least = np.minimum(own.min(axis=0), np.float32(1e6))
+    weights = np.exp((least - own) / np.float32(_PASSAGE)) * (least < _FARTHEST)
+    weights /= np.maximum(weights.sum(axis=0), np.float32(1e-6))
+    if layer[0] in ARMS:
+        others = np.delete(distances, layer, axis=0).min(axis=0)
+        nearer = expit((others - least) / np.float32(_PASSAGE))
+        weights *= np.maximum(nearer, np.clip((_SLEEVE - least) / _HEM, 0, 1))
+    return weights.astype(np.float32)
+
+
+def _measure_reach(picture: PartPicture, bend: Bend, breadth: float) -> float:
+    """How far from a joint the person goes on across it on its outer side, pixels of the source."""
+    away = np.linspace(0, _WIDEST * breadth, 24)
+    values, member, _ = picture.sample(*bend.follow(away))
+    covered = member * values[:, 3] > 128
+    if not covered[0]:
+        return _RIM * breadth
+    return float(away[-1] if covered.all() else away[covered.argmin()])
 
 
 def _read_joints(keypoints: Keypoints) -> Float64[np.ndarray, "f 18 3"]:
