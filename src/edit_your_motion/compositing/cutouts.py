@@ -62,6 +62,9 @@ _LENGTHS = {
 _TRUNK, _HEAD, _THIGHS, ARMS, HANDS = 0, 1, (2, 4), (6, 7, 8, 9), (7, 9)
 """Indices of `PARTS`."""
 
+LEGS = ((2, 4), (3, 5))
+"""The right and the left thigh, the right and the left shin."""
+
 _SKIRT = 1.5
 """Half breadths of a thigh within which a coat or a skirt may hang."""
 
@@ -195,6 +198,10 @@ class Cutout:
         if min(first[2], second[2]) <= DRAWN or length < 1:
             return None
         return first[:2], along, np.array([-along[1], along[0]]) / length
+
+    def measure_breadth(self, index: int) -> float:
+        """Half of how broad a part is, pixels."""
+        return PARTS[index].half_breadth * self.height
 
     def list_spots(
         self, index: int, along: Float64[np.ndarray, "*n"], across: Float64[np.ndarray, "*n"]

@@ -1,7 +1,7 @@
 """The source's own pixels of a person in new poses: a figure cut out at its joints and put together again."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from einops import reduce
@@ -13,6 +13,7 @@ from edit_your_motion.compositing.cutouts import (
     ARMS,
     PARTS,
     Cutout,
+    Joints,
     find_window,
     list_centres,
     measure_distances,
@@ -20,6 +21,7 @@ from edit_your_motion.compositing.cutouts import (
 )
 from edit_your_motion.compositing.part_maps import Bend, is_from_behind, map_back, match_joints
 from edit_your_motion.compositing.part_pictures import PartPicture
+from edit_your_motion.compositing.skirts import find_skirt, join_legs, weigh_other_leg
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.people.skeleton import DRAWN
 from edit_your_motion.runtime.progress import Progress, SilentProgress
@@ -84,6 +86,7 @@ class WarpedPerson:
         chosen: the cutout that each part is taken from.
         trusted: how far it shows that part in that pose, [0, 1]; -1 for a part that is none.
         heights: of the body in the source and in the edit, pixels.
+        skirt: of each of a leg's parts that of the other leg which hangs in the same cloth; empty for trousers.
     """
 
     cutouts: Sequence[Cutout]
@@ -92,6 +95,7 @@ class WarpedPerson:
     chosen: Int[np.ndarray, "parts f"]
     trusted: Float64[np.ndarray, "parts f"]
     heights: tuple[float, float]
+    skirt: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
     def fit(
@@ -118,6 +122,8 @@ class WarpedPerson:
             return cls((), {}, poses, nothing.astype(int), nothing, heights)
         picks = spread_evenly(len(masks), MOST_FRAMES)
         cutouts = [Cutout.cut(frames[pick], masks[pick], empty[pick], joints[pick], heights[0]) for pick in picks]
+        skirt = find_skirt(cutouts)
+        join_legs(cutouts, skirt)
         chosen, trusted = choose_cutouts(cutouts, poses, heights[1])
         others = [cutouts[pick] for pick in spread_evenly(len(cutouts), _COMPARED)]
         heads = np.array([part.kind == "head" for part in PARTS])
@@ -130,7 +136,7 @@ class WarpedPerson:
             (index, pick, turned): PartPicture.complete(index, cutouts[pick], others, from_behind=turned)
             for index, pick, turned in sorted(taken)
         }
-        return cls(cutouts, pictures, poses, chosen, trusted, heights)
+        return cls(cutouts, pictures, poses, chosen, trusted, heights, skirt)
 
     def over(
         self, places: UInt8[np.ndarray, "f h w 3"], cells: tuple[int, int], progress: Progress | None = None
@@ -226,6 +232,8 @@ class WarpedPerson:
         there = self.cutouts[pick].joints
         picture = self.pictures[index, pick, bool(part.kind == "head" and is_from_behind(joints[None])[0])]
         spots = map_back(part, *match_joints(part, joints, there), x, y, scale)
+        if index in self.skirt:
+            self._hang(index, joints, there, x, y, spots)
         left = np.ones_like(x)
         if index in _CHAINS:
             upper, lower = (PARTS[each] for each in _CHAINS[index])
@@ -235,6 +243,25 @@ class WarpedPerson:
                 left = bend.fan_out(x, y, spots, scale * reach)
         values, member, guess = picture.sample(*spots)
         return values, member * left, guess
+
+    def _hang(
+        self,
+        index: int,
+        joints: Joints,
+        there: Joints,
+        x: Float32[np.ndarray, " n"],
+        y: Float32[np.ndarray, " n"],
+        spots: tuple[Float32[np.ndarray, " n"], Float32[np.ndarray, " n"]],
+    ) -> None:
+        """Moves the spots that points of a skirt come from towards where they would, were they the other leg's."""
+        part, other = PARTS[index], PARTS[self.skirt[index]]
+        ends = match_joints(other, joints, there)
+        if len(ends[0]) < 2 or (joints[list(part.joints), 2] <= DRAWN).any():
+            return
+        breadth = part.half_breadth * self.heights[1]
+        share = weigh_other_leg(joints, (part.joints, other.joints), breadth, x, y)
+        for spot, beside in zip(spots, map_back(other, *ends, x, y, self.heights[1] / self.heights[0]), strict=True):
+            spot += share * (beside - spot)
 
 
 def _weigh(layer: tuple[int, ...], distances: Float32[np.ndarray, "parts h w"]) -> Float32[np.ndarray, "k h w"]:
