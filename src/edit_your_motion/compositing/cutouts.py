@@ -116,7 +116,7 @@ class Cutout:
         members: the parts that each pixel would belong to, were somebody there: a bit each.
         owners: the part that it would above all, an index.
         far: whether it is farther from all bones than bodies are broad.
-        sharpness: of each part, the mean difference of neighbouring pixels of it, edges too, levels of 255.
+        sharpness: of each part, the mean difference of neighbouring pixels of it, levels of 255.
     """
 
     pixels: UInt8[np.ndarray, "h w 4"]
@@ -219,7 +219,7 @@ class Cutout:
             if axes is None:
                 return None
             start, way, aside = axes
-            points = start + share * way + offset * PARTS[index].half_breadth * self.height * aside
+            points = start + share * way + offset * self.measure_breadth(index) * aside
         else:
             corners = self.joints[[2, 5, 8, 11]]
             if (corners[:, 2] <= DRAWN).any():
@@ -254,7 +254,7 @@ class Cutout:
         What is far off is hair, a coat, a skirt, and what the person holds.
         """
         part = PARTS[index]
-        breadth, length = part.half_breadth * self.height, 0.25 * self.height
+        breadth, length = self.measure_breadth(index), 0.25 * self.height
         if part.kind == "limb":
             axes = self.find_axes(index)
             length = breadth if axes is None else max(float(np.linalg.norm(axes[1])), breadth)
@@ -413,11 +413,10 @@ def _cut_out(
     if not mask.any():
         return np.zeros(mask.shape, np.float32), np.ones(mask.shape, bool)
     depth = distance_transform_edt(mask) - distance_transform_edt(~mask)
-    away = frame.astype(np.float32) - empty
-    off = np.abs(away).max(axis=-1)
-    differs = np.clip((off - _SAME) / _OTHER, 0, 1)
-    share, mixed = _find_mixed(frame.astype(np.float32), empty, depth, height)
-    differs = np.where(mixed, share, differs)
+    colours = frame.astype(np.float32)
+    off = np.abs(colours - empty).max(axis=-1)
+    share, mixed = _find_mixed(colours, empty, depth, height)
+    differs = np.where(mixed, share, np.clip((off - _SAME) / _OTHER, 0, 1))
     inside = np.maximum(differs, np.clip(depth / (0.018 * height) - 0.5, 0, 1))
     # What is thin is no hair, but a line of the place that the plate has a little elsewhere.
     missed = mask | ((depth > -reach) & (off > _HAIR))
