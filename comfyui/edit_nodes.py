@@ -33,6 +33,7 @@ from edit_your_motion.web.offers import check_settings
 
 from . import folders
 from .memory import ManagedBase
+from .messages import in_node_words
 from .values import (
     CATEGORY,
     BaseType,
@@ -100,6 +101,7 @@ class LoadBase(io.ComfyNode):
         )
 
     @classmethod
+    @in_node_words()
     def execute(cls, base: str, controlnet: str, precision: Precision, download: bool) -> io.NodeOutput:
         """Loads them."""
         model = BaseConfig(base=folders.find_base(base), controlnet=folders.find_controlnet(controlnet))
@@ -142,6 +144,7 @@ class TunePerson(io.ComfyNode):
         )
 
     @classmethod
+    @in_node_words()
     def execute(
         cls,
         base: ManagedBase,
@@ -208,6 +211,7 @@ class SavePerson(io.ComfyNode):
         )
 
     @classmethod
+    @in_node_words()
     def execute(cls, person: Person, name: str, overwrite: bool) -> io.NodeOutput:
         """Saves them."""
         place = folders.choose_place(name, overwrite)
@@ -236,6 +240,7 @@ class LoadPerson(io.ComfyNode):
         )
 
     @classmethod
+    @in_node_words()
     def execute(cls, name: str) -> io.NodeOutput:
         """Loads them."""
         person = load_person(folders.find_person(name))
@@ -284,6 +289,7 @@ class ApplyMotion(io.ComfyNode):
         )
 
     @classmethod
+    @in_node_words()
     def execute(
         cls,
         base: ManagedBase,
@@ -347,6 +353,7 @@ class Scores(io.ComfyNode):
         )
 
     @classmethod
+    @in_node_words()
     def execute(
         cls,
         images: Tensor,

@@ -28,6 +28,7 @@ from edit_your_motion.people.preview import alignment_preview, mark_person, over
 from edit_your_motion.people.skeleton import draw_skeleton
 
 from .memory import ManagedBase
+from .messages import in_node_words
 from .values import (
     CATEGORY,
     BaseType,
@@ -106,6 +107,7 @@ class FindPeople(io.ComfyNode):
         )
 
     @classmethod
+    @in_node_words()
     def execute(
         cls,
         clip: Any,
@@ -170,6 +172,7 @@ class PosesFromKeypoints(io.ComfyNode):
         )
 
     @classmethod
+    @in_node_words()
     def execute(cls, keypoints: Any, fps: float, person: int, width: int, height: int) -> io.NodeOutput:
         """Reads them."""
         frames = read_document("POSE_KEYPOINT", keypoints)
@@ -197,6 +200,7 @@ class PosesToKeypoints(io.ComfyNode):
         )
 
     @classmethod
+    @in_node_words()
     def execute(cls, poses: Poses) -> io.NodeOutput:
         """Writes them."""
         return io.NodeOutput(list_openpose(poses.keypoints))
@@ -237,6 +241,7 @@ class EditKeypoints(io.ComfyNode):
         )
 
     @classmethod
+    @in_node_words()
     def execute(
         cls, poses: Poses, action: str, joints: str, frames_chosen: str, dx: float, dy: float, images: Any = None
     ) -> io.NodeOutput:
@@ -305,6 +310,7 @@ class RetargetMotion(io.ComfyNode):
         )
 
     @classmethod
+    @in_node_words()
     def execute(
         cls,
         reference: Poses,
@@ -367,6 +373,7 @@ class CleanPlate(io.ComfyNode):
         )
 
     @classmethod
+    @in_node_words()
     def execute(cls, images: Any, masks: Any) -> io.NodeOutput:
         """Makes the plate."""
         frames = as_frames(images)

@@ -1,6 +1,7 @@
 """ComfyUI's nodes: what they say of themselves, and what each of them does, with tiny networks and without a server."""
 
 import importlib
+import inspect
 import itertools
 import json
 import re
@@ -437,8 +438,9 @@ def test_a_tuning_stopped_at_any_step_goes_on_from_there(
 def test_what_is_wrong_is_said_before_anything_is_tuned(
     nodes: dict[str, Any], base: Any, walk: SyntheticClip, poses: Any, values: ModuleType
 ) -> None:
-    with pytest.raises(ConfigError, match="expected a prompt"):
+    with pytest.raises(ConfigError, match=r"expected a prompt .* give one \('prompt'\), or .* \('preset' fast") as told:
         tune(nodes, base, walk, poses, prompt=" ")
+    assert "--" not in str(told.value), "a node has no flags"
     with pytest.raises(ConfigError, match="expected settings of"):
         tune(nodes, base, walk, poses, settings="people: {keypoints: /etc/passwd}")
     with pytest.raises(ConfigError, match="expected settings as YAML"):
@@ -459,6 +461,27 @@ def test_what_is_wrong_is_said_before_anything_is_tuned(
             poses=values.Poses(odd.keypoints, Fraction(8)),
             prompt="a box",
         )
+
+
+def test_every_node_speaks_of_its_inputs(nodes: dict[str, Any]) -> None:
+    for id, node in nodes.items():
+        source = inspect.getsource(node.execute)
+        assert "@in_node_words()" in source, f"{id} would tell people of flags"
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("give it by --base and --controlnet", "give it by 'Load base'"),
+        ("lower --windows.frames or --video.size", "lower 'settings' windows.frames or the images' size"),
+        ("say what there is by --runtime.memory 8GB", "say what there is by the library's runtime.memory 8GB"),
+    ],
+)
+def test_an_error_speaks_of_inputs(extension: ModuleType, message: str, said: str) -> None:
+    messages = importlib.import_module("comfyui.messages")
+    with pytest.raises(PersonError) as told, messages.in_node_words():
+        raise PersonError(message)
+    assert str(told.value) == said
 
 
 def test_where_nobody_is_saved_a_node_says_so(

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from edit_your_motion.config import EditConfig, flatten, load_config
+from edit_your_motion.errors import FLAG
 from edit_your_motion.people.preparation import save_prepared
 from edit_your_motion.person_folder import read_preset
 from edit_your_motion.runtime.progress import SilentProgress
@@ -21,7 +22,7 @@ from edit_your_motion.web.edits import run_job
 from edit_your_motion.web.job_files import resolve
 from edit_your_motion.web.job_runner import LOG
 from edit_your_motion.web.library import Library
-from edit_your_motion.web.messages import FIELDS, FLAG, PHRASES, say, settings_in
+from edit_your_motion.web.messages import FIELDS, PHRASES, say, settings_in
 from edit_your_motion.web.preparing import PREPARED, prepare_clip
 from synthetic_clip import film, write_clip
 from web_site import PROMPT, WebSite, add_pair, add_prepared, serving_web, wait_for_phase

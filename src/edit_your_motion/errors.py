@@ -15,10 +15,18 @@
         ├── FolderInUseError   another job writes there
         └── OutOfMemoryError
 
-Every message says what was expected, what came, and what to do.
+Every message says what was expected, what came, and what to do. Settings stand in it as the command line names them;
+whoever tells it to somebody who has no command line renames them by `rename_settings`.
 """
 
 import errno
+import re
+from collections.abc import Callable
+
+FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9]*(?:-[a-z0-9]+)*(?:\.[a-z0-9]+(?:-[a-z0-9]+)*)*)")
+"""How messages name a setting; the group is its name."""
+
+_TWICE = re.compile(r"('[^']{1,40}')((?: or|, or|,| and) \1)+")
 
 
 class EditYourMotionError(Exception):
@@ -128,3 +136,14 @@ def refuse_for_memory(error: BaseException, at: object) -> None:
 def counted(count: int, noun: str) -> str:
     """The count with its noun, for messages: "1 frame", "2 frames"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def rename_settings(message: str, name: Callable[[str], str]) -> str:
+    """A message in the words of somebody who has no flags.
+
+    Args:
+        message: as the command line says it.
+        name: what they call a setting, "sampling.guidance-scale"; quoted names that then follow one another are said
+            once.
+    """
+    return _TWICE.sub(r"\1", FLAG.sub(lambda found: name(found[1]), message))

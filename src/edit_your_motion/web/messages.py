@@ -1,13 +1,10 @@
 """Messages in the words of the page: a setting that the jobs name by its flag is named by its label, or its owner."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from edit_your_motion.errors import FLAG, rename_settings
 from edit_your_motion.web.offers import FREE
-
-FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9]*(?:-[a-z0-9]+)*(?:\.[a-z0-9]+(?:-[a-z0-9]+)*)*)")
-"""How messages name a setting, whoever reads them: as the command line does."""
 
 _OF_CLIPS = {"start": "from second", "frames": "frames", "fps": "at frames/s"}
 FIELDS = {
@@ -44,12 +41,10 @@ PHRASES = {
 TOLD = frozenset({"error", "warnings", "concerns", "log"})
 """Under these names answers have messages."""
 
-_TWICE = re.compile(r"('[^']{1,40}')((?: or|, or|,| and) \1)+")
-
 
 def say(message: str) -> str:
     """A message without flags, which nobody who reads it could give."""
-    return _TWICE.sub(r"\1", FLAG.sub(lambda found: _name(found[1]), message))
+    return rename_settings(message, _name)
 
 
 def say_all(content: Mapping[str, Any]) -> dict[str, Any]:
