@@ -10,6 +10,7 @@ from typing import Any, Literal, cast, get_args
 
 from cyclopts import App
 from cyclopts.argument import Argument
+from docstring_parser import parse_from_object
 from rich.console import Console
 
 from edit_your_motion.cli.executors import MACHINES
@@ -199,7 +200,10 @@ def list_flags(command: App) -> Iterator[Flag]:
     """All that a command takes, in the order of its help."""
     if command.default_command is None:
         return
-    for argument in command.assemble_argument_collection(parse_docstring=True):
+    said = {told.arg_name: told.description for told in parse_from_object(command.default_command).params}
+    # Docstrings are read of the command alone: settings say themselves what they do, and looking for docstrings in the
+    # sources of their sixty classes takes a second.
+    for argument in command.assemble_argument_collection(parse_docstring=False):
         if argument.show:
             groups: Any = argument.parameter.group
             group = groups[-1]
@@ -208,7 +212,7 @@ def list_flags(command: App) -> Iterator[Flag]:
                 argument.names,
                 argument.keys if of_settings else (),
                 _values(argument),
-                " ".join((argument.parameter.help or "").split()),
+                " ".join((argument.parameter.help or said.get(argument.field_info.name) or "").split()),
                 _default(argument),
                 group=str(group.name) if group in (OUTPUT, MACHINES) else "Options",
                 required=argument.required,
