@@ -97,8 +97,29 @@ def test_homographies_go_with_the_size_of_the_frames() -> None:
 
 
 def test_a_camera_before_a_bare_wall_stands_still() -> None:
-    frames = (200 + np.random.default_rng(0).normal(size=(6, SIDE, SIDE))).astype(np.float32)
+    noise = np.random.default_rng(0).normal(scale=5, size=(6, SIDE, SIDE))
+    frames = gaussian_filter(200 + noise, (0, 1.5, 1.5)).astype(np.float32)
     assert stands_still(frames, follow_camera(frames, 3), 3)
+
+
+def test_a_camera_before_a_wall_with_a_stripe_is_followed_no_farther_than_it_went() -> None:
+    """Along a stripe nothing tells where the picture is, and of its perspective nothing at all."""
+    y, x = np.mgrid[:SIDE, :SIDE].astype(np.float64)
+    rng, frames = np.random.default_rng(0), []
+    for index in range(9):
+        down = y + 2.5 * (index - 4)
+        wall = np.where(np.abs(down - 0.8 * x - 25) < 12, 140.0, 210.0)
+        frames.append(gaussian_filter(np.where(down > 75, 160.0, wall) + rng.normal(scale=2, size=wall.shape), 1.5))
+    place = np.stack(frames)
+    found = follow_camera(place, 4)
+    assert not stands_still(place, found, 4)
+    corners = np.array([[0, 0, 1], [SIDE, 0, 1], [0, SIDE, 1], [SIDE, SIDE, 1.0]]).T
+    moved = found @ corners
+    assert np.abs(moved[:, :2] / moved[:, 2:] - corners[:2]).max() < 20, "of a camera that went 10 pixels"
+    for frame, homography in zip(place, found, strict=True):
+        there = warp(frame, homography)
+        assert np.nanmedian(np.abs(there - place[4])) < 3
+        assert np.nanmean(np.abs(there - place[4]) > 20) < 0.02, "the stripe and the floor lie on themselves"
 
 
 def test_a_wall_of_one_colour_is_aligned_without_a_word() -> None:

@@ -15,9 +15,13 @@ from edit_your_motion.runtime.progress import Advance
 COARSEST = 24
 """The shortest side of the coarsest level that is aligned, pixels."""
 
-STILL = 0.85
+STILL = 0.9
 """A camera stands still if following it leaves more than this share of what differs between the frames: in a place with
 little to hold on to, a homography finds something to explain."""
+
+NOISE = 12.0
+"""Levels of 255 beyond which all differences count alike: of what is only a little noise, edges that moved must stand
+out, but not one thing that moved by itself."""
 
 _POINTS = 1000
 """Pixels that are compared on a level, about: of each small square of the picture the one with the steepest slope.
@@ -39,6 +43,14 @@ _WILD = 0.5
 
 _ROBUST = 2.0
 """Differences beyond so many times their median count less and less: what moves is not the camera."""
+
+_USUAL = np.array([0.02, 0.02, 0.2, 0.02, 0.02, 0.2, 0.01, 0.01])
+"""By how much each number of a homography usually differs from where it begins: a camera turns, which moves the whole
+picture, rather than that it zooms, rolls or comes nearer. This decides where there is little to hold on to, as before a
+bare wall, and hardly counts elsewhere."""
+
+_ALIKE = 20
+"""Pixels that err alike: what differs at one, as by a shadow, differs about it."""
 
 
 def follow_camera(
@@ -119,16 +131,17 @@ def stands_still(frames: Float[np.ndarray, "f h w"], homographies: Float[np.ndar
     """Whether the frames, laid over one another as they are, agree about as well as along the homographies.
 
     Args:
-        frames: brightness of the place; NaN where somebody is.
+        frames: brightness of the place, [0, 255]; NaN where somebody is.
         homographies: from `follow_camera`.
         anchor: what they refer to.
     """
     followed = unmoved = 0.0
     for frame, homography in zip(frames, homographies, strict=True):
-        apart = np.abs(np.stack([warp(frame, homography), frame]) - frames[anchor])
+        apart = np.stack([warp(frame, homography), frame]) - frames[anchor]
         there = np.isfinite(apart).all(axis=0)
-        followed += float(apart[0, there].sum())
-        unmoved += float(apart[1, there].sum())
+        squares = np.minimum(apart[:, there] ** 2, NOISE**2).sum(axis=1)
+        followed += float(squares[0])
+        unmoved += float(squares[1])
     return followed >= STILL * unmoved
 
 
@@ -229,6 +242,7 @@ class _Template:
         normal, from_unit = self.to_unit @ self.to_level, np.linalg.inv(self.to_unit)
         homographies = normal @ start @ np.linalg.inv(normal)
         best, least = homographies.copy(), np.full(len(start), np.inf)
+        changed = np.zeros((len(start), _USUAL.size))
         of = np.arange(len(start)) % len(self.known)
         left = np.flatnonzero(self.known.sum(axis=1)[of] >= _TOO_FEW)
         for _ in range(_STEPS):
@@ -239,20 +253,25 @@ class _Template:
             usable = np.isfinite(values) & self.known[of[left]]
             enough = usable.sum(axis=1) >= _TOO_FEW
             left, values, usable = left[enough], values[enough], usable[enough]
-            change, cost = self._step(of[left], values, usable)
+            change, cost = self._step(of[left], values, usable, changed[left])
             better = left[cost < least[left]]
             best[better], least[better] = homographies[better], cost[cost < least[left]]
             largest = np.abs(change).max(axis=1)
             small = np.eye(3) + np.pad(change, ((0, 0), (0, 1))).reshape(-1, 3, 3)
             goes_on = largest <= _WILD
             left, largest = left[goes_on], largest[goes_on]
+            changed[left] += change[goes_on]
             homographies[left] @= np.linalg.inv(small[goes_on])
             homographies[left] /= homographies[left, 2:, 2:]
             left = left[largest * self.side >= _CONVERGED]
         return np.linalg.inv(normal) @ best @ normal
 
     def _step(
-        self, of: Int[np.ndarray, " c"], values: Float[np.ndarray, "c n"], usable: Bool[np.ndarray, "c n"]
+        self,
+        of: Int[np.ndarray, " c"],
+        values: Float[np.ndarray, "c n"],
+        usable: Bool[np.ndarray, "c n"],
+        changed: Float[np.ndarray, "c 8"],
     ) -> tuple[Float[np.ndarray, "c 8"], Float[np.ndarray, " c"]]:
         """What Gauss-Newton changes of each homography, and how far from the template its picture is.
 
@@ -260,6 +279,7 @@ class _Template:
             of: which of the template's frames each is compared with.
             values: the picture at the places where the homography takes the template's.
             usable: where they may be compared; what is not seen weighs nothing.
+            changed: what was changed of each already.
         """
         values, wanted, slopes = np.where(usable, values, 0.0), self.wanted[of], self.slopes[of]
         counts = usable.sum(axis=1, keepdims=True)
@@ -269,11 +289,12 @@ class _Template:
         spread = _ROBUST * np.maximum(np.take_along_axis(sizes, counts // 2, axis=1), 1e-4)
         squares = apart**2
         near = usable * spread**2 / (squares + spread**2)
-        cost = (squares * near).sum(axis=1) / (counts * spread)[:, 0]
+        held = _ALIKE * (spread / _ROBUST) ** 2 / _USUAL**2
+        cost = ((squares * near).sum(axis=1) + (held * changed**2).sum(axis=1)) / (counts * spread)[:, 0]
         weighted = rearrange(slopes * near[..., None] ** 2, "c n p -> c p n")
         matrices = weighted @ slopes
-        damping = 1e-6 * np.trace(matrices, axis1=1, axis2=2) + 1e-12
-        change = np.linalg.solve(matrices + damping[:, None, None] * np.eye(8), weighted @ apart[..., None])
+        wanted_change = weighted @ apart[..., None] - (held * changed)[..., None]
+        change = np.linalg.solve(matrices + held[:, :, None] * np.eye(8), wanted_change)
         return change[..., 0], cost
 
 
