@@ -12,6 +12,7 @@ from edit_your_motion.compositing.carried_things import find_carried
 from edit_your_motion.compositing.clean_plate import Plate, make_plate, take_median
 from edit_your_motion.compositing.inpainting import fill_smoothly, fill_with_patches
 from edit_your_motion.compositing.matte import composite, make_matte
+from edit_your_motion.compositing.missed_limbs import find_missed
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.runtime.progress import Advance
 
@@ -129,15 +130,64 @@ def test_a_wall_of_one_colour_is_aligned_without_a_word() -> None:
     assert np.isfinite(follow_camera(frames, 2)).all()
 
 
+def test_a_shoe_that_a_mask_lacks_is_told_by_the_joints() -> None:
+    body = np.zeros((5, 18, 3), np.float32)
+    body[:, :, 2] = 1
+    body[:, :, :2] = 48, 40
+    for joint, (x, y) in {
+        0: (48, 10),
+        8: (44, 48),
+        9: (44, 62),
+        10: (44, 76),
+        11: (52, 48),
+        12: (52, 62),
+        13: (52, 76),
+    }.items():
+        body[:, joint, :2] = x, y
+    keypoints = Keypoints(body, SIDE, SIDE)
+    masks = np.zeros((5, SIDE, SIDE), bool)
+    masks[:, 5:84, 36:60] = True
+    assert not find_missed(masks, keypoints).any()
+    kick = masks.copy()
+    kick[2, 60:] = False
+    missed = find_missed(kick, keypoints)
+    assert missed.any(axis=(1, 2)).tolist() == [False, False, True, False, False]
+    assert missed[2, 78, 44]
+    assert missed[2, 70, 52]
+    assert not missed[2, :60].any()
+    assert not missed[2, :, :36].any()
+    kick[:, 54:] = False
+    assert not find_missed(kick, keypoints).any(), "of legs that masks always leave out nothing is known"
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 24])
 def test_the_median_is_that_of_the_pictures_that_show_a_pixel(count: int) -> None:
     rng = np.random.default_rng(count)
     pictures = rng.integers(0, 256, (count, 9, 11, 3), dtype=np.uint8)
     visible = rng.random((count, 9, 11)) < 0.6
     median, seen = take_median(list(pictures), list(visible))
-    np.testing.assert_array_equal(seen, visible.any(axis=0))
+    np.testing.assert_array_equal(seen, visible.sum(axis=0))
     for y, x in np.argwhere(seen):
         np.testing.assert_array_equal(median[y, x], np.median(pictures[visible[:, y, x], y, x], axis=0))
+
+
+def test_what_a_mask_misses_in_a_frame_or_two_is_not_in_the_plate() -> None:
+    """Where somebody stands all the time, but for a leg that two masks lack and five lay bare."""
+    place = np.stack([texture(seed=seed) for seed in range(3)], axis=-1).round().astype(np.uint8)
+    masks = np.zeros((48, SIDE, SIDE), bool)
+    masks[:, 20:80, 20:60] = True
+    frames = np.where(masks[..., None], np.uint8(255), place)
+    masks[7, 55:80, 44:60] = masks[30, 55:80, 44:60] = False
+    plate = make_plate(frames, masks)
+    assert not (plate.places[0] == 255).all(axis=-1).any(), "nothing of the leg"
+    assert plate.share_seen < 0.75
+    bare = place.copy()
+    frames[10:15, 55:80, 44:60] = bare[55:80, 44:60]
+    masks[10:15, 55:80, 44:60] = False
+    masks[[7, 30], 55:80, 44:60] = True
+    again = make_plate(frames, masks)
+    assert again.share_seen > plate.share_seen
+    np.testing.assert_array_equal(again.places[0][62:76, 50:54], place[62:76, 50:54])
 
 
 def test_a_place_that_few_frames_show_is_in_the_plate() -> None:

@@ -33,6 +33,12 @@ VIEWS = 24
 ENOUGH = 7
 """Frames that should show a place, for their median to be free of what only passes by."""
 
+TRUSTED = 3
+"""Frames that must show a place for it to count as seen, where so many times as many look at it: what fewer show is as
+likely what their masks have missed, a ball or a shoe in motion."""
+
+TRUSTED_OF = 8
+
 APART = 0.25
 """How far the camera turns between two frames whose places are put together, as a share of the picture's short side;
 those between are laid out of the two."""
@@ -56,6 +62,9 @@ CELLS = 32
 
 MOST_CANDIDATES = 600
 """Frames that may be chosen for a median; of more, every so many-th."""
+
+_OPAQUE, _HIDDEN = 254, np.uint8(128)
+"""Alpha of what is the place's, at least, and of what a person hides."""
 
 _Window: TypeAlias = tuple[slice, slice]
 """Rows and columns of a picture, which may lie outside of it."""
@@ -203,8 +212,10 @@ class _Film:
         """A window of the place as frame `index` looks at it, by the median of some frames; and what they see of it."""
         here = np.linalg.inv(self.homographies[index])
         views = self._choose(here, window) or [index]
-        seen = [_look(self._opaque(view), self.homographies[view] @ here, window) for view in views]
-        return take_median([picture for picture, _ in seen], [there for _, there in seen])
+        looks = [_look(self._opaque(view), self.homographies[view] @ here, window) for view in views]
+        median, count = take_median([picture for picture, _ in looks], [alpha >= _OPAQUE for _, alpha in looks])
+        inside = np.sum([alpha > 0 for _, alpha in looks], axis=0)
+        return median, count >= (inside // TRUSTED_OF).clip(1, TRUSTED)
 
     def _choose(self, here: Float[np.ndarray, "3 3"], window: _Window) -> list[int]:
         """The frames that a window's median is taken over: half of them evenly spread in time, half by what is rare."""
@@ -311,8 +322,8 @@ class _Stations:
         """A station's picture, of all that the frames about it need of it."""
         window = self._span(station)
         median, seen = self.film.seen_from(station, window)
-        moved, inside = _look(self.whole, np.linalg.inv(self.film.homographies[station]), window)
-        filled = fill_smoothly(np.where(seen[..., None], median, moved), ~seen & ~inside)
+        moved, alpha = _look(self.whole, np.linalg.inv(self.film.homographies[station]), window)
+        filled = fill_smoothly(np.where(seen[..., None], median, moved), ~seen & (alpha < _OPAQUE))
         return window, Image.fromarray(_as_bytes(filled))
 
     def _span(self, station: int) -> _Window:
@@ -374,8 +385,8 @@ def _share_of_plate(mask: Bool[np.ndarray, "h w"]) -> tuple[_Window, Float32[np.
 
 def take_median(
     pictures: list[UInt8[np.ndarray, "h w 3"]], visible: list[Bool[np.ndarray, "h w"]]
-) -> tuple[Float32[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
-    """The median of each pixel over the pictures that show it, 0 where none does; and where one does."""
+) -> tuple[Float32[np.ndarray, "h w 3"], Int[np.ndarray, "h w"]]:
+    """The median of each pixel over the pictures that show it, 0 where none does; and how many do."""
     planes = [
         np.where(there[..., None], picture, np.uint8(255)) for picture, there in zip(pictures, visible, strict=True)
     ]
@@ -389,7 +400,7 @@ def take_median(
         for rank in ranks[1:]:
             where = middle == rank
             total[where] += planes[rank][where].astype(np.float32) - planes[ranks[0]][where]
-    return np.where(count[..., None] > 0, total / 2, np.float32(0)), count > 0
+    return np.where(count[..., None] > 0, total / 2, np.float32(0)), count
 
 
 def _sort_planes(planes: list[UInt8[np.ndarray, "h w 3"]]) -> None:
@@ -413,17 +424,17 @@ def _sort_planes(planes: list[UInt8[np.ndarray, "h w 3"]]) -> None:
 
 def _with_alpha(frame: UInt8[np.ndarray, "h w 3"], opaque: Bool[np.ndarray, "h w"]) -> Image.Image:
     height, width = opaque.shape
-    values = np.dstack([frame, opaque.astype(np.uint8) * 255])
+    values = np.dstack([frame, np.where(opaque, np.uint8(255), _HIDDEN)])
     # Not as alpha, with which Pillow would weigh colours: what is not opaque through and through is not looked at.
     return Image.frombuffer("RGBX", (width, height), values, "raw", "RGBX", 0, 1)
 
 
 def _look(
     picture: Image.Image, homography: Float[np.ndarray, "3 3"], window: _Window
-) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
-    """A window of the picture (`_with_alpha`) along a homography; and where it is opaque there."""
+) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
+    """A window of the picture (`_with_alpha`) along a homography; and its alpha there, 0 outside of the picture."""
     seen = _transform(picture, homography, window)
-    return seen[..., :3], seen[..., 3] >= 253
+    return seen[..., :3], seen[..., 3]
 
 
 def _transform(

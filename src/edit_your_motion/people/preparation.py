@@ -17,6 +17,7 @@ from PIL import Image
 from edit_your_motion.compositing.carried_things import find_carried
 from edit_your_motion.compositing.clean_plate import Plate, make_plate
 from edit_your_motion.compositing.contact_shadow import find_shaded
+from edit_your_motion.compositing.missed_limbs import find_missed
 from edit_your_motion.config import AlignmentConfig, ClipConfig, PeopleConfig, VideoConfig
 from edit_your_motion.errors import PersonError, counted
 from edit_your_motion.people.between_frames import Passage
@@ -133,7 +134,7 @@ class PreparedClip:
         """The same with its clean plate, made from the frames unless it is there."""
         if self.plate is not None:
             return self
-        return replace(self, plate=make_plate(self.video.frames, self.masks | self.shaded, progress))
+        return replace(self, plate=make_plate(self.video.frames, self.masks | self.beside, progress))
 
     def without_person(self) -> UInt8[np.ndarray, "f h w 3"]:
         """The frames without the person, and where the camera stands still without what the person carries."""
@@ -141,12 +142,17 @@ class PreparedClip:
         assert plate is not None
         still = len(plate.places) == 1 < len(self)
         carried = find_carried(self.video.frames, plate.places[0], self.masks) if still else np.zeros_like(self.masks)
-        return plate.put_under(self.video.frames, self.masks | self.shaded | carried)
+        return plate.put_under(self.video.frames, self.masks | self.beside | carried)
 
     @cached_property
     def shaded(self) -> Bool[np.ndarray, "f h w"]:
         """The ground that the feet shade, which is not the place alone."""
         return find_shaded(self.video.frames, self.masks, self.keypoints)
+
+    @property
+    def beside(self) -> Bool[np.ndarray, "f h w"]:
+        """What is not the place alone and not in the masks: shaded ground, and limbs that they lack."""
+        return self.shaded | find_missed(self.masks, self.keypoints)
 
     def repeated(self, count: int) -> "PreparedClip":
         """A clip of a single frame, `count` frames long."""
