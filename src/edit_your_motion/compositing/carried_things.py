@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 from PIL import Image
-from scipy.ndimage import binary_dilation, distance_transform_edt, find_objects, label
+from scipy.ndimage import binary_dilation, distance_transform_edt, find_objects, label, maximum_filter, minimum_filter
 
 SIDE = 64
 """Shortest side of the pictures in which things are followed, pixels."""
@@ -25,7 +25,7 @@ _LINKED = 0.03
 
 
 def find_carried(
-    frames: UInt8[np.ndarray, "f h w 3"], place: UInt8[np.ndarray, "h w 3"], masks: Bool[np.ndarray, "f h w"]
+    frames: UInt8[np.ndarray, "f h w 3"], places: UInt8[np.ndarray, "g h w 3"], masks: Bool[np.ndarray, "f h w"]
 ) -> Bool[np.ndarray, "f h w"]:
     """Where things are seen that the person has touched, or will, beside the person; nowhere else.
 
@@ -33,17 +33,22 @@ def find_carried(
     with the person in all; what passes by elsewhere stays.
 
     Args:
-        frames: of a camera that stands still.
-        place: without the person and without what moves.
+        frames: of the person.
+        places: without the person and without what moves, one where the camera stands still, else one for each frame.
         masks: the person's pixels.
     """
     height, width = masks.shape[1:]
     scale = min(1.0, SIDE / min(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     side = min(size)
-    background = _shrink(place, size)
+    # Before a moving camera edges lie beside themselves, by a pixel here.
+    around = 3 if len(places) > 1 else 1
+    bounds = [_bound(_shrink(place, size), around) for place in places]
     person = np.stack([_shrink(mask.astype(np.uint8) * 255, size) > 0 for mask in masks])
-    differs = [np.abs(_shrink(frame, size) - background).max(axis=-1) > MOVES for frame in frames]
+    differs = []
+    for index, frame in enumerate(frames):
+        (least, most), small = bounds[index % len(bounds)], _shrink(frame, size)
+        differs.append(np.maximum(least - small, small - most).max(axis=-1) > MOVES)
     beside = ~_grown(person, HANDLED * side)
     things, count = label(_grown(np.stack(differs) & beside, _LINKED * side) & beside, np.ones((3, 3, 3)))
     if not count:
@@ -62,6 +67,14 @@ def find_carried(
 
 def _shrink(picture: UInt8[np.ndarray, "h w *c"], size: tuple[int, int]) -> Float32[np.ndarray, "h2 w2 *c"]:
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX), np.float32)
+
+
+def _bound(
+    place: Float32[np.ndarray, "h w 3"], around: int
+) -> tuple[Float32[np.ndarray, "h w 3"], Float32[np.ndarray, "h w 3"]]:
+    """The least and the most that so many pixels about each have, down and across."""
+    window = (around, around, 1)
+    return minimum_filter(place, window), maximum_filter(place, window)
 
 
 def _grown(regions: Bool[np.ndarray, "f h w"], reach: float) -> Bool[np.ndarray, "f h w"]:

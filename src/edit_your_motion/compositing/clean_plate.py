@@ -132,26 +132,44 @@ def make_plate(
             homographies = scaled(follow_camera(small, anchor, advance), small.shape[1:], shape)
     film = _Film(frames, masks, homographies)
     with progress.phase("fill what no frame shows", 1) as advance:
-        window = slice(0, shape[0]), slice(0, shape[1])
-        median, seen = film.seen_from(anchor, window)
+        median, seen = film.look_around(anchor)
         if still and seen.any():
             # What the person carries may be all that some frames show of a place that he hides in the others.
             place = np.where(seen[..., None], median.round(), frames[anchor]).astype(np.uint8)
-            carried = find_carried(frames, place, masks)
-            if carried.any():
-                median, seen = _Film(frames, masks | carried, homographies).seen_from(anchor, window)
-        seen = _without_islands(seen)
-        whole, share_seen = _as_bytes(fill_with_patches(median, ~seen)), float(seen.mean())
+            if (carried := find_carried(frames, place[None], masks)).any():
+                film = film.without(carried)
+                median, seen = film.look_around(anchor)
+        whole, share_seen = _fill(median, seen)
         advance()
     if still:
         return Plate(whole[None], share_seen)
-    stations, places = _Stations(film, anchor, whole), frames.copy()
+    places = _lay(film, anchor, whole, progress)
+    if (carried := find_carried(frames, places, masks)).any():
+        film = film.without(carried)
+        whole, share_seen = _fill(*film.look_around(anchor))
+        places = _lay(film, anchor, whole, progress)
+    return Plate(places, share_seen)
+
+
+def _fill(
+    median: Float32[np.ndarray, "h w 3"], seen: Bool[np.ndarray, "h w"]
+) -> tuple[UInt8[np.ndarray, "h w 3"], float]:
+    """A place with what is not seen of it made up; and the share that is seen."""
+    seen = _without_islands(seen)
+    return _as_bytes(fill_with_patches(median, ~seen)), float(seen.mean())
+
+
+def _lay(
+    film: "_Film", anchor: int, whole: UInt8[np.ndarray, "h w 3"], progress: Progress
+) -> UInt8[np.ndarray, "f h w 3"]:
+    """The film's frames with the place wherever somebody is near."""
+    stations, places = _Stations(film, anchor, whole), film.frames.copy()
     with progress.phase("lay the clean plate", len(stations.at) + len(stations.windows)) as advance:
         stations.paint(advance)
         for index, laid in zip(stations.windows, parallel_map(stations.lay, stations.windows), strict=True):
             places[index][stations.windows[index]] = laid
             advance()
-    return Plate(places, share_seen)
+    return places
 
 
 def grow(masks: Bool[np.ndarray, "f h w"], share: float) -> Bool[np.ndarray, "f h w"]:
@@ -197,6 +215,15 @@ class _Film:
     frames: UInt8[np.ndarray, "f h w 3"]
     masks: Bool[np.ndarray, "f h w"]
     homographies: Float[np.ndarray, "f 3 3"]
+
+    def without(self, carried: Bool[np.ndarray, "f h w"]) -> "_Film":
+        """The same with what somebody carries masked like them."""
+        return replace(self, masks=self.masks | carried)
+
+    def look_around(self, index: int) -> tuple[Float32[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
+        """The whole place as frame `index` looks at it, and what is seen of it."""
+        height, width = self.masks.shape[1:]
+        return self.seen_from(index, (slice(0, height), slice(0, width)))
 
     @cached_property
     def free(self) -> Bool[np.ndarray, "f n n"]:

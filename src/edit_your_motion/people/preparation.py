@@ -137,12 +137,13 @@ class PreparedClip:
         return replace(self, plate=make_plate(self.video.frames, self.masks | self.beside, progress))
 
     def without_person(self) -> UInt8[np.ndarray, "f h w 3"]:
-        """The frames without the person, and where the camera stands still without what the person carries."""
+        """The frames without the person, and of a film without what the person carries."""
         plate = self.with_plate().plate
         assert plate is not None
-        still = len(plate.places) == 1 < len(self)
-        carried = find_carried(self.video.frames, plate.places[0], self.masks) if still else np.zeros_like(self.masks)
-        return plate.put_under(self.video.frames, self.masks | self.beside | carried)
+        hidden = self.masks | self.beside
+        if len(self) > 1:
+            hidden |= find_carried(self.video.frames, plate.places, self.masks)
+        return plate.put_under(self.video.frames, hidden)
 
     @cached_property
     def shaded(self) -> Bool[np.ndarray, "f h w"]:
