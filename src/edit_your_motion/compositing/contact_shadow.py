@@ -71,9 +71,7 @@ class _Feet:
     def of(cls, keypoints: Keypoints, threshold: float = 0.3) -> "_Feet":
         seen = keypoints.visible(threshold)
         points = keypoints.body[..., :2].astype(np.float64)
-        down = points[..., 1]
-        heights = np.where(seen, down, -np.inf).max(axis=1) - np.where(seen, down, np.inf).min(axis=1)
-        stature = float(np.quantile(heights[seen.any(axis=1)], 0.9)) if seen.any() else 0.0
+        stature = keypoints.stature(threshold)
         ankles, shown = points[:, _ANKLES], seen[:, _ANKLES]
         soles = np.where(shown, ankles[..., 1] + SOLE * stature, -np.inf)
         lowest = soles.max(axis=1)

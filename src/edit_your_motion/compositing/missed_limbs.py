@@ -36,7 +36,7 @@ def find_missed(
     """
     missed = np.zeros_like(masks)
     seen, points = keypoints.visible(threshold), keypoints.body[..., :2].astype(np.float64)
-    stature = _measure_stature(points, seen)
+    stature = keypoints.stature(threshold)
     for first, second, beyond, half in _list_limbs():
         shown = np.flatnonzero(seen[:, [first, second]].all(axis=1))
         starts, ends = points[shown, first], points[shown, second]
@@ -52,14 +52,6 @@ def _list_limbs() -> Iterator[tuple[int, int, float, float]]:
     for side in ("right", "left"):
         for first, second, beyond, half in _LIMBS:
             yield _INDEX[f"{side}_{first}"], _INDEX[f"{side}_{second}"], beyond, half
-
-
-def _measure_stature(points: Float[np.ndarray, "f 18 2"], seen: Bool[np.ndarray, "f 18"]) -> float:
-    """How tall the person stands in the picture, pixels."""
-    down = points[..., 1]
-    heights = np.where(seen, down, -np.inf).max(axis=1) - np.where(seen, down, np.inf).min(axis=1)
-    there = seen.any(axis=1)
-    return float(np.quantile(heights[there], 0.9)) if there.any() else 0.0
 
 
 def _share_inside(mask: Bool[np.ndarray, "h w"], start: Float[np.ndarray, "2"], end: Float[np.ndarray, "2"]) -> float:

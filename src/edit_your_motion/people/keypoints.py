@@ -54,6 +54,15 @@ class Keypoints:
         """Which body joints have a confidence above `threshold`: bool (f, 18)."""
         return self.body[..., 2] > threshold
 
+    def stature(self, threshold: float = 0.3) -> float:
+        """How tall the person stands in the picture, pixels: in most frames they are less; 0 where nobody is seen."""
+        seen, down = self.visible(threshold), self.body[..., 1].astype(np.float64)
+        there = seen.any(axis=1)
+        if not there.any():
+            return 0.0
+        heights = np.where(seen, down, -np.inf).max(axis=1) - np.where(seen, down, np.inf).min(axis=1)
+        return float(np.quantile(heights[there], 0.9))
+
     def take(self, frames: Int[np.ndarray, " g"]) -> "Keypoints":
         """The keypoints of the frames with these indices, in this order."""
         hands, face = (None if points is None else points[frames] for points in (self.hands, self.face))
