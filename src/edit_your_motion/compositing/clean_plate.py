@@ -125,12 +125,13 @@ def make_plate(
         still = stands_still(some, follow_camera(some, middle, advance), middle)
     anchor = len(frames) // 2
     if still:
-        homographies = np.tile(np.eye(3), (len(frames), 1, 1))
+        film = _Film(frames, masks, np.tile(np.eye(3), (len(frames), 1, 1)))
     else:
         with progress.phase("follow the camera", len(frames)) as advance:
             small = _brightness(frames, masks)
-            homographies = scaled(follow_camera(small, anchor, advance), small.shape[1:], shape)
-    film = _Film(frames, masks, homographies)
+            followed = follow_camera(small, anchor, advance)
+        film = _Film(frames, masks, scaled(followed, small.shape[1:], shape))
+        film = film.without(_find_carried_along(frames, masks, followed, anchor))
     with progress.phase("fill what no frame shows", 1) as advance:
         median, seen = film.look_around(anchor)
         if still and seen.any():
@@ -143,12 +144,33 @@ def make_plate(
         advance()
     if still:
         return Plate(whole[None], share_seen)
-    places = _lay(film, anchor, whole, progress)
-    if (carried := find_carried(frames, places, masks)).any():
-        film = film.without(carried)
-        whole, share_seen = _fill(*film.look_around(anchor))
-        places = _lay(film, anchor, whole, progress)
-    return Plate(places, share_seen)
+    return Plate(_lay(film, anchor, whole, progress), share_seen)
+
+
+def _find_carried_along(
+    frames: UInt8[np.ndarray, "f h w 3"],
+    masks: Bool[np.ndarray, "f h w"],
+    homographies: Float[np.ndarray, "f 3 3"],
+    anchor: int,
+) -> Bool[np.ndarray, "f h w"]:
+    """`find_carried` before a moving camera, against the place as it is laid in pictures of the size it is followed in.
+
+    Args:
+        frames: of the source.
+        masks: the person's pixels.
+        homographies: from `follow_camera`, of pictures of that size.
+        anchor: what they refer to.
+    """
+    height, width = frames.shape[1:3]
+    size = _followed_size(height, width)
+    small = np.stack([np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BOX)) for frame in frames])
+    people = np.stack([_shrink_mask(mask, size) for mask in masks])
+    film = _Film(small, people, homographies)
+    median, seen = film.look_around(anchor)
+    places = _lay(film, anchor, _as_bytes(fill_smoothly(median, ~seen)), SilentProgress())
+    carried = find_carried(small, places, people)
+    whole = [Image.fromarray(here).resize((width, height), Image.Resampling.NEAREST) for here in carried]
+    return np.stack([np.asarray(picture) for picture in whole])
 
 
 def _fill(
@@ -383,19 +405,27 @@ def _brightness(
     frames: UInt8[np.ndarray, "f h w 3"], masks: Bool[np.ndarray, "f h w"]
 ) -> Float32[np.ndarray, "f h2 w2"]:
     """Frames in which the camera is followed: the brightness of the place, NaN where somebody is."""
-    height, width = frames.shape[1:3]
-    scale = min(1.0, FOLLOWED / min(height, width))
-    size = round(width * scale), round(height * scale)
+    size = _followed_size(*frames.shape[1:3])
 
     def shrink(index: int) -> Float32[np.ndarray, "h2 w2"]:
         grey = Image.fromarray(frames[index]).convert("L").resize(size, Image.Resampling.BOX)
-        mask = Image.fromarray(masks[index].astype(np.uint8) * 255).resize(size, Image.Resampling.BOX)
-        somebody = grow(np.asarray(mask)[None] > 0, GROWN)[0]
+        somebody = grow(_shrink_mask(masks[index], size)[None], GROWN)[0]
         shares = gaussian_filter((~somebody).astype(np.float32), SMOOTHED)
         smooth = gaussian_filter(np.where(somebody, 0, np.asarray(grey, np.float32)), SMOOTHED)
         return np.where(somebody, np.float32(np.nan), smooth / np.maximum(shares, np.float32(1e-3)))
 
     return np.stack(list(parallel_map(shrink, range(len(frames)))))
+
+
+def _followed_size(height: int, width: int) -> tuple[int, int]:
+    """Width and height of the pictures in which the camera is followed."""
+    scale = min(1.0, FOLLOWED / min(height, width))
+    return round(width * scale), round(height * scale)
+
+
+def _shrink_mask(mask: Bool[np.ndarray, "h w"], size: tuple[int, int]) -> Bool[np.ndarray, "h2 w2"]:
+    """The mask in a smaller picture: wherever anything of it is."""
+    return np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BOX)) > 0
 
 
 def _pixels(shape: tuple[int, ...], share: float) -> float:
