@@ -21,7 +21,7 @@ the person."""
 _USUAL = 0.8
 """Share of a limb's line that masks have in most frames; one that they have less of is not where its joints are."""
 
-_SPOTS = np.linspace(0, 1, 12)
+_SPOTS = np.linspace(0, 1, 24)
 
 
 def find_missed(
@@ -39,12 +39,17 @@ def find_missed(
     stature = keypoints.stature(threshold)
     for first, second, beyond, half in _list_limbs():
         shown = np.flatnonzero(seen[:, [first, second]].all(axis=1))
-        starts, ends = points[shown, first], points[shown, second]
-        covered = np.array([_share_inside(masks[frame], a, b) for frame, a, b in zip(shown, starts, ends, strict=True)])
-        if not len(shown) or np.median(covered) < _USUAL:
+        lines = [(frame, points[frame, first], points[frame, second]) for frame in shown]
+        inside = [_look_along(masks[frame], start, end) for frame, start, end in lines]
+        if not lines or np.median([spots.mean() for spots in inside]) < _USUAL:
             continue
-        for frame, start, end in zip(shown, starts, ends, strict=True):
-            _draw(missed[frame], start, end + beyond * (end - start), half * stature)
+        for (frame, start, end), spots in zip(lines, inside, strict=True):
+            if spots.all():
+                continue
+            outside = _SPOTS[~spots]
+            # Where the mask ends before the limb does, hand or foot are missed too.
+            last = outside[-1] if spots[-1] else 1 + beyond
+            _draw(missed[frame], start + outside[0] * (end - start), start + last * (end - start), half * stature)
     return missed & ~masks
 
 
@@ -54,12 +59,14 @@ def _list_limbs() -> Iterator[tuple[int, int, float, float]]:
             yield _INDEX[f"{side}_{first}"], _INDEX[f"{side}_{second}"], beyond, half
 
 
-def _share_inside(mask: Bool[np.ndarray, "h w"], start: Float[np.ndarray, "2"], end: Float[np.ndarray, "2"]) -> float:
-    """The share of the line between two points that lies in a mask."""
+def _look_along(
+    mask: Bool[np.ndarray, "h w"], start: Float[np.ndarray, "2"], end: Float[np.ndarray, "2"]
+) -> Bool[np.ndarray, "spots"]:
+    """Which spots of the line between two points lie in a mask; those outside of the picture miss nothing."""
     x, y = (start + _SPOTS[:, None] * (end - start)).T.astype(int)
     height, width = mask.shape
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    return float(mask[y[inside], x[inside]].mean()) if inside.any() else 0.0
+    there = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    return ~there | mask[y.clip(0, height - 1), x.clip(0, width - 1)]
 
 
 def _draw(
