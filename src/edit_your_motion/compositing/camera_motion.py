@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from einops import rearrange, reduce
 from jaxtyping import Bool, Float, Int
+from scipy.ndimage import gaussian_filter
 
 from edit_your_motion.runtime.parallel_map import parallel_map
 from edit_your_motion.runtime.progress import Advance
@@ -137,7 +138,8 @@ def stands_still(frames: Float[np.ndarray, "f h w"], homographies: Float[np.ndar
     """
     followed = unmoved = 0.0
     for frame, homography in zip(frames, homographies, strict=True):
-        apart = np.stack([warp(frame, homography), frame]) - frames[anchor]
+        # What lies between pixels has less noise than the pixels: smoothed, both have as little.
+        apart = gaussian_filter(np.stack([warp(frame, homography), frame]) - frames[anchor], (0, 1, 1))
         there = np.isfinite(apart).all(axis=0)
         squares = np.minimum(apart[:, there] ** 2, NOISE**2).sum(axis=1)
         followed += float(squares[0])
