@@ -67,6 +67,39 @@ def test_a_clip_is_trimmed_by_dragging_and_by_keys(site: WebSite, browse: Browse
     assert pressed["frames"] == 12
 
 
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_nothing_of_a_clip_moves_when_its_pictures_come(
+    site: WebSite, browse: Browse, tmp_path: Path, size: dict[str, int]
+) -> None:
+    id = site.bring(write_clip(tmp_path, film(32, 96, 64, speed=0.5)).video, "reference", name="late.mp4")
+    site.wait(f"/api/clips/{id}", "known")
+
+    async def scenario(visit: Visit) -> None:
+        page = await visit("about:blank", size=size)
+        late: list[Any] = []
+
+        async def hold(route: Any) -> None:
+            late.append(route)
+
+        await page.route(f"**/{id}/*.jpg", hold)
+        await page.goto(site.address)
+        parts = tile(page, "late.mp4").locator("img, .strip, input, button, p")
+        await playwright.expect(parts.last).to_be_visible()
+        before = [await part.bounding_box() for part in await parts.all()]
+        assert len(late) == 2  # the thumbnail and the strip
+        for route in late:
+            await route.continue_()
+        pictures = await tile(page, "late.mp4").locator("img").all()
+        for picture in pictures:
+            await playwright.expect(picture).to_have_js_property("complete", True)
+        after = [await part.bounding_box() for part in await parts.all()]
+        assert [box for box in before if box["height"] < 2] == []
+        for was, now in zip(before, after, strict=True):
+            assert now == {name: pytest.approx(value, abs=1) for name, value in was.items()}
+
+    browse(scenario)
+
+
 def test_one_of_several_people_is_chosen_by_clicking(site: WebSite, browse: Browse) -> None:
     id = add_prepared(site.library, "source", film(), "crowd.mp4")
     prepared = site.library.folder / "clips" / id / "prepared"

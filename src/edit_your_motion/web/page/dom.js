@@ -12,6 +12,11 @@ export function button(text, onClick, className = "") {
   return make("button", { type: "button", className, onclick: onClick }, text);
 }
 
+// A picture whose place is kept until it has come: nothing moves away under somebody's hand.
+export function picture(src, width, height, properties = {}) {
+  return make("img", { src, width: Math.round(width), height: Math.round(height), alt: "", ...properties });
+}
+
 // What went wrong stays in sight, wherever somebody has scrolled to, until it is read or another thing does.
 export function complain(error) {
   by("problem").hidden = !error;

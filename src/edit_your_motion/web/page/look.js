@@ -25,7 +25,9 @@ export async function openLook(id) {
   looked = { ...job, skeletons, rows: Object.fromEntries(["source", "reference", "edited"].map((row) => [row, framesOf(job, row)])) };
   by("look-title").textContent = job.name;
   const names = ["source", "reference", "skeleton", "edited"];
-  by("rows").replaceChildren(...names.map((name) => make("figure", {}, make("figcaption", {}, name), make("canvas", { id: `row-${name}`, role: "img", ariaLabel: name }))));
+  const { width, height } = skeletons; // the pictures' places have their shape before these have come
+  by("rows").replaceChildren(...names.map((name) => make("figure", {}, make("figcaption", {}, name), make("canvas", { id: `row-${name}`, role: "img", ariaLabel: name, width, height }))));
+  Object.assign(by("wiped"), { width, height });
   by("downloads").replaceChildren(...job.results.map((name) => make("a", { href: `/api/jobs/${job.id}/files/${name}`, download: name }, name)));
   if (job.tuned) by("downloads").append(make("a", { href: `/api/jobs/${job.id}/person.zip`, download: "person.zip" }, "person.zip"));
   by("scores").textContent = Object.entries(job.scores ?? {}).map(([part, values]) => `Scores of ${part}: ${Object.entries(values).map(([name, value]) => `${name} ${words(value)}`).join(", ")}`).join(". ");

@@ -1,6 +1,6 @@
 // The page: which part of it is shown, the library's clips, and news from the server.
 
-import { askWhich, attempt, by, button, fill, go, make, show, sure, takes, weigh } from "./dom.js";
+import { askWhich, attempt, by, button, fill, go, make, picture, show, sure, takes, weigh } from "./dom.js";
 import { openEditor, closeEditor, editorKey } from "./editor.js";
 import { alignKey } from "./align.js";
 import { fillChoices } from "./asking.js";
@@ -59,9 +59,15 @@ function sized({ tile, disk }) {
   return tile;
 }
 
+const THUMBNAIL = 96; // its longer side here
+const STRIP_PICTURES = 12; // side by side, as the server draws them
+
 function draw(clip) {
   const tile = make("li", { className: "card" });
-  if (clip.facts) tile.append(make("img", { src: `/api/clips/${clip.id}/thumbnail.jpg`, alt: "" }));
+  if (clip.facts) {
+    const { width, height } = clip.facts, small = THUMBNAIL / Math.max(width, height);
+    tile.append(picture(`/api/clips/${clip.id}/thumbnail.jpg`, small * width, small * height));
+  }
   tile.append(make("h3", {}, clip.name));
   tile.append(make("p", { className: "soft" }, `${clip.role}, ${STATES[clip.state]}`));
   if (clip.facts) {
@@ -127,9 +133,10 @@ function choose(clip) {
 
 // Pictures from all over a clip with a start and an end, dragged or moved by keys; the numbers below follow, and lead.
 function timeline(clip, seconds, start, count, pace, rate) {
-  const picture = make("img", { src: `/api/clips/${clip.id}/strip.jpg`, alt: "", draggable: false });
+  const { width, height } = clip.facts;
+  const pictures = picture(`/api/clips/${clip.id}/strip.jpg`, STRIP_PICTURES * width, height, { draggable: false });
   const [before, after] = [make("div"), make("div")];
-  const strip = make("div", { className: "strip" }, picture, before, after);
+  const strip = make("div", { className: "strip" }, pictures, before, after);
   const handle = (text) => make("input", { type: "range", min: 0, max: seconds, step: 0.01, ariaLabel: `${text} of ${clip.name}, seconds` });
   const from = handle("start"), to = handle("end");
   const said = make("output");
@@ -180,7 +187,8 @@ function crowd(clip, person) {
   const mark = () => { for (const box of boxes) box.setAttribute("aria-pressed", box.textContent === person.value); };
   person.oninput = mark;
   mark();
-  return make("div", { className: "people" }, make("img", { src: `/api/clips/${clip.id}/people.jpg?${clip.job}`, alt: "" }), ...boxes);
+  const { width, height } = clip.prepared;
+  return make("div", { className: "people" }, picture(`/api/clips/${clip.id}/people.jpg?${clip.job}`, width, height), ...boxes);
 }
 
 async function remove(clip) {
