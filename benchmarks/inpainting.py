@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from edit_your_motion.compositing.clean_plate import GROWN, grow
-from edit_your_motion.compositing.inpainting import fill_smoothly, fill_with_patches
+from edit_your_motion.compositing.inpainting import fill_smoothly, fill_with_pieces
 from edit_your_motion.metrics.lpips import lpips
 from edit_your_motion.metrics.lpips_weights import load_lpips
 from edit_your_motion.people.finders.blazepose import BlazePose
@@ -81,7 +81,7 @@ def main() -> None:
     groups = {"rendered": list(render(options.scenes, options.size))}
     groups |= {clip.stem: list(cut(clip, options.size)) for clip in options.clips}
     found = {
-        group: {"smooth": measure(cases, fill_smoothly), "patches": measure(cases, fill_with_patches)}
+        group: {"smooth": measure(cases, fill_smoothly), "pieces": measure(cases, fill_with_pieces)}
         for group, cases in groups.items()
         if cases
     }

@@ -10,7 +10,6 @@ from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter
 from edit_your_motion.compositing.camera_motion import align_frames, follow_camera, scaled, stands_still, warp
 from edit_your_motion.compositing.carried_things import find_carried
 from edit_your_motion.compositing.clean_plate import Plate, make_plate, take_median
-from edit_your_motion.compositing.inpainting import fill_smoothly, fill_with_patches
 from edit_your_motion.compositing.matte import composite, make_matte
 from edit_your_motion.compositing.missed_limbs import find_missed
 from edit_your_motion.people.keypoints import Keypoints
@@ -255,24 +254,6 @@ def test_a_picture_without_any_place_becomes_grey() -> None:
     plate = make_plate(frames, np.ones(frames.shape[:3], bool))
     assert plate.share_seen == 0
     assert (plate.places == 128).all()
-
-
-def test_holes_become_as_smooth_as_their_rim() -> None:
-    ramp = np.repeat(np.linspace(0, 255, SIDE)[None, :, None], SIDE, axis=0).repeat(3, axis=2)
-    hole = np.zeros((SIDE, SIDE), bool)
-    hole[30:60, 30:60] = True
-    np.testing.assert_allclose(fill_smoothly(np.where(hole[..., None], 0, ramp), hole), ramp, atol=1e-6)
-
-
-def test_patches_carry_on_an_edge_that_smoothness_would_blur() -> None:
-    wall = np.where(np.arange(SIDE)[:, None, None] < 50, [200.0, 180, 160], [60, 70, 80]) * np.ones((SIDE, SIDE, 1))
-    hole = np.zeros((SIDE, SIDE), bool)
-    hole[25:80, 40:60] = True
-    damaged = np.where(hole[..., None], 0, wall)
-    off = [np.abs(fill(damaged, hole) - wall)[hole].mean() for fill in (fill_smoothly, fill_with_patches)]
-    assert off[1] < 6
-    assert off[1] < off[0] / 2
-    np.testing.assert_array_equal(fill_with_patches(damaged, hole)[~hole], wall[~hole])
 
 
 def upright(x: float, frames: int = 1) -> Keypoints:

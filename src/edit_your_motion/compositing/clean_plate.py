@@ -14,7 +14,7 @@ from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filt
 
 from edit_your_motion.compositing.camera_motion import follow_camera, scaled, stands_still
 from edit_your_motion.compositing.carried_things import find_carried
-from edit_your_motion.compositing.inpainting import fill_smoothly, fill_with_patches
+from edit_your_motion.compositing.inpainting import fill_smoothly, fill_with_pieces
 from edit_your_motion.runtime.parallel_map import parallel_map
 from edit_your_motion.runtime.progress import Advance, Progress, SilentProgress
 from edit_your_motion.video.selection import spread_evenly
@@ -110,7 +110,7 @@ def make_plate(
     """The place of a clip without the person in it.
 
     Each pixel is the median over frames that see it, brought together by the camera's homographies where it moves;
-    what no frame sees is made of patches of what stands around.
+    what no frame sees is made of pieces of what stands around.
 
     Args:
         frames: of the source.
@@ -178,7 +178,7 @@ def _fill(
 ) -> tuple[UInt8[np.ndarray, "h w 3"], float]:
     """A place with what is not seen of it made up; and the share that is seen."""
     seen = _without_islands(seen)
-    return _as_bytes(fill_with_patches(median, ~seen)), float(seen.mean())
+    return _as_bytes(fill_with_pieces(median, ~seen)), float(seen.mean())
 
 
 def _lay(

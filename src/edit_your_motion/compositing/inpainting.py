@@ -1,29 +1,28 @@
-"""Holes in a picture filled with what stands around them: smoothly, or by patches of the same picture."""
+"""Holes in a picture filled with what stands around them: smoothly, or by pieces of the same picture."""
+
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter, zoom
+from scipy.ndimage import binary_dilation, distance_transform_edt, find_objects, label
 from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import splu
-from scipy.spatial import cKDTree
 
-PATCH = 7
-"""Side of a patch, pixels."""
+from edit_your_motion.compositing.shift_map import assign_shifts, find_shifts
 
-COARSEST = 24
-"""Shortest side of the coarsest level, pixels."""
+SHORTEST = 96
+"""The picture in which pieces are chosen has this shortest side, pixels, or up to twice so much."""
 
-SLACK = 1.0
-"""A patch at most so much further away than the nearest, as a share, does too. In a picture of 512x512 with a hole of
-128x256, holding out for the nearest takes five times as long and ends as far from what was there."""
+MOST_PIXELS = 2**16
+"""And so many pixels at most."""
 
-_SWEEPS = 3
-_DIRECTIONS = 24
-_MOST_PATCHES = 40_000
-_PLACE = 0.4
-"""How much a patch's place counts beside its looks: a floor goes on as floor, a horizon at its height."""
-_INWARDS = 1.1
-"""By what factor a patch is trusted less a pixel farther from the hole's edge, so that it is filled from there."""
+RING = 3
+"""How far about a piece it is looked whether it fits, pixels."""
+
+_Pixels: TypeAlias = Int[np.ndarray, "n 2"]
+_Slopes: TypeAlias = Callable[[_Pixels, _Pixels], Float[np.ndarray, "n 3"]]
+"""By how much each pixel should be brighter than the one beside it."""
 
 
 def fill_smoothly(picture: Float[np.ndarray, "h w 3"], hole: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
@@ -33,145 +32,181 @@ def fill_smoothly(picture: Float[np.ndarray, "h w 3"], hole: Bool[np.ndarray, "h
         picture: what lies in the hole is of no account.
         hole: the pixels to be filled; where it is everything, they become grey.
     """
+    return _fill_by_slopes(picture, hole, lambda here, _: np.zeros((len(here), 3)))
+
+
+def fill_with_pieces(picture: Float[np.ndarray, "h w 3"], hole: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
+    """The picture with its hole made of pieces of the rest, each as sharp as it is there.
+
+    Pieces are chosen in a small picture (`compositing.shift_map`), moved until they fit in the whole one, and put
+    together by their slopes (Pérez, Gangnet and Blake 2003, "Poisson Image Editing"), so that no seam and no other
+    light remains. `python benchmarks/inpainting.py` measures it.
+
+    Args:
+        picture: what lies in the hole is of no account.
+        hole: the pixels to be filled; where nothing can be brought, they are smooth.
+    """
+    if not hole.any() or hole.all():
+        return fill_smoothly(picture, hole)
+    step = 1
+    while min(hole.shape) >= 2 * step * SHORTEST or hole.size > MOST_PIXELS * step**2:
+        step *= 2
+    small, empty = _shrink(picture, hole, step)
+    small = fill_smoothly(small, empty)
+    shifts = find_shifts(small, empty)
+    if not len(shifts):
+        return fill_smoothly(picture, hole)
+    chosen = _enlarge(assign_shifts(small, empty, shifts), step, hole.shape)
+    whole = np.where(hole[..., None], _enlarge(small, step, hole.shape), picture)
+    return _put_together(whole, hole, *_fit(whole, hole, chosen, shifts * step, step // 2))
+
+
+def _shrink(
+    picture: Float[np.ndarray, "h w 3"], hole: Bool[np.ndarray, "h w"], step: int
+) -> tuple[Float[np.ndarray, "h2 w2 3"], Bool[np.ndarray, "h2 w2"]]:
+    """The mean of each square of so many pixels, and whether some of it is not known."""
+    height, width = (-(-side // step) for side in hole.shape)
+    more = (0, height * step - hole.shape[0]), (0, width * step - hole.shape[1])
+    squares = np.pad(picture, (*more, (0, 0)), mode="edge").reshape(height, step, width, step, 3)
+    unknown = np.pad(hole, more, mode="edge").reshape(height, step, width, step)
+    return squares.mean(axis=(1, 3)), np.asarray(unknown.any(axis=(1, 3)))
+
+
+def _enlarge(content: np.ndarray, step: int, shape: tuple[int, int]) -> np.ndarray:
+    return content.repeat(step, axis=0).repeat(step, axis=1)[: shape[0], : shape[1]]
+
+
+def _fit(
+    picture: Float[np.ndarray, "h w 3"],
+    hole: Bool[np.ndarray, "h w"],
+    chosen: Int[np.ndarray, "h w"],
+    shifts: Int[np.ndarray, "n 2"],
+    slack: int,
+) -> tuple[Int[np.ndarray, "h w"], Int[np.ndarray, "m 2"]]:
+    """The pieces that belong together, each moved a little until it fits what is known about it and was laid before.
+
+    From the hole's edge inwards one after another is laid.
+
+    Args:
+        picture: with something smooth in its hole.
+        hole: the pixels to be filled.
+        chosen: each one's shift.
+        shifts: the shifts.
+        slack: how far a piece is moved, at most, up and down, and to the sides.
+
+    Returns:
+        Which piece each pixel of the hole belongs to, from 1 on, elsewhere 0; and the pieces' shifts, after a first
+        one that is none.
+    """
+    pieces, moved = np.zeros(hole.shape, int), [np.zeros(2, int)]
+    for index in np.unique(chosen[hole]):
+        parts, count = label(hole & (chosen == index))
+        pieces[parts > 0] = parts[parts > 0] + len(moved) - 1
+        moved += [shifts[index]] * count
+    bodies, rings = [], []
+    for number, (rows, columns) in enumerate(find_objects(pieces), 1):
+        top, left = max(rows.start - RING, 0), max(columns.start - RING, 0)
+        body = pieces[top : rows.stop + RING, left : columns.stop + RING] == number
+        ring = binary_dilation(body, iterations=RING) & ~body
+        corner = np.array([top, left])
+        bodies.append(np.argwhere(body) + corner)
+        rings.append(np.argwhere(ring) + corner)
+    laid, done, depth = picture.copy(), ~hole, distance_transform_edt(hole)
+    for index in np.argsort([depth[tuple(body.T)].mean() for body in bodies], kind="stable"):
+        body, ring = bodies[index], rings[index][done[tuple(rings[index].T)]]
+        shift = _fit_piece(picture, hole, laid[tuple(ring.T)], ring, body, moved[index + 1], slack)
+        moved[index + 1] = shift
+        laid[tuple(body.T)] = picture[_within(body + shift, hole)]
+        done[tuple(body.T)] = True
+    return pieces, np.array(moved)
+
+
+def _fit_piece(
+    picture: Float[np.ndarray, "h w 3"],
+    hole: Bool[np.ndarray, "h w"],
+    wanted: Float[np.ndarray, "m 3"],
+    ring: Int[np.ndarray, "m 2"],
+    body: _Pixels,
+    shift: Int[np.ndarray, " 2"],
+    slack: int,
+) -> Int[np.ndarray, " 2"]:
+    """The shift nearby by which a piece, continued, is most like what lies about its place."""
+
+    def unknown(tried: Int[np.ndarray, " 2"]) -> int:
+        there = body + tried
+        outside = ((there < 0) | (there >= hole.shape)).any(axis=1)
+        return int((outside | hole[_within(there, hole)]).sum())
+
+    best, least, allowed = shift, np.inf, unknown(shift)
+    steps = np.array(list(np.ndindex(2 * slack + 1, 2 * slack + 1))) - slack
+    for step in steps[np.argsort(np.abs(steps).sum(axis=1), kind="stable")]:
+        tried = shift + step
+        if unknown(tried) > allowed:
+            continue
+        there = _within(ring + tried, hole)
+        known = ~hole[there]
+        off = np.abs(picture[there] - wanted)[known].mean() if known.any() else np.inf
+        if off < least:
+            best, least = tried, off
+    return best
+
+
+def _put_together(
+    picture: Float[np.ndarray, "h w 3"],
+    hole: Bool[np.ndarray, "h w"],
+    pieces: Int[np.ndarray, "h w"],
+    shifts: Int[np.ndarray, "m 2"],
+) -> Float[np.ndarray, "h w 3"]:
+    """The hole with its pieces' slopes; where two pieces meet, the mean of what both say."""
+
+    def slopes_of(
+        piece: Int[np.ndarray, " n"], here: _Pixels, beside: _Pixels
+    ) -> tuple[Float[np.ndarray, "n 3"], Int[np.ndarray, "n 1"]]:
+        """What a piece says, and whether it knows both pixels."""
+        start, end = (_within(pixels + shifts[piece], hole) for pixels in (here, beside))
+        knows = (~hole[start] & ~hole[end])[:, None]
+        return np.where(knows, picture[start] - picture[end], 0), knows.astype(int)
+
+    def slopes(here: _Pixels, beside: _Pixels) -> Float[np.ndarray, "n 3"]:
+        own, other = (pieces[tuple(pixels.T)] for pixels in (here, beside))
+        said, knows = slopes_of(own, here, beside)
+        also_said, also_knows = slopes_of(np.where(other > 0, other, own), here, beside)
+        return (said + also_said) / (knows + also_knows).clip(1)
+
+    return _fill_by_slopes(picture, hole, slopes).clip(0, 255)
+
+
+def _within(pixels: _Pixels, hole: Bool[np.ndarray, "h w"]) -> tuple[Int[np.ndarray, " n"], ...]:
+    """Rows and columns, of what lies outside those of the nearest pixel."""
+    return tuple(pixels.clip(0, np.subtract(hole.shape, 1)).T)
+
+
+def _fill_by_slopes(
+    picture: Float[np.ndarray, "h w 3"], hole: Bool[np.ndarray, "h w"], slopes: _Slopes
+) -> Float[np.ndarray, "h w 3"]:
+    """The picture with its hole as near to given slopes as the surroundings allow: Poisson's equation."""
     if not hole.any():
         return picture
     if hole.all():
         return np.full_like(picture, 127.5)
-    height, width = hole.shape
     number = np.full(hole.shape, -1)
     number[hole] = np.arange(hole.sum())
-    y, x = np.nonzero(hole)
-    right, neighbours = np.zeros((len(y), 3)), np.zeros(len(y))
-    rows, columns, entries = [np.arange(len(y))], [np.arange(len(y))], []
-    for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0)):
-        ny, nx = y + dy, x + dx
-        within = (ny >= 0) & (ny < height) & (nx >= 0) & (nx < width)
-        ny, nx = ny.clip(0, height - 1), nx.clip(0, width - 1)
-        inner = within & hole[ny, nx]
-        known = within & ~inner
-        neighbours += within
-        right[known] += picture[ny[known], nx[known]]
-        rows.append(np.flatnonzero(inner))
-        columns.append(number[ny[inner], nx[inner]])
+    pixels = np.argwhere(hole)
+    right, neighbours = np.zeros((len(pixels), 3)), np.zeros(len(pixels))
+    rows, columns, entries = [np.arange(len(pixels))], [np.arange(len(pixels))], []
+    for step in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+        beside = pixels + step
+        within = np.flatnonzero(((beside >= 0) & (beside < hole.shape)).all(axis=1))
+        beside = beside[within]
+        neighbours[within] += 1
+        right[within] += slopes(pixels[within], beside)
+        inner = hole[tuple(beside.T)]
+        right[within[~inner]] += picture[tuple(beside[~inner].T)]
+        rows.append(within[inner])
+        columns.append(number[tuple(beside[inner].T)])
         entries.append(np.full(inner.sum(), -1.0))
     places = np.concatenate(rows), np.concatenate(columns)
     laplacian = coo_matrix((np.concatenate([neighbours, *entries]), places)).tocsc()
     filled = picture.copy()
     filled[hole] = splu(laplacian).solve(right)
     return filled
-
-
-def fill_with_patches(picture: Float[np.ndarray, "h w 3"], hole: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
-    """The picture with its hole made of patches of the rest, each like its surroundings and its neighbours.
-
-    Wexler, Shechtman and Irani 2007, "Space-Time Completion of Video", for one picture: from coarse to fine, every
-    patch that touches the hole looks for the most similar whole one, and every pixel becomes the mean of what the
-    patches over it say. The smooth filling is where it begins. A finer level begins with what the coarser one found,
-    taken from the finer picture, as Barnes and others 2009 do: from an enlarged picture, which is blurred, one would
-    find what is blurred. `python benchmarks/inpainting.py` measures it.
-
-    Args:
-        picture: what lies in the hole is of no account.
-        hole: the pixels to be filled.
-    """
-    filled = fill_smoothly(picture, hole)
-    scales = [1.0]
-    while min(hole.shape) * scales[-1] / 2 >= COARSEST:
-        scales.append(scales[-1] / 2)
-    sources: Int[np.ndarray, "h w 2"] | None = None
-    for scale in reversed(scales):
-        small = (
-            filled
-            if scale == 1
-            else zoom(_blur(filled, scale), (scale, scale, 1), order=1, grid_mode=True, mode="nearest")
-        )
-        empty = hole if scale == 1 else zoom(hole.astype(float), scale, order=1, grid_mode=True, mode="nearest") > 0.01
-        empty = empty[: small.shape[0], : small.shape[1]]
-        found, sources = _sweep(small, empty, None if sources is None else _doubled(sources, empty.shape))
-    return np.where(hole[..., None], found, picture).astype(picture.dtype)
-
-
-def _blur(picture: Float[np.ndarray, "h w 3"], scale: float) -> Float[np.ndarray, "h w 3"]:
-    return gaussian_filter(picture, (0.4 / scale, 0.4 / scale, 0))
-
-
-def _doubled(sources: Int[np.ndarray, "h w 2"], shape: tuple[int, int]) -> Int[np.ndarray, "h2 w2 2"]:
-    """The centres found on a level, on one of twice its size: what lies about a pixel there goes along with it."""
-    height, width = sources.shape[:2]
-    found = distance_transform_edt(sources[..., 0] < 0, return_distances=False, return_indices=True)
-    y, x = np.mgrid[: shape[0], : shape[1]]
-    # The nearest place of the coarser level that was looked for.
-    above, beside = found[:, np.minimum(y // 2, height - 1), np.minimum(x // 2, width - 1)]
-    there = sources[above, beside]
-    return np.stack([y + 2 * (there[..., 0] - above), x + 2 * (there[..., 1] - beside)], axis=-1)
-
-
-def _sweep(
-    picture: Float[np.ndarray, "h w 3"], hole: Bool[np.ndarray, "h w"], sources: Int[np.ndarray, "h w 2"] | None
-) -> tuple[Float[np.ndarray, "h w 3"], Int[np.ndarray, "h w 2"] | None]:
-    """One level: search and vote in turn.
-
-    Args:
-        picture: with something in its hole.
-        hole: the pixels to be filled.
-        sources: about where the whole patch is that each pixel's is like; None for the coarsest level.
-
-    Returns:
-        The picture, and of each pixel whose patch touches the hole the centre of that which it is like, -1 elsewhere.
-    """
-    half = PATCH // 2
-    touched = binary_dilation(hole, np.ones((PATCH, PATCH), bool))
-    inner = np.zeros_like(hole)
-    inner[half:-half, half:-half] = True
-    whole, wanted = np.argwhere(inner & ~touched), np.argwhere(inner & touched)
-    if len(whole) < _DIRECTIONS or not len(wanted):
-        return picture, None
-    if len(whole) > _MOST_PATCHES:
-        whole = whole[np.linspace(0, len(whole) - 1, _MOST_PATCHES).astype(int)]
-    content = _patches(picture, whole)
-    mean = content.mean(axis=0)
-    _, _, directions = np.linalg.svd((content - mean)[:: max(1, len(content) // 2000)], full_matrices=False)
-    directions = directions[:_DIRECTIONS].T
-    spread = float((content - mean).std()) * PATCH + 1e-6
-    weight = _PLACE * spread / np.array([hole.shape[0] / 4, hole.shape[1]])
-    tree = cKDTree(np.concatenate([(content - mean) @ directions, whole * weight], axis=1))
-    if sources is not None:
-        _, nearest = cKDTree(whole).query(sources[tuple(wanted.T)])
-        picture = _vote(picture, hole, wanted, content[nearest], np.ones(len(wanted)))
-    inwards = _INWARDS ** -distance_transform_edt(hole)[tuple(wanted.T)]
-    for _ in range(_SWEEPS):
-        asked = np.concatenate([(_patches(picture, wanted) - mean) @ directions, wanted * weight], axis=1)
-        distances, nearest = tree.query(asked, eps=SLACK, workers=-1)
-        trust = np.exp(-0.5 * (distances / max(float(np.quantile(distances, 0.75)), 1e-6)) ** 2) + 1e-3
-        picture = _vote(picture, hole, wanted, content[nearest], trust * inwards)
-    found = np.full((*hole.shape, 2), -1)
-    found[tuple(wanted.T)] = whole[nearest]
-    return picture, found
-
-
-def _patches(picture: Float[np.ndarray, "h w 3"], centres: Int[np.ndarray, "n 2"]) -> Float[np.ndarray, "n d"]:
-    half = PATCH // 2
-    windows = np.lib.stride_tricks.sliding_window_view(picture, (PATCH, PATCH), axis=(0, 1))
-    return windows[centres[:, 0] - half, centres[:, 1] - half].reshape(len(centres), -1)
-
-
-def _vote(
-    picture: Float[np.ndarray, "h w 3"],
-    hole: Bool[np.ndarray, "h w"],
-    centres: Int[np.ndarray, "n 2"],
-    content: Float[np.ndarray, "n d"],
-    trust: Float[np.ndarray, " n"],
-) -> Float[np.ndarray, "h w 3"]:
-    """The mean of what the patches over each pixel of the hole say of it."""
-    half = PATCH // 2
-    total, weights = np.zeros(picture.shape), np.zeros(hole.shape)
-    values = content.reshape(-1, 3, PATCH, PATCH)
-    for dy in range(PATCH):
-        for dx in range(PATCH):
-            y, x = centres[:, 0] + dy - half, centres[:, 1] + dx - half
-            total[y, x] += trust[:, None] * values[:, :, dy, dx]
-            weights[y, x] += trust
-    said = hole & (weights > 0)
-    voted = picture.copy()
-    voted[said] = total[said] / weights[said][:, None]
-    return voted
