@@ -23,14 +23,16 @@ from edit_your_motion.config import EditConfig, merge
 from edit_your_motion.jobs.session import run_edit
 from edit_your_motion.presets import make_config
 from edit_your_motion.runtime.progress import SilentProgress
-from edit_your_motion.video import read_video, write_video
+from edit_your_motion.video import Fit, probe, read_video, write_video
 
 
 def cut(clip: Path, folder: Path, options: argparse.Namespace) -> dict[str, Path]:
-    """The source and the truth of a clip, as files."""
+    """The source and the truth of a clip, as files: its middle square, so that no skeleton is laid in other borders."""
+    info = probe(clip)
+    side = min(info.height, info.width) // 2 * 2
     parts = {}
     for name, start in (("source", 0.0), ("truth", options.later)):
-        film = read_video(clip, start=start, frames=options.frames, fps=options.fps)
+        film = read_video(clip, start=start, frames=options.frames, fps=options.fps, fit=Fit(side, side))
         parts[name] = folder / f"{clip.stem}-{name}.mp4"
         write_video(parts[name], film.frames, film.fps, crf=4)
     return parts

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from edit_your_motion.compositing.inpainting import fill_smoothly, fill_with_pieces
+from edit_your_motion.compositing.inpainting import _put_together, fill_smoothly, fill_with_pieces
 from edit_your_motion.compositing.shift_map import _Seams, assign_shifts, find_shifts
 
 SIDE = 100
@@ -61,11 +61,20 @@ def test_texture_stays_as_rough_as_it_is_around() -> None:
 
 
 def test_no_seam_remains_where_the_light_changes() -> None:
-    light = np.linspace(60, 200, 200)[None, :, None] * np.ones((200, 1, 3))
+    light = np.linspace(100, 150, 200)[None, :, None] * np.ones((200, 1, 3))
     hole = hole_in(200, 200, slice(50, 150), slice(70, 130))
     filled = fill_with_pieces(np.where(hole[..., None], 0, light), hole)
     assert np.abs(np.diff(filled, axis=1)).max() < 3
     assert np.abs(np.diff(filled, axis=0)).max() < 3
+
+
+@pytest.mark.parametrize(("apart", "kept"), [(120.0, 120.0), (10.0, 0.0)])
+def test_pieces_that_differ_much_keep_an_edge_and_others_none(apart: float, kept: float) -> None:
+    wall = np.where(np.arange(60)[None, :, None] < 30, 60, 60 + apart) * np.ones((40, 1, 3))
+    hole = hole_in(40, 60, slice(10, 30), slice(20, 40))
+    pieces = np.where(hole, np.where(np.arange(60) < 30, 1, 2), 0)
+    filled = _put_together(wall, hole, pieces, np.array([(0, 0), (0, -18), (0, 18)]))
+    assert np.abs(filled[20, 30] - filled[20, 29]).mean() == pytest.approx(kept, abs=2)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (9, 40), (37, 50), (20, 120)])

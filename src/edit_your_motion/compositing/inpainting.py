@@ -17,6 +17,10 @@ SHORTEST = 96
 MOST_PIXELS = 2**16
 """And so many pixels at most."""
 
+EDGE = 25.0
+"""From this difference of brightness on, on average over the colours, two pieces keep an edge between them, wholly from
+twice so much: spread over both it would be a mist."""
+
 RING = 3
 """How far about a piece it is looked whether it fits, pixels."""
 
@@ -157,23 +161,33 @@ def _put_together(
     pieces: Int[np.ndarray, "h w"],
     shifts: Int[np.ndarray, "m 2"],
 ) -> Float[np.ndarray, "h w 3"]:
-    """The hole with its pieces' slopes; where two pieces meet, the mean of what both say."""
+    """The hole with its pieces' slopes; where two meet, what both say on average, or an edge if they differ much."""
 
-    def slopes_of(
-        piece: Int[np.ndarray, " n"], here: _Pixels, beside: _Pixels
-    ) -> tuple[Float[np.ndarray, "n 3"], Int[np.ndarray, "n 1"]]:
-        """What a piece says, and whether it knows both pixels."""
-        start, end = (_within(pixels + shifts[piece], hole) for pixels in (here, beside))
-        knows = (~hole[start] & ~hole[end])[:, None]
-        return np.where(knows, picture[start] - picture[end], 0), knows.astype(int)
+    def brought(
+        piece: Int[np.ndarray, " n"], pixels: _Pixels
+    ) -> tuple[Float[np.ndarray, "n 3"], Bool[np.ndarray, "n 1"]]:
+        """What pieces bring to pixels, and whether it is known; what is known already comes from the first."""
+        there = _within(pixels + shifts[piece], hole)
+        return picture[there], ~hole[there][:, None]
 
     def slopes(here: _Pixels, beside: _Pixels) -> Float[np.ndarray, "n 3"]:
         own, other = (pieces[tuple(pixels.T)] for pixels in (here, beside))
-        said, knows = slopes_of(own, here, beside)
-        also_said, also_knows = slopes_of(np.where(other > 0, other, own), here, beside)
-        return (said + also_said) / (knows + also_knows).clip(1)
+        (start, knows_start), (end, knows_end) = brought(own, here), brought(own, beside)
+        (other_start, knows_other_start), (other_end, knows_other_end) = brought(other, here), brought(other, beside)
+        own_says, other_says = knows_start & knows_end, knows_other_start & knows_other_end
+        said = np.where(own_says, start - end, 0) + np.where(other_says, other_start - other_end, 0)
+        both_start, both_end = knows_start & knows_other_start, knows_end & knows_other_end
+        off = np.where(both_start, np.abs(start - other_start), 0) + np.where(both_end, np.abs(end - other_end), 0)
+        off = off.mean(axis=1, keepdims=True) / _at_least_one(both_start, both_end)
+        edge = (off / EDGE - 1).clip(0, 1)
+        return (1 - edge) * said / _at_least_one(own_says, other_says) + edge * (start - other_end)
 
     return _fill_by_slopes(picture, hole, slopes).clip(0, 255)
+
+
+def _at_least_one(*which: Bool[np.ndarray, "n 1"]) -> Int[np.ndarray, "n 1"]:
+    """How many of them are true, or 1."""
+    return np.sum(which, axis=0).clip(1)
 
 
 def _within(pixels: _Pixels, hole: Bool[np.ndarray, "h w"]) -> tuple[Int[np.ndarray, " n"], ...]:
