@@ -9,7 +9,7 @@ from scipy.ndimage import binary_dilation, distance_transform_edt, find_objects,
 from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import splu
 
-from edit_your_motion.compositing.shift_map import assign_shifts, find_shifts
+from edit_your_motion.compositing.shift_map import assign_shifts, find_shifts, within
 
 SHORTEST = 96
 """The picture in which pieces are chosen has this shortest side, pixels, or up to twice so much."""
@@ -120,7 +120,7 @@ def _fit(
         body, ring = bodies[index], rings[index][done[tuple(rings[index].T)]]
         shift = _fit_piece(picture, hole, laid[tuple(ring.T)], ring, body, moved[index + 1], slack)
         moved[index + 1] = shift
-        laid[tuple(body.T)] = picture[_within(body + shift, hole)]
+        laid[tuple(body.T)] = picture[within(body + shift, hole.shape)]
         done[tuple(body.T)] = True
     return pieces, np.array(moved)
 
@@ -139,7 +139,7 @@ def _fit_piece(
     def unknown(tried: Int[np.ndarray, " 2"]) -> int:
         there = body + tried
         outside = ((there < 0) | (there >= hole.shape)).any(axis=1)
-        return int((outside | hole[_within(there, hole)]).sum())
+        return int((outside | hole[within(there, hole.shape)]).sum())
 
     best, least, allowed = shift, np.inf, unknown(shift)
     steps = np.array(list(np.ndindex(2 * slack + 1, 2 * slack + 1))) - slack
@@ -147,7 +147,7 @@ def _fit_piece(
         tried = shift + step
         if unknown(tried) > allowed:
             continue
-        there = _within(ring + tried, hole)
+        there = within(ring + tried, hole.shape)
         known = ~hole[there]
         off = np.abs(picture[there] - wanted)[known].mean() if known.any() else np.inf
         if off < least:
@@ -167,7 +167,7 @@ def _put_together(
         piece: Int[np.ndarray, " n"], pixels: _Pixels
     ) -> tuple[Float[np.ndarray, "n 3"], Bool[np.ndarray, "n 1"]]:
         """What pieces bring to pixels, and whether it is known; what is known already comes from the first."""
-        there = _within(pixels + shifts[piece], hole)
+        there = within(pixels + shifts[piece], hole.shape)
         return picture[there], ~hole[there][:, None]
 
     def slopes(here: _Pixels, beside: _Pixels) -> Float[np.ndarray, "n 3"]:
@@ -188,11 +188,6 @@ def _put_together(
 def _at_least_one(*which: Bool[np.ndarray, "n 1"]) -> Int[np.ndarray, "n 1"]:
     """How many of them are true, or 1."""
     return np.sum(which, axis=0).clip(1)
-
-
-def _within(pixels: _Pixels, hole: Bool[np.ndarray, "h w"]) -> tuple[Int[np.ndarray, " n"], ...]:
-    """Rows and columns, of what lies outside those of the nearest pixel."""
-    return tuple(pixels.clip(0, np.subtract(hole.shape, 1)).T)
 
 
 def _fill_by_slopes(

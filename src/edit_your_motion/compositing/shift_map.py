@@ -54,21 +54,22 @@ def find_shifts(picture: Float[np.ndarray, "h w 3"], hole: Bool[np.ndarray, "h w
         hole: every pixel of it that anything can be brought to has a choice of some.
     """
     height, width = hole.shape
-    common = _rank(picture, hole)
+    common = _rank(picture, hole)[: 6 * SHIFTS]
     down, across = (np.arange(-_LINES, _LINES + 1) * math.ceil(side / _LINES) for side in hole.shape)
     grid = np.stack(np.meshgrid(down, across, indexing="ij"), axis=-1).reshape(-1, 2)
-    far = grid[np.abs(grid).max(axis=1) > APART * max(hole.shape)]
-    others = np.concatenate([common[SHIFTS : 6 * SHIFTS], far])
-    chosen = [shift for shift in common[:SHIFTS] if _brings(shift, hole).any()]
-    choices = np.sum([_brings(shift, hole) for shift in chosen], axis=0) if chosen else np.zeros(hole.sum(), int)
-    brought = np.stack([_brings(shift, hole) for shift in others])
-    nearness = np.exp(-np.abs(others) @ (UPRIGHT / height, 1 / width))
+    shifts = np.concatenate([common, grid[np.abs(grid).max(axis=1) > APART * max(hole.shape)]])
+    pixels = np.argwhere(hole)
+    brought = np.stack([_brings(shift, pixels, hole) for shift in shifts])
+    chosen = np.flatnonzero(brought[: min(SHIFTS, len(common))].any(axis=1)).tolist()
+    choices = brought[chosen].sum(axis=0)
+    brought[chosen] = False
+    nearness = np.exp(-np.abs(shifts) @ (UPRIGHT / height, 1 / width))
     while len(chosen) < MOST and (gained := brought[:, choices < _FEWEST].sum(axis=1) * nearness).any():
         best = int(gained.argmax())
-        chosen.append(others[best])
+        chosen.append(best)
         choices += brought[best]
         brought[best] = False
-    return np.array(chosen, dtype=int).reshape(-1, 2)
+    return shifts[chosen]
 
 
 def assign_shifts(
@@ -127,11 +128,18 @@ def _rank(picture: Float[np.ndarray, "h w 3"], hole: Bool[np.ndarray, "h w"]) ->
     return peaks[np.argsort(-votes[tuple(peaks.T)], kind="stable")] - np.array(hole.shape)
 
 
-def _brings(shift: Int[np.ndarray, " 2"], hole: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, " n"]:
+def within(pixels: Int[np.ndarray, "n 2"], shape: tuple[int, int]) -> tuple[Int[np.ndarray, " n"], ...]:
+    """Rows and columns of pixels of a picture, of what lies outside those of the nearest one."""
+    return tuple(pixels.clip(0, np.subtract(shape, 1)).T)
+
+
+def _brings(
+    shift: Int[np.ndarray, " 2"], pixels: Int[np.ndarray, "n 2"], hole: Bool[np.ndarray, "h w"]
+) -> Bool[np.ndarray, " n"]:
     """To which of the hole's pixels a shift brings one that is known."""
-    there = np.argwhere(hole) + shift
+    there = pixels + shift
     inside = ((there >= 0) & (there < hole.shape)).all(axis=1)
-    return inside & ~hole[tuple(there.clip(0, np.subtract(hole.shape, 1)).T)]
+    return inside & ~hole[within(there, hole.shape)]
 
 
 class _Seams:
@@ -143,24 +151,24 @@ class _Seams:
     def __init__(
         self, picture: Float[np.ndarray, "h w 3"], hole: Bool[np.ndarray, "h w"], shifts: Int[np.ndarray, "n 2"]
     ) -> None:
-        pixels, last = np.argwhere(hole), np.subtract(hole.shape, 1)
+        pixels = np.argwhere(hole)
         number = np.full(hole.shape, -1)
         number[hole] = np.arange(len(pixels))
-        self.brought = np.stack([picture[tuple((pixels + shift).clip(0, last).T)] for shift in shifts])
-        self.costs = np.stack([np.where(_brings(shift, hole), 0, _NOWHERE) for shift in shifts]).astype(float)
+        self.brought = np.stack([picture[within(pixels + shift, hole.shape)] for shift in shifts])
+        self.costs = np.stack([np.where(_brings(shift, pixels, hole), 0, _NOWHERE) for shift in shifts]).astype(float)
         self.costs += FAR * (np.abs(shifts) @ (UPRIGHT / hole.shape[0], 1 / hole.shape[1]))[:, None]
         self.pairs = []
         """Indices of pixels of the hole that lie side by side, or one above the other."""
         for step in np.array([(0, 1), (1, 0), (0, -1), (-1, 0)]):
             beside = pixels + step
-            inside = ((beside >= 0) & (beside <= last)).all(axis=1)
-            others = np.where(inside, number[tuple(beside.clip(0, last).T)], -1)
+            inside = ((beside >= 0) & (beside < hole.shape)).all(axis=1)
+            others = np.where(inside, number[within(beside, hole.shape)], -1)
             if step.sum() > 0:
                 self.pairs.append((np.flatnonzero(others >= 0), others[others >= 0]))
             edge = np.flatnonzero(inside & (others < 0))
             known = picture[tuple(beside[edge].T)]
             for index, shift in enumerate(shifts):
-                continued = picture[tuple((beside[edge] + shift).clip(0, last).T)]
+                continued = picture[within(beside[edge] + shift, hole.shape)]
                 self.costs[index, edge] += 2 * np.abs(continued - known).sum(axis=-1)
 
     def price(self, chosen: Int[np.ndarray, " n"]) -> float:
