@@ -53,12 +53,28 @@ def test_the_plate_has_no_shadow_and_the_edit_casts_it() -> None:
     with_crescents = make_plate(frames, masks).put_under(frames, masks)
     assert int(with_crescents.min()) < int(places.min()) - 12
 
-    found = measure_shadow(frames, places, shaded, keypoints)
+    found = measure_shadow(frames, places, masks, shaded, keypoints)
     assert found is not None
     assert found.depth == pytest.approx(SHADOW.depth, rel=0.3)
     elsewhere = person(115, stance=20)
     expected = cast_shadow(np.repeat(floor()[None], FRAMES, axis=0), elsewhere, SHADOW)
     assert np.abs(cast_shadow(places, elsewhere, found).astype(int) - expected).mean() < 3
+
+
+def test_a_shadow_is_measured_against_the_place_where_the_ground_beyond_is_as_dark() -> None:
+    place = np.repeat(floor()[None], FRAMES, axis=0)
+    place[:, int(GROUND) + 8 :] //= 2
+    place[:, : int(GROUND) - 8] //= 2
+    keypoints, masks = person(70), mask_of(70)
+    bare, shaded = place.copy(), cast_shadow(place, keypoints, SHADOW)
+    for frames in (bare, shaded):
+        frames[masks] = (200, 60, 20)
+    nowhere = find_shaded(shaded, masks, keypoints)
+    assert not nowhere.any()
+    found = measure_shadow(shaded, place, masks, nowhere, keypoints)
+    assert found is not None
+    assert found.depth == pytest.approx(SHADOW.depth, rel=0.3)
+    assert measure_shadow(bare, place, masks, nowhere, keypoints) is None
 
 
 @pytest.mark.parametrize("carpet", [None, (60, 150, 60), (240, 240, 240)], ids=["bare", "green", "white"])
@@ -70,7 +86,7 @@ def test_no_shadow_is_seen_where_there_is_none(carpet: tuple[int, int, int] | No
         frames[patch & ~masks] = carpet
     shaded = find_shaded(frames, masks, keypoints)
     assert not shaded.any()
-    assert measure_shadow(frames, frames, shaded, keypoints) is None
+    assert measure_shadow(frames, frames, masks, shaded, keypoints) is None
 
 
 def test_a_lifted_foot_shades_the_ground_less_and_a_leap_lifts_no_ground() -> None:

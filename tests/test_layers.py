@@ -9,8 +9,9 @@ from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter
 
 from edit_your_motion.compositing.camera_motion import align_frames, follow_camera, scaled, stands_still, warp
 from edit_your_motion.compositing.carried_things import find_carried
-from edit_your_motion.compositing.clean_plate import Plate, make_plate, take_median
+from edit_your_motion.compositing.clean_plate import Plate, make_plate
 from edit_your_motion.compositing.matte import composite, make_matte
+from edit_your_motion.compositing.medians import take_median, take_unshaded_median
 from edit_your_motion.compositing.missed_limbs import find_missed
 from edit_your_motion.people.keypoints import Keypoints
 from edit_your_motion.runtime.progress import Advance
@@ -169,6 +170,26 @@ def test_the_median_is_that_of_the_pictures_that_show_a_pixel(count: int) -> Non
         np.testing.assert_array_equal(median[y, x], np.median(pictures[visible[:, y, x], y, x], axis=0))
 
 
+def test_a_median_without_shadows_is_the_median() -> None:
+    """However far somebody is; and what is darker where they are far is none."""
+    rng = np.random.default_rng(0)
+    place = np.stack([texture(seed=seed) for seed in range(3)], axis=-1)
+    pictures = [(place + rng.normal(0, 3, place.shape)).clip(0, 255).round().astype(np.uint8) for _ in range(12)]
+    visible = list(rng.random((12, SIDE, SIDE)) < 0.7)
+    farness = list(rng.integers(64, 256, (12, SIDE, SIDE), dtype=np.uint8))
+    median, count = take_unshaded_median(pictures, visible, farness)
+    expected, seen = take_median(pictures, visible)
+    np.testing.assert_array_equal(median, expected)
+    np.testing.assert_array_equal(count, seen)
+    darker = [picture // 2 if index < 3 else picture for index, picture in enumerate(pictures)]
+    far = [np.full((SIDE, SIDE), 255 if index < 3 else 64, np.uint8) for index in range(12)]
+    median, _ = take_unshaded_median(darker, visible, far)
+    np.testing.assert_array_equal(median, take_median(darker, visible)[0])
+    lighter = [picture if index < 3 else picture // 2 for index, picture in enumerate(pictures)]
+    median, _ = take_unshaded_median(lighter, [np.ones((SIDE, SIDE), bool)] * 12, far)
+    assert np.abs(median - place).mean() < 3
+
+
 def test_what_a_mask_misses_in_a_frame_or_two_is_not_in_the_plate() -> None:
     """Where somebody stands all the time, but for a leg that two masks lack and five lay bare."""
     place = np.stack([texture(seed=seed) for seed in range(3)], axis=-1).round().astype(np.uint8)
@@ -186,6 +207,26 @@ def test_what_a_mask_misses_in_a_frame_or_two_is_not_in_the_plate() -> None:
     again = make_plate(frames, masks)
     assert again.share_seen > plate.share_seen
     np.testing.assert_array_equal(again.places[0][62:76, 50:54], place[62:76, 50:54])
+
+
+def test_a_shadow_that_lies_on_a_place_in_most_frames_is_not_in_the_plate() -> None:
+    """Somebody stands still in 18 of 24 frames, beside a shadow; before, both are elsewhere."""
+    place = np.stack([texture(seed=seed) for seed in range(3)], axis=-1).round().astype(np.uint8)
+    frames, masks = np.repeat(place[None], 24, axis=0), np.zeros((24, SIDE, SIDE), bool)
+    for index in range(24):
+        left = 10 if index < 6 else 60
+        shade = np.zeros((SIDE, SIDE))
+        shade[60:76, left + 12 : left + 28] = 0.5
+        frames[index] = (place * (1 - gaussian_filter(shade, 2)[..., None])).round()
+        masks[index, 20:76, left : left + 12] = True
+        frames[index][masks[index]] = 255
+    plate = make_plate(frames, masks)
+    assert plate.share_seen == 1
+    off = np.abs(plate.places[0].astype(float) - place)
+    shaded = np.s_[62:74, 74:86]
+    assert np.abs(np.median(frames, axis=0) - place)[shaded].mean() > 40, "the median of all would have it"
+    assert off[shaded].mean() < 3
+    assert off.mean() < 3
 
 
 def test_a_place_that_few_frames_show_is_in_the_plate() -> None:

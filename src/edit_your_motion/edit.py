@@ -335,7 +335,9 @@ def _lay_over_place(
 def _lay_ground(source: PreparedClip, aligned: Keypoints, casts: bool) -> UInt8[np.ndarray, "f h w 3"]:
     """The source's place, shaded where the edit's feet stand as it was where the source's stood."""
     places = source.without_person()
-    shadow = measure_shadow(source.video.frames, places, source.shaded, source.keypoints) if casts else None
+    if not casts:
+        return places
+    shadow = measure_shadow(source.video.frames, places, source.masks, source.shaded, source.keypoints)
     return cast_shadow(places, aligned, shadow) if shadow else places
 
 

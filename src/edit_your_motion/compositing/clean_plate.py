@@ -15,6 +15,7 @@ from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filt
 from edit_your_motion.compositing.camera_motion import follow_camera, scaled, stands_still
 from edit_your_motion.compositing.carried_things import find_carried
 from edit_your_motion.compositing.inpainting import fill_smoothly, fill_with_pieces
+from edit_your_motion.compositing.medians import take_unshaded_median
 from edit_your_motion.runtime.parallel_map import parallel_map
 from edit_your_motion.runtime.progress import Advance, Progress, SilentProgress
 from edit_your_motion.video.selection import spread_evenly
@@ -63,8 +64,12 @@ CELLS = 32
 MOST_CANDIDATES = 600
 """Frames that may be chosen for a median; of more, every so many-th."""
 
-_OPAQUE, _HIDDEN = 254, np.uint8(128)
-"""Alpha of what is the place's, at least, and of what a person hides."""
+FARTHEST = 0.5
+"""From this far of the person on, as a share of the picture's short side, all is far."""
+
+_HIDDEN, _VISIBLE, _FAR = np.uint8(1), np.uint8(64), np.uint8(255)
+"""Beside a frame's colours: what a person hides, what is the place's at least, and what is far from the person. What is
+outside of the frame is 0."""
 
 _Window: TypeAlias = tuple[slice, slice]
 """Rows and columns of a picture, which may lie outside of it."""
@@ -261,9 +266,11 @@ class _Film:
         """A window of the place as frame `index` looks at it, by the median of some frames; and what they see of it."""
         here = np.linalg.inv(self.homographies[index])
         views = self._choose(here, window) or [index]
-        looks = [_look(self._opaque(view), self.homographies[view] @ here, window) for view in views]
-        median, count = take_median([picture for picture, _ in looks], [alpha >= _OPAQUE for _, alpha in looks])
-        inside = np.sum([alpha > 0 for _, alpha in looks], axis=0)
+        looks = [_look(self._marked(view), self.homographies[view] @ here, window) for view in views]
+        farness = [far for _, far in looks]
+        visible = [far >= _VISIBLE for far in farness]
+        median, count = take_unshaded_median([picture for picture, _ in looks], visible, farness)
+        inside = np.sum([far > 0 for far in farness], axis=0)
         return median, count >= (inside // TRUSTED_OF).clip(1, TRUSTED)
 
     def _choose(self, here: Float[np.ndarray, "3 3"], window: _Window) -> list[int]:
@@ -298,15 +305,16 @@ class _Film:
         return inside & self.free[candidates[:, None], row, column]
 
     @cached_property
-    def _opaque(self) -> Callable[[int], Image.Image]:
-        """Gives a frame of which the place is opaque; medians one after another look at many of the same."""
+    def _marked(self) -> Callable[[int], Image.Image]:
+        """Gives a frame and how far its pixels are from the person; medians one after another look at many of them."""
         frames, masks = self.frames, self.masks  # not the film itself, which would hold what holds it
 
         @lru_cache(min(2 * VIEWS, KEPT // masks[0].size // 4))
-        def opaque(index: int) -> Image.Image:
-            return _with_alpha(frames[index], ~grow(masks[index][None], GROWN)[0])
+        def marked(index: int) -> Image.Image:
+            hidden = grow(masks[index][None], GROWN)[0]
+            return _mark(frames[index], np.where(hidden, _HIDDEN, _tell_how_far(masks[index])))
 
-        return opaque
+        return marked
 
 
 class _Stations:
@@ -321,7 +329,7 @@ class _Stations:
 
     def __init__(self, film: _Film, anchor: int, whole: UInt8[np.ndarray, "h w 3"]) -> None:
         self.film = film
-        self.whole = _with_alpha(whole, np.ones(whole.shape[:2], bool))
+        self.whole = _mark(whole, np.full(whole.shape[:2], _FAR))
         self.windows = {int(index): window_near(film.masks[index], NEAR)
                         for index in np.flatnonzero(film.masks.any(axis=(1, 2)))}  # fmt: skip
         self.at = self._place()
@@ -371,8 +379,8 @@ class _Stations:
         """A station's picture, of all that the frames about it need of it."""
         window = self._span(station)
         median, seen = self.film.seen_from(station, window)
-        moved, alpha = _look(self.whole, np.linalg.inv(self.film.homographies[station]), window)
-        filled = fill_smoothly(np.where(seen[..., None], median, moved), ~seen & (alpha < _OPAQUE))
+        moved, inside = _look(self.whole, np.linalg.inv(self.film.homographies[station]), window)
+        filled = fill_smoothly(np.where(seen[..., None], median, moved), ~seen & (inside < _VISIBLE))
         return window, Image.fromarray(_as_bytes(filled))
 
     def _span(self, station: int) -> _Window:
@@ -440,56 +448,28 @@ def _share_of_plate(mask: Bool[np.ndarray, "h w"]) -> tuple[_Window, Float32[np.
     return window, np.clip((far - distance_transform_edt(~mask[window])) / wide, 0, 1).astype(np.float32)
 
 
-def take_median(
-    pictures: list[UInt8[np.ndarray, "h w 3"]], visible: list[Bool[np.ndarray, "h w"]]
-) -> tuple[Float32[np.ndarray, "h w 3"], Int[np.ndarray, "h w"]]:
-    """The median of each pixel over the pictures that show it, 0 where none does; and how many do."""
-    planes = [
-        np.where(there[..., None], picture, np.uint8(255)) for picture, there in zip(pictures, visible, strict=True)
-    ]
-    count = np.stack(visible).sum(axis=0)
-    _sort_planes(planes)
-    # What is not seen is last: the others' middle is that of the first `count`.
-    total = np.zeros(planes[0].shape, np.float32)
-    for middle in (np.maximum(count - 1, 0) // 2, np.maximum(count, 1) // 2):
-        ranks = np.unique(middle)
-        total += planes[ranks[0]]
-        for rank in ranks[1:]:
-            where = middle == rank
-            total[where] += planes[rank][where].astype(np.float32) - planes[ranks[0]][where]
-    return np.where(count[..., None] > 0, total / 2, np.float32(0)), count
+def _tell_how_far(mask: Bool[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+    """How far each pixel is from the person: `_VISIBLE` where they are, `_FAR` from `FARTHEST` on."""
+    height, width = mask.shape
+    small = _shrink_mask(mask, _followed_size(height, width))
+    if not small.any():
+        return np.full(mask.shape, _FAR)
+    share = (distance_transform_edt(~small) / (FARTHEST * min(small.shape))).clip(0, 1)
+    far = (_VISIBLE + share * float(_FAR - _VISIBLE)).astype(np.uint8)
+    return np.asarray(Image.fromarray(far).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def _sort_planes(planes: list[UInt8[np.ndarray, "h w 3"]]) -> None:
-    """Sorts each pixel through the planes, in place: a network of comparisons of whole planes.
-
-    Batcher's merge exchange, Knuth, The Art of Computer Programming, 5.2.2, algorithm M.
-    """
-    count = len(planes)
-    top = 1 << max(count - 1, 0).bit_length() >> 1
-    step = top
-    while step > 0:
-        jump, rest, distance = top, 0, step
-        while distance > 0:
-            for low in range(count - distance):
-                if low & step == rest:
-                    one, other = planes[low], planes[low + distance]
-                    planes[low], planes[low + distance] = np.minimum(one, other), np.maximum(one, other)
-            distance, jump, rest = jump - step, jump >> 1, step
-        step >>= 1
-
-
-def _with_alpha(frame: UInt8[np.ndarray, "h w 3"], opaque: Bool[np.ndarray, "h w"]) -> Image.Image:
-    height, width = opaque.shape
-    values = np.dstack([frame, np.where(opaque, np.uint8(255), _HIDDEN)])
-    # Not as alpha, with which Pillow would weigh colours: what is not opaque through and through is not looked at.
-    return Image.frombuffer("RGBX", (width, height), values, "raw", "RGBX", 0, 1)
+def _mark(frame: UInt8[np.ndarray, "h w 3"], fourth: UInt8[np.ndarray, "h w"]) -> Image.Image:
+    """The frame with a fourth value beside each pixel's colours."""
+    height, width = fourth.shape
+    # Not as alpha, with which Pillow would weigh colours.
+    return Image.frombuffer("RGBX", (width, height), np.dstack([frame, fourth]), "raw", "RGBX", 0, 1)
 
 
 def _look(
     picture: Image.Image, homography: Float[np.ndarray, "3 3"], window: _Window
 ) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
-    """A window of the picture (`_with_alpha`) along a homography; and its alpha there, 0 outside of the picture."""
+    """A window of the picture (`_mark`) along a homography; and what stands beside it, 0 outside of the picture."""
     seen = _transform(picture, homography, window)
     return seen[..., :3], seen[..., 3]
 

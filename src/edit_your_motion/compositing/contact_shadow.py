@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from edit_your_motion.compositing.clean_plate import grow
 from edit_your_motion.people.keypoints import BODY_JOINTS, Keypoints
 from edit_your_motion.video.selection import spread_evenly
 
@@ -26,6 +27,9 @@ ANOTHER_COLOUR = 0.08
 
 EXPLAINED = 0.3
 """Share of what the ground is darker by that the shape of a contact shadow must explain."""
+
+EDGE = 0.01
+"""What a mask grows by before the ground beside it is compared with the place, as a share of the short side."""
 
 _FRAMES = 16
 """Frames that a shadow is measured in, at most."""
@@ -105,7 +109,7 @@ def find_shaded(
         keypoints: of the person.
     """
     feet = _Feet.of(keypoints)
-    shaded = np.stack([_about(feet, frame, masks.shape[1:], 1.0) for frame in range(len(frames))])
+    shaded = _find_about(feet, masks)
     darker: list[np.ndarray] = []
     for frame in spread_evenly(len(frames), _FRAMES):
         core, wide = (_about(feet, int(frame), masks.shape[1:], scale) for scale in (0.5, 1.6))
@@ -123,6 +127,7 @@ def find_shaded(
 def measure_shadow(
     frames: UInt8[np.ndarray, "f h w 3"],
     places: UInt8[np.ndarray, "f h w 3"],
+    masks: Bool[np.ndarray, "f h w"],
     shaded: Bool[np.ndarray, "f h w"],
     keypoints: Keypoints,
 ) -> ContactShadow | None:
@@ -131,12 +136,14 @@ def measure_shadow(
     Args:
         frames: of the person.
         places: the same without the person and the shadow.
-        shaded: the ground about the feet (`find_shaded`).
+        masks: the person's pixels.
+        shaded: the ground about the feet (`find_shaded`). Where it is nowhere, since the ground beyond is as dark, all
+            ground about the feet is compared with the place.
         keypoints: of the person.
     """
-    if not shaded.any():
-        return None
     feet = _Feet.of(keypoints)
+    if not shaded.any():
+        shaded = _find_about(feet, masks) & ~grow(masks, EDGE)
     spots = {int(frame): np.nonzero(shaded[frame]) for frame in spread_evenly(len(frames), _FRAMES)}
     light = [
         np.concatenate([np.log(film[i][area].astype(np.float64).mean(axis=-1) + 4) for i, area in spots.items()])
@@ -167,6 +174,11 @@ def cast_shadow(
             taken = _taken(standing, feet.stature, x, y, shadow)
             shaded[frame] = (places[frame] * np.exp(-taken)[..., None]).round()
     return shaded
+
+
+def _find_about(feet: _Feet, masks: Bool[np.ndarray, "f h w"]) -> Bool[np.ndarray, "f h w"]:
+    """The ellipses about the feet in all frames."""
+    return np.stack([_about(feet, frame, masks.shape[1:], 1.0) for frame in range(len(masks))])
 
 
 def _about(feet: _Feet, frame: int, shape: tuple[int, ...], scale: float) -> Bool[np.ndarray, "h w"]:
