@@ -61,6 +61,18 @@ def test_the_plate_has_no_shadow_and_the_edit_casts_it() -> None:
     assert np.abs(cast_shadow(places, elsewhere, found).astype(int) - expected).mean() < 3
 
 
+def test_a_shadow_is_measured_where_some_frames_show_no_feet() -> None:
+    frames, masks, keypoints = clip(SHADOW)
+    keypoints.body[2:4, [BODY_JOINTS.index(name) for name in ("right_ankle", "left_ankle")], 2] = 0
+    shaded = find_shaded(frames, masks, keypoints)
+    assert shaded.any()
+    assert not shaded[2:4].any()
+    places = np.repeat(floor()[None], FRAMES, axis=0)
+    found = measure_shadow(frames, places, masks, shaded, keypoints)
+    assert found is not None
+    assert found.depth == pytest.approx(SHADOW.depth, rel=0.3)
+
+
 def test_a_shadow_is_measured_against_the_place_where_the_ground_beyond_is_as_dark() -> None:
     place = np.repeat(floor()[None], FRAMES, axis=0)
     place[:, int(GROUND) + 8 :] //= 2

@@ -201,7 +201,7 @@ def _taken(
     shadow: ContactShadow,
 ) -> Float[np.ndarray, "*all"]:
     """The logarithm of what a frame's feet take of the light at some pixels, negated: a bell about each."""
-    total: np.ndarray = np.zeros(())
+    total = np.zeros(np.broadcast_shapes(x.shape, y.shape))
     for foot_x, foot_y, weight in feet:
         across = (x + 0.5 - foot_x) / (shadow.width * stature)
         down = (y + 0.5 - foot_y - shadow.drop * stature) / (shadow.height * stature)
