@@ -33,7 +33,8 @@ def cut(changes: list[dict], paint: list[tuple[slice, slice, tuple[int, int, int
         frames[0, rows, columns], masks[0, rows, columns] = colour, True
     height = measure_height(keypoints)
     joints = keypoints.body.astype(np.float64)
-    return [Cutout.cut(*each, height) for each in zip(frames, masks, empty, joints, strict=True)]
+    made_up = np.zeros_like(masks)
+    return [Cutout.cut(*each, height) for each in zip(frames, masks, empty, made_up, joints, strict=True)]
 
 
 def look(picture: PartPicture, x: float, y: float) -> tuple[np.ndarray, float, float]:

@@ -32,7 +32,7 @@ def dress(keypoints: Keypoints, hem: float) -> tuple[np.ndarray, np.ndarray, np.
 def cut(keypoints: Keypoints, hem: float) -> list[Cutout]:
     height, joints = measure_height(keypoints), keypoints.body.astype(np.float64)
     clip = zip(*dress(keypoints, hem), joints, strict=True)
-    return [Cutout.cut(frame, mask, empty, body, height) for frame, mask, empty, body in clip]
+    return [Cutout.cut(frame, mask, empty, np.zeros_like(mask), body, height) for frame, mask, empty, body in clip]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_dilation, gaussian_filter
 
 from edit_your_motion.compositing.cutouts import PARTS, measure_height
 from edit_your_motion.compositing.warped_person import WarpedPerson
@@ -55,6 +55,27 @@ def test_the_edit_takes_over_what_is_shown_and_keeps_what_is_not() -> None:
     beside = about & ~inside
     assert (refined[beside] == PLACE).mean() > 0.9, "where the source shows that nobody is, nothing generated is left"
     assert (refined[:, :, 140:] == 200).all()
+
+
+def test_a_wrongly_made_up_place_beside_the_head_is_no_hair() -> None:
+    """Of a picture nobody knows what is behind the person: a rim of the place that differs from the guess stays
+    where it was, and hair that the mask has missed, which differs from what stands beside it too, goes along."""
+    frames, masks, empty = film(pose({}))
+    rows, columns = np.ogrid[:SIDE, :SIDE]
+    about = np.hypot(columns - 80, rows - 22)
+    rim = ~masks[0] & (about < 16) & (rows < 30)
+    guess = empty.copy()
+    guess[0, rim] = (200, 200, 210)
+    hair = rim & (rows < 20) & (columns > 74) & (columns < 86) & (about < 13)
+    frames[0, hair] = (250, 160, 0)
+    warped = WarpedPerson.fit(frames, masks, pose({}), guess, pose({}, x=65))
+    elsewhere = np.full_like(empty, 120)
+    drawn, _ = warped.over(elsewhere, (10, 10))
+    moved, moved_hair = (np.roll(each, -15, axis=1) for each in (rim, hair))
+    aside = moved & ~np.roll(binary_dilation(masks[0] | hair, iterations=2), -15, axis=1)
+    assert aside.sum() > 50
+    assert (drawn[0][aside] == 120).all()
+    assert (np.abs(drawn[0][moved_hair].astype(int) - (250, 160, 0)).max(axis=-1) < 20).mean() > 0.6
 
 
 def test_a_limb_is_turned_and_stretched_with_its_bone() -> None:

@@ -208,6 +208,21 @@ def grow(masks: Bool[np.ndarray, "f h w"], share: float) -> Bool[np.ndarray, "f 
     return grown
 
 
+def find_never_seen(masks: Bool[np.ndarray, "f h w"]) -> Bool[np.ndarray, "h w"]:
+    """Where a camera that stands still sees too little of the place for it to be known.
+
+    Args:
+        masks: the person's pixels.
+    """
+    seen = (~grow(masks, GROWN)).sum(axis=0)
+    return seen < _trust(np.full_like(seen, len(masks)))
+
+
+def _trust(looks: Int[np.ndarray, "*shape"]) -> Int[np.ndarray, "*shape"]:
+    """How many of the frames that look at a place must show it."""
+    return (looks // TRUSTED_OF).clip(1, TRUSTED)
+
+
 def window_near(mask: Bool[np.ndarray, "h w"], share: float) -> _Window:
     """The box about all that lies so near the person, rows and columns.
 
@@ -271,7 +286,7 @@ class _Film:
         visible = [far >= _VISIBLE for far in farness]
         median, count = take_unshaded_median([picture for picture, _ in looks], visible, farness)
         inside = np.sum([far > 0 for far in farness], axis=0)
-        return median, count >= (inside // TRUSTED_OF).clip(1, TRUSTED)
+        return median, count >= _trust(inside)
 
     def _choose(self, here: Float[np.ndarray, "3 3"], window: _Window) -> list[int]:
         """The frames that a window's median is taken over: half of them evenly spread in time, half by what is rare."""

@@ -134,6 +134,7 @@ class Cutout:
         frame: UInt8[np.ndarray, "h w 3"],
         mask: Bool[np.ndarray, "h w"],
         empty: UInt8[np.ndarray, "h w 3"],
+        made_up: Bool[np.ndarray, "h w"],
         joints: Joints,
         height: float,
     ) -> "Cutout":
@@ -143,6 +144,7 @@ class Cutout:
             frame: of the source.
             mask: the person's pixels.
             empty: the same frame without the person.
+            made_up: what of it no frame shows.
             joints: of the person.
             height: of the body, pixels.
         """
@@ -159,7 +161,9 @@ class Cutout:
                 own |= (owners == other) & (distances[index] < reach)
             members |= own.astype(np.uint16) << index
         far = _find_reach(joints, window, owners == _HEAD, height)
-        matte, foreign = _cut_out(frame[down, across], mask[down, across], empty[down, across], far, height)
+        matte, foreign = _cut_out(
+            frame[down, across], mask[down, across], empty[down, across], made_up[down, across], far, height
+        )
         pixels = np.concatenate([frame[down, across], np.rint(255 * matte[..., None]).astype(np.uint8)], axis=-1)
         sharpness = _measure_sharpness(pixels, owners)
         _carry_out(pixels, foreign)
@@ -400,12 +404,14 @@ def _cut_out(
     frame: UInt8[np.ndarray, "h w 3"],
     mask: Bool[np.ndarray, "h w"],
     empty: UInt8[np.ndarray, "h w 3"],
+    made_up: Bool[np.ndarray, "h w"],
     reach: Float64[np.ndarray, "h w"],
     height: float,
 ) -> tuple[Float32[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
     """How much of each pixel is the person: all well inside of the mask, at its edge what differs from the place.
 
     Beyond the mask the person may go on for `reach` pixels; farther off it is rather a shadow, or what they hold.
+    Before a place that is made up they do where they differ from what stands beside them too.
 
     Returns:
         The share, [0, 1], and in which pixels the place may shine through.
@@ -418,6 +424,11 @@ def _cut_out(
     share, mixed = _find_mixed(colours, empty, depth, height)
     differs = np.where(mixed, share, np.clip((off - _SAME) / _OTHER, 0, 1))
     inside = np.maximum(differs, np.clip(depth / (0.018 * height) - 0.5, 0, 1))
+    beyond = depth < -_MISSED * height
+    if beyond.any():
+        beside = distance_transform_edt(~beyond, return_distances=False, return_indices=True)
+        guessed = made_up & ~mask
+        off[guessed] = np.minimum(off, np.abs(colours - colours[tuple(beside)]).max(axis=-1))[guessed]
     # What is thin is no hair, but a line of the place that the plate has a little elsewhere.
     missed = mask | ((depth > -reach) & (off > _HAIR))
     broad = binary_opening(missed, iterations=max(1, round(_THIN * height)))

@@ -8,6 +8,7 @@ from einops import reduce
 from jaxtyping import Bool, Float32, Float64, Int, UInt8
 from scipy.special import expit
 
+from edit_your_motion.compositing.clean_plate import find_never_seen
 from edit_your_motion.compositing.cutout_choice import choose_cutouts
 from edit_your_motion.compositing.cutouts import (
     ARMS,
@@ -121,7 +122,10 @@ class WarpedPerson:
             nothing = np.zeros((len(PARTS), len(poses)))
             return cls((), {}, poses, nothing.astype(int), nothing, heights)
         picks = spread_evenly(len(masks), MOST_FRAMES)
-        cutouts = [Cutout.cut(frames[pick], masks[pick], empty[pick], joints[pick], heights[0]) for pick in picks]
+        made_up = find_never_seen(masks[picks])
+        cutouts = [
+            Cutout.cut(frames[pick], masks[pick], empty[pick], made_up, joints[pick], heights[0]) for pick in picks
+        ]
         skirt = find_skirt(cutouts)
         join_legs(cutouts, skirt)
         chosen, trusted = choose_cutouts(cutouts, poses, heights[1])
