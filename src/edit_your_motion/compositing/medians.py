@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8
 from PIL import Image
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import find_objects, gaussian_filter
 
 FARTHEST_SHARE = 0.25
 """Share of the pictures that show a pixel in which the person is farthest: from these it is known how light it is."""
@@ -66,22 +66,30 @@ def take_unshaded_median(
     median, count = take_median(pictures, visible)
     every = max(1, min(count.shape) // LOOKED_AT)
     thin = (slice(None, None, every),) * 2
-    clear = _take_farthest_median(*([each[thin] for each in each_kind] for each_kind in (pictures, visible, farness)))
-    lighter = np.log((clear + _BLACK) / (median[thin] + _BLACK)).mean(axis=-1)
-    seen = (count[thin] > 0).astype(np.float32)
-    sigma = SMOOTHED * min(seen.shape)
-    lighter = gaussian_filter(lighter * seen, sigma) / np.maximum(gaussian_filter(seen, sigma), np.float32(1e-3))
-    shaded = ((lighter - LIGHTER[0]) / (LIGHTER[1] - LIGHTER[0])).clip(0, 1)
-    if not shaded.any():
-        return median, count
+    clear = _take_farthest_median(*_crop(thin, pictures, visible, farness))
+    shaded = _find_shaded(median[thin], clear, count[thin] > 0)
     height, width = count.shape
     share = np.asarray(Image.fromarray(shaded).resize((width, height), Image.Resampling.BILINEAR))
-    rows, columns = (slice(int(lines[0]), int(lines[-1]) + 1)
-                     for lines in (np.flatnonzero(share.any(axis=axis)) for axis in (1, 0)))  # fmt: skip
-    box = rows, columns
-    clear = _take_farthest_median(*([each[box] for each in each_kind] for each_kind in (pictures, visible, farness)))
-    median[box] += share[box][..., None] * (clear - median[box])
+    for window in find_objects((share > 0).astype(np.uint8)):
+        clear = _take_farthest_median(*_crop(window, pictures, visible, farness))
+        median[window] += share[window][..., None] * (clear - median[window])
     return median, count
+
+
+def _crop(window: tuple[slice, ...], *stacks: list[np.ndarray]) -> list[list[np.ndarray]]:
+    """The same part of all pictures of some lists."""
+    return [[each[window] for each in stack] for stack in stacks]
+
+
+def _find_shaded(
+    median: Float32[np.ndarray, "h w 3"], clear: Float32[np.ndarray, "h w 3"], seen: Bool[np.ndarray, "h w"]
+) -> Float32[np.ndarray, "h w"]:
+    """How surely a shadow lies on each pixel of the median that is not on the clear place, [0, 1]."""
+    lighter = np.log((clear + _BLACK) / (median + _BLACK)).mean(axis=-1)
+    sigma = SMOOTHED * min(seen.shape)
+    shares = gaussian_filter(seen.astype(np.float32), sigma)
+    smooth = gaussian_filter(np.where(seen, lighter, 0), sigma) / np.maximum(shares, np.float32(1e-3))
+    return np.clip((smooth - LIGHTER[0]) / (LIGHTER[1] - LIGHTER[0]), 0, 1).astype(np.float32)
 
 
 def _take_farthest_median(
