@@ -3,6 +3,7 @@
 import gc
 import importlib
 import logging
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,10 @@ if UNCHECKED in sys.modules:
     importlib.import_module("edit_your_motion.stage").rasterizer = sys.modules[UNCHECKED]
 
 import pytest  # noqa: E402  (the hook has to be installed before anything imports the package)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As in a shell's background job: what tests start and interrupt would ignore it too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if TYPE_CHECKING:
     from browsing import Browse

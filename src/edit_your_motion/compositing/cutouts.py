@@ -424,10 +424,9 @@ def _cut_out(
     share, mixed = _find_mixed(colours, empty, depth, height)
     differs = np.where(mixed, share, np.clip((off - _SAME) / _OTHER, 0, 1))
     inside = np.maximum(differs, np.clip(depth / (0.018 * height) - 0.5, 0, 1))
-    beyond = depth < -_MISSED * height
-    if beyond.any():
+    guessed, beyond = made_up & ~mask, depth < -_MISSED * height
+    if guessed.any() and beyond.any():
         beside = distance_transform_edt(~beyond, return_distances=False, return_indices=True)
-        guessed = made_up & ~mask
         off[guessed] = np.minimum(off, np.abs(colours - colours[tuple(beside)]).max(axis=-1))[guessed]
     # What is thin is no hair, but a line of the place that the plate has a little elsewhere.
     missed = mask | ((depth > -reach) & (off > _HAIR))
