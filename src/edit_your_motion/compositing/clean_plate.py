@@ -10,12 +10,12 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 from PIL import Image
-from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter, label
+from scipy.ndimage import binary_dilation, distance_transform_edt, label
 
 from edit_your_motion.compositing.camera_motion import follow_camera, scaled, stands_still
 from edit_your_motion.compositing.carried_things import find_carried
 from edit_your_motion.compositing.inpainting import fill_smoothly, fill_with_pieces
-from edit_your_motion.compositing.medians import take_unshaded_median
+from edit_your_motion.compositing.medians import smooth_over, take_unshaded_median
 from edit_your_motion.runtime.parallel_map import parallel_map
 from edit_your_motion.runtime.progress import Advance, Progress, SilentProgress
 from edit_your_motion.video.selection import spread_evenly
@@ -433,9 +433,8 @@ def _brightness(
     def shrink(index: int) -> Float32[np.ndarray, "h2 w2"]:
         grey = Image.fromarray(frames[index]).convert("L").resize(size, Image.Resampling.BOX)
         somebody = grow(_shrink_mask(masks[index], size)[None], GROWN)[0]
-        shares = gaussian_filter((~somebody).astype(np.float32), SMOOTHED)
-        smooth = gaussian_filter(np.where(somebody, 0, np.asarray(grey, np.float32)), SMOOTHED)
-        return np.where(somebody, np.float32(np.nan), smooth / np.maximum(shares, np.float32(1e-3)))
+        smooth = smooth_over(np.asarray(grey, np.float32), ~somebody, SMOOTHED)
+        return np.where(somebody, np.float32(np.nan), smooth)
 
     return np.stack(list(parallel_map(shrink, range(len(frames)))))
 

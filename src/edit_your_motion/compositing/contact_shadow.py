@@ -109,7 +109,7 @@ def find_shaded(
         keypoints: of the person.
     """
     feet = _Feet.of(keypoints)
-    shaded = _find_about(feet, np.arange(len(frames)), masks)
+    shaded = _find_about(feet, np.arange(len(frames)), masks.shape[1:])
     darker: list[np.ndarray] = []
     for frame in spread_evenly(len(frames), _FRAMES):
         core, wide = (_about(feet, int(frame), masks.shape[1:], scale) for scale in (0.5, 1.6))
@@ -143,7 +143,7 @@ def measure_shadow(
     """
     feet = _Feet.of(keypoints)
     chosen = spread_evenly(len(frames), _FRAMES)
-    ground = shaded[chosen] if shaded.any() else _find_about(feet, chosen, masks) & ~grow(masks[chosen], EDGE)
+    ground = shaded[chosen] if shaded.any() else _find_about(feet, chosen, masks.shape[1:]) & ~grow(masks[chosen], EDGE)
     spots = {int(frame): np.nonzero(area) for frame, area in zip(chosen, ground, strict=True)}
     light = [
         np.concatenate([np.log(film[i][area].astype(np.float64).mean(axis=-1) + 4) for i, area in spots.items()])
@@ -176,11 +176,9 @@ def cast_shadow(
     return shaded
 
 
-def _find_about(
-    feet: _Feet, chosen: Int[np.ndarray, " n"], masks: Bool[np.ndarray, "f h w"]
-) -> Bool[np.ndarray, "n h w"]:
+def _find_about(feet: _Feet, chosen: Int[np.ndarray, " n"], shape: tuple[int, ...]) -> Bool[np.ndarray, "n h w"]:
     """The ellipses about the feet in some frames."""
-    return np.stack([_about(feet, int(frame), masks.shape[1:], 1.0) for frame in chosen])
+    return np.stack([_about(feet, int(frame), shape, 1.0) for frame in chosen])
 
 
 def _about(feet: _Feet, frame: int, shape: tuple[int, ...], scale: float) -> Bool[np.ndarray, "h w"]:

@@ -9,7 +9,7 @@ from scipy.ndimage import binary_dilation, distance_transform_edt, find_objects,
 from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import splu
 
-from edit_your_motion.compositing.shift_map import assign_shifts, find_shifts, within
+from edit_your_motion.compositing.shift_map import assign_shifts, find_brought, find_shifts, within
 
 SHORTEST = 96
 """The picture in which pieces are chosen has this shortest side, pixels, or up to twice so much."""
@@ -137,9 +137,7 @@ def _fit_piece(
     """The shift nearby by which a piece, continued, is most like what lies about its place."""
 
     def unknown(tried: Int[np.ndarray, " 2"]) -> int:
-        there = body + tried
-        outside = ((there < 0) | (there >= hole.shape)).any(axis=1)
-        return int((outside | hole[within(there, hole.shape)]).sum())
+        return int((~find_brought(tried, body, hole)).sum())
 
     best, least, allowed = shift, np.inf, unknown(shift)
     steps = np.array(list(np.ndindex(2 * slack + 1, 2 * slack + 1))) - slack
@@ -205,13 +203,13 @@ def _fill_by_slopes(
     rows, columns, entries = [np.arange(len(pixels))], [np.arange(len(pixels))], []
     for step in ((0, 1), (0, -1), (1, 0), (-1, 0)):
         beside = pixels + step
-        within = np.flatnonzero(((beside >= 0) & (beside < hole.shape)).all(axis=1))
-        beside = beside[within]
-        neighbours[within] += 1
-        right[within] += slopes(pixels[within], beside)
+        inside = np.flatnonzero(((beside >= 0) & (beside < hole.shape)).all(axis=1))
+        beside = beside[inside]
+        neighbours[inside] += 1
+        right[inside] += slopes(pixels[inside], beside)
         inner = hole[tuple(beside.T)]
-        right[within[~inner]] += picture[tuple(beside[~inner].T)]
-        rows.append(within[inner])
+        right[inside[~inner]] += picture[tuple(beside[~inner].T)]
+        rows.append(inside[inner])
         columns.append(number[tuple(beside[inner].T)])
         entries.append(np.full(inner.sum(), -1.0))
     places = np.concatenate(rows), np.concatenate(columns)

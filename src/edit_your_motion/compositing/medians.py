@@ -76,6 +76,14 @@ def take_unshaded_median(
     return median, count
 
 
+def smooth_over(
+    values: Float32[np.ndarray, "h w"], known: Bool[np.ndarray, "h w"], sigma: float
+) -> Float32[np.ndarray, "h w"]:
+    """Values smoothed by a bell of `sigma` pixels that weighs what is known alone."""
+    shares = gaussian_filter(known.astype(np.float32), sigma)
+    return gaussian_filter(np.where(known, values, 0), sigma) / np.maximum(shares, np.float32(1e-3))
+
+
 def _crop(window: tuple[slice, ...], *stacks: list[np.ndarray]) -> list[list[np.ndarray]]:
     """The same part of all pictures of some lists."""
     return [[each[window] for each in stack] for stack in stacks]
@@ -86,9 +94,7 @@ def _find_shaded(
 ) -> Float32[np.ndarray, "h w"]:
     """How surely a shadow lies on each pixel of the median that is not on the clear place, [0, 1]."""
     lighter = np.log((clear + _BLACK) / (median + _BLACK)).mean(axis=-1)
-    sigma = SMOOTHED * min(seen.shape)
-    shares = gaussian_filter(seen.astype(np.float32), sigma)
-    smooth = gaussian_filter(np.where(seen, lighter, 0), sigma) / np.maximum(shares, np.float32(1e-3))
+    smooth = smooth_over(lighter, seen, SMOOTHED * min(seen.shape))
     return np.clip((smooth - LIGHTER[0]) / (LIGHTER[1] - LIGHTER[0]), 0, 1).astype(np.float32)
 
 

@@ -59,7 +59,7 @@ def find_shifts(picture: Float[np.ndarray, "h w 3"], hole: Bool[np.ndarray, "h w
     grid = np.stack(np.meshgrid(down, across, indexing="ij"), axis=-1).reshape(-1, 2)
     shifts = np.concatenate([common, grid[np.abs(grid).max(axis=1) > APART * max(hole.shape)]])
     pixels = np.argwhere(hole)
-    brought = np.stack([_brings(shift, pixels, hole) for shift in shifts])
+    brought = np.stack([find_brought(shift, pixels, hole) for shift in shifts])
     chosen = np.flatnonzero(brought[: min(SHIFTS, len(common))].any(axis=1)).tolist()
     choices = brought[chosen].sum(axis=0)
     brought[chosen] = False
@@ -133,7 +133,7 @@ def within(pixels: Int[np.ndarray, "n 2"], shape: tuple[int, int]) -> tuple[Int[
     return tuple(pixels.clip(0, np.subtract(shape, 1)).T)
 
 
-def _brings(
+def find_brought(
     shift: Int[np.ndarray, " 2"], pixels: Int[np.ndarray, "n 2"], hole: Bool[np.ndarray, "h w"]
 ) -> Bool[np.ndarray, " n"]:
     """To which of the hole's pixels a shift brings one that is known."""
@@ -155,7 +155,9 @@ class _Seams:
         number = np.full(hole.shape, -1)
         number[hole] = np.arange(len(pixels))
         self.brought = np.stack([picture[within(pixels + shift, hole.shape)] for shift in shifts])
-        self.costs = np.stack([np.where(_brings(shift, pixels, hole), 0, _NOWHERE) for shift in shifts]).astype(float)
+        self.costs = np.stack([np.where(find_brought(shift, pixels, hole), 0, _NOWHERE) for shift in shifts]).astype(
+            float
+        )
         self.costs += FAR * (np.abs(shifts) @ (UPRIGHT / hole.shape[0], 1 / hole.shape[1]))[:, None]
         self.pairs = []
         """Indices of pixels of the hole that lie side by side, or one above the other."""

@@ -122,6 +122,7 @@ class WarpedPerson:
             nothing = np.zeros((len(PARTS), len(poses)))
             return cls((), {}, poses, nothing.astype(int), nothing, heights)
         picks = spread_evenly(len(masks), MOST_FRAMES)
+        # What only a moving camera shows counts as made up too: hair has to differ from more there.
         made_up = find_never_seen(masks[picks])
         cutouts = [
             Cutout.cut(frames[pick], masks[pick], empty[pick], made_up, joints[pick], heights[0]) for pick in picks
